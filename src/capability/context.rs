@@ -1,0 +1,98 @@
+//! What a host function sees of the invocation that calls it.
+//!
+//! Invariant: guest memory is only ever copied in and out, on the invoking thread; no slice of it leaves.
+
+use std::{any::Any, sync::Arc};
+
+use wasmi::Caller;
+
+use super::HostError;
+use crate::{
+    error::InvokeErrorKind,
+    instance::{State, charge, memory_read, memory_size, memory_write},
+};
+
+/// A host function's view of its caller: the guest's memory, the log, and the runtime.
+///
+/// Every byte moved costs the guest fuel, 1 for each 64 bytes begun. Errors are turned into the host function's own by
+/// `?`; out of fuel ends the invocation whatever the function makes of it.
+pub struct Context<'a, 'b> {
+    caller: &'a mut Caller<'b, State>,
+}
+
+impl<'a, 'b> Context<'a, 'b> {
+    pub(crate) fn new(caller: &'a mut Caller<'b, State>) -> Self {
+        Self { caller }
+    }
+
+    /// Bytes of the guest's memory now, 0 if it exports none. The memory is the export `memory`, or else the first that
+    /// is exported.
+    pub fn memory_size(&self) -> u64 {
+        memory_size(&*self.caller)
+    }
+
+    /// Copies `len` bytes at address `at` out of the guest's memory.
+    ///
+    /// # Errors
+    /// [`InvokeErrorKind::OutOfBounds`] if they do not lie in it, before anything is allocated;
+    /// [`InvokeErrorKind::OutOfFuel`].
+    pub fn read(&mut self, at: u32, len: u32) -> Result<Vec<u8>, InvokeErrorKind> {
+        self.pay(u64::from(len))?;
+        memory_read(&*self.caller, u64::from(at), u64::from(len))
+    }
+
+    /// As [`read`](Self::read), for UTF-8 text.
+    ///
+    /// # Errors
+    /// As `read`, or a text that says where the bytes are no UTF-8.
+    pub fn read_text(&mut self, at: u32, len: u32) -> Result<String, HostError> {
+        let bytes = self.read(at, len)?;
+        String::from_utf8(bytes).map_err(|error| format!("text at {at}: {}", error.utf8_error()).into())
+    }
+
+    /// Copies `bytes` into the guest's memory at address `at`: all or nothing.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), InvokeErrorKind> {
+        self.pay(bytes.len() as u64)?;
+        memory_write(&mut *self.caller, u64::from(at), bytes)
+    }
+
+    /// Appends a line to the invocation's log, which the reply carries; cut at `Limits::log`.
+    ///
+    /// # Errors
+    /// [`InvokeErrorKind::OutOfFuel`].
+    pub fn log(&mut self, line: &str) -> Result<(), InvokeErrorKind> {
+        self.pay(line.len() as u64)?;
+        self.caller.data_mut().log.line(line);
+        Ok(())
+    }
+
+    /// Charges the guest for work that the host does for it.
+    ///
+    /// # Errors
+    /// [`InvokeErrorKind::OutOfFuel`] if it has less; then the invocation ends when the host function returns.
+    pub fn charge(&mut self, fuel: u64) -> Result<(), InvokeErrorKind> {
+        if charge(self.caller, fuel).is_err() {
+            let meter = &mut self.caller.data_mut().meter;
+            meter.exhausted = true;
+            return Err(meter.out_of_fuel());
+        }
+        Ok(())
+    }
+
+    /// The function that is running.
+    pub fn function(&self) -> &str {
+        &self.caller.data().label.name
+    }
+
+    /// The runtime as [`crate::runtime`] handed it in, which also gives it back by type.
+    pub(crate) fn home(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.caller.data().home.upgrade()
+    }
+
+    fn pay(&mut self, bytes: u64) -> Result<(), InvokeErrorKind> {
+        self.charge(bytes.div_ceil(64))
+    }
+}

@@ -1,0 +1,223 @@
+//! Custom host functions: typed closures, erased once at deployment.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use wasmi::{Caller, Val};
+
+use super::Context;
+use crate::{
+    error::{InvokeErrorKind, cut},
+    instance::{Fault, State, charge},
+    value::ValueType,
+};
+
+/// The error of a host function: any error, or a text, by `?` or `.into()`.
+pub type HostError = Box<dyn std::error::Error + Send + Sync>;
+
+type Erased = dyn Fn(&mut Context<'_, '_>, &[Val], &mut [Val]) -> Result<(), HostError> + Send + Sync;
+
+/// A function of the host under the name by which guests import it.
+pub(crate) struct HostFunction {
+    pub(crate) module: Box<str>,
+    pub(crate) name: Box<str>,
+    pub(crate) params: &'static [ValueType],
+    pub(crate) results: &'static [ValueType],
+    call: Box<Erased>,
+}
+
+impl HostFunction {
+    pub(crate) fn new<P, R>(module: &str, name: &str, function: impl IntoHostFunction<P, R>) -> Self {
+        let (params, results, call) = function.erase();
+        Self { module: module.into(), name: name.into(), params, results, call }
+    }
+
+    /// Runs the function for a guest: 1 fuel, then the closure, then the deadline. An error, a panic or exhausted fuel
+    /// ends the invocation.
+    pub(crate) fn call(
+        &self,
+        mut caller: Caller<'_, State>,
+        inputs: &[Val],
+        outputs: &mut [Val],
+    ) -> Result<(), wasmi::Error> {
+        caller.data_mut().host_calls += 1;
+        charge(&mut caller, 1)?;
+        let outcome = {
+            let mut context = Context::new(&mut caller);
+            catch_unwind(AssertUnwindSafe(|| (self.call)(&mut context, inputs, outputs)))
+        };
+        let state = caller.data_mut();
+        match outcome {
+            Err(panic) => {
+                state.poisoned = true;
+                Err(Fault::new(InvokeErrorKind::HostPanic {
+                    module: self.module.clone(),
+                    name: self.name.clone(),
+                    message: cut(panic_text(&*panic)),
+                }))
+            }
+            // Whatever the closure made of it, fuel that ran out while it moved bytes ends the invocation.
+            Ok(_) if state.meter.exhausted => Err(Fault::new(state.meter.out_of_fuel())),
+            Ok(Err(error)) => Err(Fault::new(InvokeErrorKind::HostFunction {
+                module: self.module.clone(),
+                name: self.name.clone(),
+                message: cut(&error.to_string()),
+            })),
+            Ok(Ok(())) => state.meter.check_time().map_err(Fault::new),
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "a panic without a text",
+    }
+}
+
+/// A number that host functions take and give: `i32`, `u32`, `i64`, `u64`, `f32`, `f64`. Signed and unsigned are the same
+/// WebAssembly type.
+pub trait Scalar: Copy + sealed::Sealed {
+    /// The WebAssembly type.
+    const TYPE: ValueType;
+    #[doc(hidden)]
+    fn lift(bits: u64) -> Self;
+    #[doc(hidden)]
+    fn lower(self) -> u64;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! scalar {
+    ($($number:ty: $ty:ident, |$bits:ident| $lift:expr, |$value:ident| $lower:expr;)*) => {$(
+        impl sealed::Sealed for $number {}
+        impl Scalar for $number {
+            const TYPE: ValueType = ValueType::$ty;
+            fn lift($bits: u64) -> Self {
+                $lift
+            }
+            fn lower(self) -> u64 {
+                let $value = self;
+                $lower
+            }
+        }
+    )*};
+}
+scalar! {
+    i32: I32, |bits| bits as i32, |value| u64::from(value as u32);
+    u32: I32, |bits| bits as u32, |value| u64::from(value);
+    i64: I64, |bits| bits as i64, |value| value as u64;
+    u64: I64, |bits| bits, |value| value;
+    f32: F32, |bits| f32::from_bits(bits as u32), |value| u64::from(value.to_bits());
+    f64: F64, |bits| f64::from_bits(bits), |value| value.to_bits();
+}
+
+/// The bits of a value that the survey has found to be a number.
+fn bits(value: &Val) -> u64 {
+    match value {
+        Val::I32(value) => u64::from(*value as u32),
+        Val::I64(value) => *value as u64,
+        Val::F32(value) => u64::from(value.to_bits()),
+        Val::F64(value) => value.to_bits(),
+        Val::V128(_) | Val::FuncRef(_) | Val::ExternRef(_) => 0,
+    }
+}
+
+fn val(ty: ValueType, bits: u64) -> Val {
+    match ty {
+        ValueType::I32 => Val::I32(bits as i32),
+        ValueType::I64 => Val::I64(bits as i64),
+        ValueType::F32 => Val::F32(wasmi::F32::from_bits(bits as u32)),
+        ValueType::F64 => Val::F64(wasmi::F64::from_bits(bits)),
+    }
+}
+
+/// What a host function may return: nothing, a [`Scalar`], a tuple of up to four, or a `Result` of one of these with any
+/// error.
+pub trait IntoResults {
+    #[doc(hidden)]
+    const TYPES: &'static [ValueType];
+    #[doc(hidden)]
+    fn write(self, outputs: &mut dyn FnMut(usize, u64)) -> Result<(), HostError>;
+}
+
+impl<T: Scalar> IntoResults for T {
+    const TYPES: &'static [ValueType] = &[T::TYPE];
+    fn write(self, outputs: &mut dyn FnMut(usize, u64)) -> Result<(), HostError> {
+        outputs(0, self.lower());
+        Ok(())
+    }
+}
+
+impl<T: IntoResults, E: Into<HostError>> IntoResults for Result<T, E> {
+    const TYPES: &'static [ValueType] = T::TYPES;
+    fn write(self, outputs: &mut dyn FnMut(usize, u64)) -> Result<(), HostError> {
+        self.map_err(Into::into)?.write(outputs)
+    }
+}
+
+macro_rules! results {
+    ($($($name:ident $index:tt),*;)*) => {$(
+        impl<$($name: Scalar),*> IntoResults for ($($name,)*) {
+            const TYPES: &'static [ValueType] = &[$($name::TYPE),*];
+            fn write(self, _outputs: &mut dyn FnMut(usize, u64)) -> Result<(), HostError> {
+                $(_outputs($index, self.$index.lower());)*
+                Ok(())
+            }
+        }
+    )*};
+}
+results! {
+    ;
+    A 0;
+    A 0, B 1;
+    A 0, B 1, C 2;
+    A 0, B 1, C 2, D 3;
+}
+
+/// A closure that guests can call: `Fn(&mut Context, …up to eight scalars…) -> R` with `R` of [`IntoResults`].
+///
+/// It may run on several threads at once, one invocation each.
+pub trait IntoHostFunction<Params, Results>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn erase(self) -> (&'static [ValueType], &'static [ValueType], Box<Erased>);
+}
+
+macro_rules! host_function {
+    ($($($name:ident $index:tt),*;)*) => {$(
+        impl<Function, Results, $($name),*> IntoHostFunction<($($name,)*), Results> for Function
+        where
+            Function: Fn(&mut Context<'_, '_>, $($name),*) -> Results + Send + Sync + 'static,
+            Results: IntoResults,
+            $($name: Scalar,)*
+        {
+            fn erase(self) -> (&'static [ValueType], &'static [ValueType], Box<Erased>) {
+                const fn types<R: IntoResults>() -> &'static [ValueType] {
+                    R::TYPES
+                }
+                let call = move |context: &mut Context<'_, '_>, _inputs: &[Val], outputs: &mut [Val]| {
+                    // wasmi passes as many values as the types below say.
+                    self(context, $($name::lift(bits(&_inputs[$index]))),*)
+                        .write(&mut |index, bits| outputs[index] = val(Results::TYPES[index], bits))
+                };
+                (&[$($name::TYPE),*], types::<Results>(), Box::new(call))
+            }
+        }
+    )*};
+}
+host_function! {
+    ;
+    A 0;
+    A 0, B 1;
+    A 0, B 1, C 2;
+    A 0, B 1, C 2, D 3;
+    A 0, B 1, C 2, D 3, E 4;
+    A 0, B 1, C 2, D 3, E 4, F 5;
+    A 0, B 1, C 2, D 3, E 4, F 5, G 6;
+    A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7;
+}

@@ -1,0 +1,9 @@
+//! What a host lets a guest do: functions of the host's own, and the view of the invocation that they get. Nothing by
+//! default.
+
+mod context;
+mod host;
+
+pub use context::Context;
+pub use host::{HostError, IntoHostFunction, IntoResults, Scalar};
+pub(crate) use host::HostFunction;

@@ -1,0 +1,43 @@
+//! The host's clock: deadlines, durations and idle times are read from it and from nothing else.
+
+use std::time::{Duration, Instant};
+
+/// Monotonic time as the runtime sees it.
+///
+/// The default reads [`Instant`]. A host that has a clock of its own, or a test that wants to be told the time, gives
+/// another to [`RuntimeBuilder::clock`](crate::RuntimeBuilder::clock). Guests never see it.
+///
+/// ```
+/// use std::{sync::atomic::{AtomicU64, Ordering::Relaxed}, time::Duration};
+///
+/// struct Ticks(AtomicU64);
+/// impl dormouse::Clock for Ticks {
+///     fn now(&self) -> Duration {
+///         Duration::from_millis(self.0.load(Relaxed))
+///     }
+/// }
+/// let runtime = dormouse::Runtime::builder().clock(Ticks(AtomicU64::new(0))).build();
+/// # let _ = runtime;
+/// ```
+pub trait Clock: Send + Sync + 'static {
+    /// Time since some instant that stays the same as long as the clock lives. Called twice an invocation, once for
+    /// each slice of fuel and once for each call of a custom host function. Must not go back; if it does, durations
+    /// read as zero.
+    fn now(&self) -> Duration;
+}
+
+/// The clock of the machine, about 25 ns a reading.
+#[derive(Debug)]
+pub(crate) struct SystemClock(Instant);
+
+impl SystemClock {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}

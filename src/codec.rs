@@ -1,0 +1,57 @@
+//! Typed payloads: how a Rust value becomes the bytes of an event, and a reply's bytes a Rust value.
+//!
+//! The crate bincode has no upstream any more; it stands here and nowhere else, so that a successor can take its place.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A payload format for [`Function::invoke_as`](crate::Function::invoke_as).
+pub trait Codec {
+    /// The value as bytes.
+    ///
+    /// # Errors
+    /// A text that says why the value has no such form.
+    fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Vec<u8>, String>;
+
+    /// The value that the bytes stand for; bytes left over are an error.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with the bytes, and where the format can tell.
+    fn decode<R: DeserializeOwned>(&self, bytes: &[u8]) -> Result<R, String>;
+}
+
+/// JSON, through serde_json.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Json;
+
+impl Codec for Json {
+    fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Vec<u8>, String> {
+        serde_json::to_vec(value).map_err(|error| error.to_string())
+    }
+
+    fn decode<R: DeserializeOwned>(&self, bytes: &[u8]) -> Result<R, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+}
+
+/// bincode 2 in its standard configuration: little-endian, integers of variable length.
+#[cfg(feature = "bincode")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bincode;
+
+#[cfg(feature = "bincode")]
+impl Codec for Bincode {
+    fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Vec<u8>, String> {
+        bincode::serde::encode_to_vec(value, bincode::config::standard()).map_err(|error| error.to_string())
+    }
+
+    fn decode<R: DeserializeOwned>(&self, bytes: &[u8]) -> Result<R, String> {
+        // A length that the bytes name is no reason to allocate: bincode reserves for at most this many bytes.
+        let config = bincode::config::standard().with_limit::<{ 64 << 20 }>();
+        let (value, read) =
+            bincode::serde::decode_from_slice(bytes, config).map_err(|error| error.to_string())?;
+        if read < bytes.len() {
+            return Err(format!("{} bytes left over after the value, which ends at byte {read}", bytes.len() - read));
+        }
+        Ok(value)
+    }
+}

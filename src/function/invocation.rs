@@ -1,0 +1,182 @@
+//! One run: take an instance, arm it, run the guest, settle what it used, give it back clean.
+
+use std::time::Duration;
+
+use super::{
+    Function, Guest, Reply, Returned,
+    nesting::{self, Level},
+    pool::Ready,
+};
+use crate::{
+    error::{InvokeError, InvokeErrorKind},
+    instance::{Allowance, Cancel},
+    limits::Limits,
+    usage::{Report, trace},
+    value::{Value, Values},
+};
+
+/// An invocation with choices, from [`Function::invocation`]. A lower level can only lower a limit: more fuel or time than
+/// the function's limits allow is cut to these.
+///
+/// ```
+/// # let echo = wat::parse_str(r#"(module (memory (export "memory") 1)
+/// #   (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+/// #   (func (export "handle") (param i32 i32) (result i64)
+/// #     (i64.or (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 32)) (i64.extend_i32_u (local.get 1)))))"#).unwrap();
+/// # let runtime = dormouse::Runtime::new();
+/// # let function = runtime.deploy("echo", &echo)?;
+/// use std::time::Duration;
+///
+/// let reply = function.invocation(b"hello").fuel(1_000_000).deadline(Duration::from_millis(50)).run()?;
+/// assert_eq!(reply.output(), b"hello");
+/// # Ok::<(), dormouse::Error>(())
+/// ```
+#[must_use = "an invocation does nothing until it is run"]
+pub struct Invocation<'a> {
+    function: &'a Function,
+    input: &'a [u8],
+    fuel: u64,
+    deadline: Duration,
+    cancel: Option<Cancel>,
+}
+
+impl<'a> Invocation<'a> {
+    pub(super) fn new(function: &'a Function, input: &'a [u8]) -> Self {
+        Self { function, input, fuel: u64::MAX, deadline: Duration::MAX, cancel: None }
+    }
+
+    /// Fuel for this invocation.
+    pub fn fuel(mut self, fuel: u64) -> Self {
+        self.fuel = fuel;
+        self
+    }
+
+    /// Wall time for this invocation, from the moment its instance is at hand.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// A handle that ends this invocation from another thread.
+    pub fn cancel(mut self, cancel: &Cancel) -> Self {
+        self.cancel = Some(cancel.clone());
+        self
+    }
+
+    /// Runs the function on the input, as [`Function::invoke`].
+    ///
+    /// # Errors
+    /// See [`InvokeErrorKind`].
+    pub fn run(self) -> Result<Reply, InvokeError> {
+        let mut output = Vec::new();
+        let (log, report) = self.run_into_buffer(&mut output)?;
+        Ok(Reply { output, log, report })
+    }
+
+    /// Runs the function on the input and leaves the reply in `output`, whose capacity is used again; what was in it is
+    /// gone, also after an error.
+    ///
+    /// # Errors
+    /// See [`InvokeErrorKind`].
+    pub fn run_into(self, output: &mut Vec<u8>) -> Result<Report, InvokeError> {
+        output.clear();
+        self.run_into_buffer(output).map(|(_, report)| report)
+    }
+
+    fn run_into_buffer(self, output: &mut Vec<u8>) -> Result<(Vec<u8>, Report), InvokeError> {
+        let input = self.input;
+        let ran = self.within(|ready, contract, limits| {
+            contract.invoke(&ready.bound, &mut ready.instance, input, output, limits)?;
+            Ok(((), output.len() as u64))
+        });
+        match ran {
+            Ok(((), log, report)) => Ok((log, report)),
+            Err(error) => {
+                output.clear();
+                Err(error)
+            }
+        }
+    }
+
+    /// Calls one export, as [`Function::call`]; the input is not used.
+    ///
+    /// # Errors
+    /// See [`InvokeErrorKind`].
+    pub fn call(self, export: &str, args: &[Value]) -> Result<Returned<Values>, InvokeError> {
+        self.session(|guest| guest.call(export, args))
+    }
+
+    /// Runs a session, as [`Function::session`]; the input is not used.
+    ///
+    /// # Errors
+    /// What the closure returns, with the report; see [`InvokeErrorKind`].
+    pub fn session<T>(
+        self,
+        body: impl FnOnce(&mut Guest<'_>) -> Result<T, InvokeErrorKind>,
+    ) -> Result<Returned<T>, InvokeError> {
+        let (value, log, report) = self.within(|ready, _, _| Ok((body(&mut Guest::new(&mut ready.instance))?, 0)))?;
+        Ok(Returned { value, log, report })
+    }
+
+    /// Takes an instance, runs `body` on it, and gives it back. `body` returns its value and the bytes of output.
+    fn within<T>(
+        self,
+        body: impl FnOnce(&mut Ready, &crate::contract::Contract, &Limits) -> Result<(T, u64), InvokeErrorKind>,
+    ) -> Result<(T, Vec<u8>, Report), InvokeError> {
+        let deployed = self.function.deployed()?;
+        let limits = &deployed.mould.limits;
+        let size = self.input.len() as u64;
+        if size > limits.input {
+            return Err(InvokeErrorKind::InputTooLarge { size, limit: limits.input }.into());
+        }
+        let _span = trace::invocation(&deployed.label);
+        let runtime = self.function.runtime.id();
+        let outer = nesting::outer(deployed.pool.id(), runtime)?;
+        let mut lease = deployed.pool.take(outer.holds, || deployed.now(), || deployed.make())?;
+        let start = lease.start();
+
+        let ready = lease.ready();
+        let began = ready.instance.arm(Allowance {
+            fuel: self.fuel.min(limits.fuel),
+            deadline: self.deadline.min(limits.deadline),
+            deadline_at_most: outer.deadline_at,
+            cancel: self.cancel,
+        });
+        let level = Level::enter(deployed.pool.id(), runtime, ready.instance.deadline_at());
+        let ran = body(ready, &deployed.mould.contract, limits);
+        drop(level);
+        let used = ready.instance.settle(began);
+
+        let mut report = Report {
+            label: deployed.label.clone(),
+            start,
+            fuel: used.fuel,
+            duration: used.duration,
+            memory: used.memory,
+            input: size,
+            output: 0,
+            host_calls: used.host_calls,
+            log_cut: used.log_cut,
+            outcome: "ok",
+        };
+        // An empty vector allocates nothing: a log costs only those who log.
+        let log = ready.instance.log().to_vec();
+        if ready.instance.reset(&deployed.image) {
+            lease.give_back(began.saturating_add(used.duration));
+        }
+        let outcome = match ran {
+            Ok((value, output)) => {
+                report.output = output;
+                Ok((value, log, report))
+            }
+            Err(kind) => {
+                report.outcome = kind.name();
+                Err((kind, report))
+            }
+        };
+        trace::report(match &outcome {
+            Ok((_, _, report)) | Err((_, report)) => report,
+        });
+        outcome.map_err(|(kind, report)| InvokeError::new(kind, Some(report)))
+    }
+}

@@ -1,0 +1,238 @@
+//! Functions: the handle that a host holds, the versions behind it, and how one invocation runs.
+
+mod deployed;
+mod deployment;
+mod invocation;
+mod nesting;
+mod pool;
+mod reply;
+mod session;
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::RwLock;
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use deployment::Deployment;
+pub use invocation::Invocation;
+pub use reply::{Reply, Returned};
+pub use session::Guest;
+
+pub(crate) use deployed::Deployed;
+
+use crate::{
+    codec::Codec,
+    error::{InvokeError, InvokeErrorKind},
+    runtime::Runtime,
+    usage::{DeployReport, Version},
+    value::{Value, Values},
+};
+
+/// The place of a name: the version that it stands for now, none after `undeploy`.
+pub(crate) struct Slot {
+    pub(crate) name: Box<str>,
+    pub(crate) current: RwLock<Option<Arc<Deployed>>>,
+}
+
+/// A deployed function.
+///
+/// A handle follows its name: after a redeployment its next invocation runs the new version, after `undeploy` it answers
+/// [`Undeployed`](InvokeErrorKind::Undeployed). Invocations under way finish on the version that they began with. A
+/// [pinned](Self::pinned) handle stays with its version.
+///
+/// Cheap to clone, `Send` and `Sync`: any number of threads may invoke at once, each on an instance of its own.
+///
+/// ```
+/// # let echo = wat::parse_str(r#"(module (memory (export "memory") 1)
+/// #   (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+/// #   (func (export "handle") (param i32 i32) (result i64)
+/// #     (i64.or (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 32)) (i64.extend_i32_u (local.get 1)))))"#).unwrap();
+/// let runtime = dormouse::Runtime::new();
+/// let function = runtime.deploy("echo", &echo)?;
+/// let reply = function.invoke(b"hello")?;
+/// assert_eq!(reply.output(), b"hello");
+/// # Ok::<(), dormouse::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Function {
+    pub(crate) runtime: Runtime,
+    pub(crate) target: Target,
+}
+
+/// What a handle stands for.
+#[derive(Clone)]
+pub(crate) enum Target {
+    Name(Arc<Slot>),
+    Version(Arc<Deployed>),
+}
+
+impl Function {
+    /// Gives the function an event and returns its reply: stateless, within the function's limits.
+    ///
+    /// The event is given by the contract that the module keeps; for modules with plain exports see
+    /// [`call`](Self::call) and [`session`](Self::session). Blocks for as long as the guest runs, and up to `max_wait`
+    /// while all instances are in use: on an async executor, call it in `spawn_blocking`. Needs 512 KiB of stack.
+    ///
+    /// # Errors
+    /// See [`InvokeErrorKind`]; an error of a guest that ran carries its report.
+    pub fn invoke(&self, input: &[u8]) -> Result<Reply, InvokeError> {
+        self.invocation(input).run()
+    }
+
+    /// As [`invoke`](Self::invoke), with Rust values for input and output.
+    ///
+    /// ```
+    /// # let echo = wat::parse_str(r#"(module (memory (export "memory") 1)
+    /// #   (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+    /// #   (func (export "handle") (param i32 i32) (result i64)
+    /// #     (i64.or (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 32)) (i64.extend_i32_u (local.get 1)))))"#).unwrap();
+    /// # let runtime = dormouse::Runtime::new();
+    /// # let function = runtime.deploy("echo", &echo)?;
+    /// let back: Vec<u32> = function.invoke_as(dormouse::Json, &[1, 2, 3])?;
+    /// assert_eq!(back, [1, 2, 3]);
+    /// # Ok::<(), dormouse::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As `invoke`, and [`InvokeErrorKind::Codec`]; where the reply cannot be read, the error carries the report.
+    pub fn invoke_as<T: Serialize + ?Sized, R: DeserializeOwned>(
+        &self,
+        codec: impl Codec,
+        input: &T,
+    ) -> Result<R, InvokeError> {
+        let wrong = |side, problem: String| InvokeErrorKind::Codec { side, problem: crate::error::cut(&problem) };
+        let input = codec.encode(input).map_err(|problem| wrong("input", problem))?;
+        let reply = self.invoke(&input)?;
+        codec
+            .decode(reply.output())
+            .map_err(|problem| InvokeError::new(wrong("output", problem), Some(reply.into_report())))
+    }
+
+    /// Calls one export with numbers: an invocation of its own, stateless as any other.
+    ///
+    /// ```
+    /// # let add = wat::parse_str("(module (func (export \"add\") (param i32 i32) (result i32)
+    /// #   (i32.add (local.get 0) (local.get 1))))").unwrap();
+    /// # let runtime = dormouse::Runtime::new();
+    /// # let adder = runtime.deploy("add", &add)?;
+    /// use dormouse::Value;
+    ///
+    /// let sum = adder.call("add", &[Value::I32(1), Value::I32(2)])?;
+    /// assert_eq!(sum.values(), [Value::I32(3)]);
+    /// # Ok::<(), dormouse::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// See [`InvokeErrorKind`].
+    pub fn call(&self, export: &str, args: &[Value]) -> Result<Returned<Values>, InvokeError> {
+        self.invocation(&[]).call(export, args)
+    }
+
+    /// Runs several calls on one instance within one invocation, for guests with a protocol of their own; then the
+    /// instance is cleaned like any other. Fuel and deadline are those of one invocation.
+    ///
+    /// ```
+    /// # let guest = wat::parse_str("(module (memory (export \"memory\") 1) (func (export \"at\") (result i32) (i32.const 16)))").unwrap();
+    /// # let runtime = dormouse::Runtime::new();
+    /// # let function = runtime.deploy("guest", &guest)?;
+    /// let text = function.session(|guest| {
+    ///     let at = guest.call("at", &[])?[0].as_u32();
+    ///     guest.write(at, b"hello")?;
+    ///     guest.read(at, 5)
+    /// })?;
+    /// assert_eq!(text.value(), b"hello");
+    /// # Ok::<(), dormouse::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What the closure returns, with the report; and what [`invoke`](Self::invoke) answers where no instance is to be
+    /// had.
+    pub fn session<T>(
+        &self,
+        body: impl FnOnce(&mut Guest<'_>) -> Result<T, InvokeErrorKind>,
+    ) -> Result<Returned<T>, InvokeError> {
+        self.invocation(&[]).session(body)
+    }
+
+    /// An invocation with choices: less fuel, an earlier deadline, a handle to cancel it.
+    pub fn invocation<'a>(&'a self, input: &'a [u8]) -> Invocation<'a> {
+        Invocation::new(self, input)
+    }
+
+    /// The function's name.
+    pub fn name(&self) -> &str {
+        match &self.target {
+            Target::Name(slot) => &slot.name,
+            Target::Version(deployed) => &deployed.label.name,
+        }
+    }
+
+    /// The version that the next invocation runs; none after `undeploy`.
+    pub fn version(&self) -> Option<Version> {
+        self.deployed().ok().map(|deployed| deployed.label.version)
+    }
+
+    /// A handle that stays with the version that this one stands for now, through redeployments and `undeploy`, and
+    /// keeps it alive.
+    ///
+    /// # Errors
+    /// [`InvokeErrorKind::Undeployed`].
+    pub fn pinned(&self) -> Result<Self, InvokeError> {
+        Ok(Self { runtime: self.runtime.clone(), target: Target::Version(self.deployed()?) })
+    }
+
+    /// What the deployment of the current version found and cost.
+    ///
+    /// # Errors
+    /// [`InvokeErrorKind::Undeployed`].
+    pub fn deploy_report(&self) -> Result<DeployReport, InvokeError> {
+        Ok(self.deployed()?.report.clone())
+    }
+
+    /// Makes instances ahead of time until `count` are idle, or as many as the function may have. Returns how many are
+    /// idle then.
+    ///
+    /// # Errors
+    /// [`InvokeErrorKind::Undeployed`], [`InvokeErrorKind::Busy`] where the runtime has no room,
+    /// [`InvokeErrorKind::Initialise`].
+    pub fn prewarm(&self, count: usize) -> Result<usize, InvokeError> {
+        Ok(self.deployed()?.prewarm(count)?)
+    }
+
+    /// Drops instances that have been idle for at least `idle_for`, the longest idle first, down to the minimum that the
+    /// deployment asked to keep. Returns how many went.
+    pub fn trim(&self, idle_for: Duration) -> usize {
+        self.deployed().map_or(0, |deployed| deployed.trim(idle_for))
+    }
+
+    /// Instances of the current version: idle ones, and all of them.
+    pub fn instances(&self) -> (usize, usize) {
+        self.deployed().map_or((0, 0), |deployed| deployed.pool.counts())
+    }
+
+    /// The version behind the handle. One read lock and one reference count: some 20 ns.
+    pub(crate) fn deployed(&self) -> Result<Arc<Deployed>, InvokeErrorKind> {
+        match &self.target {
+            Target::Version(deployed) => Ok(Arc::clone(deployed)),
+            Target::Name(slot) => slot
+                .current
+                .read()
+                .clone()
+                .ok_or_else(|| InvokeErrorKind::Undeployed { name: slot.name.clone() }),
+        }
+    }
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.version() {
+            Some(version) => write!(f, "Function({}@{})", self.name(), version.short()),
+            None => write!(f, "Function({}, undeployed)", self.name()),
+        }
+    }
+}
+
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Function>();
+};

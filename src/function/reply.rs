@@ -1,0 +1,79 @@
+//! What a successful invocation gives back.
+
+use std::borrow::Cow;
+
+use crate::{
+    usage::Report,
+    value::{Value, Values},
+};
+
+/// The reply to one event.
+#[derive(Debug)]
+pub struct Reply {
+    pub(crate) output: Vec<u8>,
+    pub(crate) log: Vec<u8>,
+    pub(crate) report: Report,
+}
+
+impl Reply {
+    /// The function's output.
+    pub fn output(&self) -> &[u8] {
+        &self.output
+    }
+
+    /// The output, owned.
+    pub fn into_output(self) -> Vec<u8> {
+        self.output
+    }
+
+    /// What host functions logged for this invocation, a line each; [`Report::log_cut`] tells whether it is all.
+    pub fn log(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.log)
+    }
+
+    /// What the invocation did and used.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    pub(crate) fn into_report(self) -> Report {
+        self.report
+    }
+}
+
+/// The result of [`Function::call`](crate::Function::call) or [`Function::session`](crate::Function::session).
+#[derive(Debug)]
+pub struct Returned<T> {
+    pub(crate) value: T,
+    pub(crate) log: Vec<u8>,
+    pub(crate) report: Report,
+}
+
+impl<T> Returned<T> {
+    /// What the session's closure returned.
+    pub fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// The same, owned.
+    pub fn into_value(self) -> T {
+        self.value
+    }
+
+    /// What host functions logged for this invocation, a line each.
+    pub fn log(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.log)
+    }
+
+    /// What the invocation did and used.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+}
+
+impl Returned<Values> {
+    /// The results of the call.
+    pub fn values(&self) -> &[Value] {
+        &self.value
+    }
+}

@@ -1,0 +1,45 @@
+//! The handle by which another thread ends an invocation.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// Cancels the invocations that it was given to, from any thread, at their next slice of fuel.
+///
+/// ```
+/// # let runtime = dormouse::Runtime::new();
+/// # let spin = wat::parse_str("(module (func (export \"spin\") (loop (br 0))))").unwrap();
+/// # let function = runtime.deploy("spin", &spin)?;
+/// use dormouse::{Cancel, InvokeErrorKind};
+///
+/// let cancel = Cancel::new();
+/// let watchdog = std::thread::spawn({
+///     let cancel = cancel.clone();
+///     move || cancel.cancel()
+/// });
+/// let error = function.invocation(b"").cancel(&cancel).call("spin", &[]).unwrap_err();
+/// assert_eq!(*error.kind(), InvokeErrorKind::Cancelled);
+/// # watchdog.join().unwrap();
+/// # Ok::<(), dormouse::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// A handle that has not been used yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends the invocations that hold a clone of this handle, now running or begun later: it stays cancelled.
+    pub fn cancel(&self) {
+        // A flag alone: nothing else is handed over with it.
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`cancel`](Self::cancel) was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,308 @@
+//! One live instance of a function: a store, its memories, and the handles that invocations need.
+//!
+//! ```text
+//!            arm()                settle()             reset()
+//!   clean ----------> running ----------------> dirty ----------> clean
+//!     ^                  |                        |
+//!  create()              | host code panicked     | grew, or dropped a segment
+//!                        +------------------------+-----> discarded (dropped)
+//! ```
+//!
+//! Invariant: an instance marked clean is equal to the image in memory, globals and tables, and its host side holds
+//! nothing of an earlier invocation. Only this file and [`reset`] change the mark.
+
+mod cancel;
+mod grow;
+mod image;
+mod reset;
+mod slices;
+mod state;
+
+use std::{any::Any, sync::{Arc, Weak}, time::Duration};
+
+use wasmi::{
+    Extern, Func, FuncType, Global, Memory, MemoryType, Ref, Store, Table, TypedFunc, Val, ValType, WasmParams,
+    WasmResults,
+};
+
+pub use cancel::Cancel;
+pub(crate) use image::Image;
+pub(crate) use slices::{Fault, charge};
+pub(crate) use state::{State, memory_read, memory_size, memory_write};
+
+use crate::{
+    clock::Clock,
+    error::InvokeErrorKind,
+    module::Prepared,
+    usage::{Label, Reservation},
+    value::ValueType,
+};
+use image::MemoryImage;
+use slices::{Meter, kind_of};
+
+/// Where an instance stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    Clean,
+    Running,
+    Dirty,
+}
+
+/// One live instantiation.
+pub(crate) struct Instance {
+    store: Store<State>,
+    mark: Mark,
+    instance: wasmi::Instance,
+    /// Globals and tables that code can change, in the order of `Prepared`.
+    globals: Vec<Global>,
+    tables: Vec<Table>,
+    /// What belongs to this store and no image can hold: the tables' entries and the values of reference globals after
+    /// initialisation.
+    pristine_tables: Vec<Vec<Ref>>,
+    pristine_references: Vec<Option<Val>>,
+    /// Handles of exported functions, each found on its first use.
+    functions: Vec<Option<Func>>,
+}
+
+/// What making an instance needs.
+pub(crate) struct Birth<'a> {
+    pub(crate) prepared: &'a Arc<Prepared>,
+    pub(crate) label: &'a Arc<Label>,
+    pub(crate) clock: &'a Arc<dyn Clock>,
+    /// The runtime that the function belongs to, as the host's functions will be given it.
+    pub(crate) home: &'a Weak<dyn Any + Send + Sync>,
+    pub(crate) memory_max: u64,
+    pub(crate) log_max: u64,
+    pub(crate) reservation: Reservation,
+}
+
+/// What the memories of a new instance hold.
+pub(crate) enum Content<'a> {
+    /// The active data segments: initialisation follows.
+    Segments(&'a [Segment]),
+    /// The image: nothing needs to run.
+    Image(&'a Image),
+}
+
+/// An active data segment, which lies within its memory.
+pub(crate) struct Segment {
+    pub(crate) memory: usize,
+    pub(crate) at: usize,
+    pub(crate) bytes: Box<[u8]>,
+}
+
+/// The bounds of one run.
+pub(crate) struct Allowance {
+    pub(crate) fuel: u64,
+    pub(crate) deadline: Duration,
+    /// The moment that an outer run must not pass.
+    pub(crate) deadline_at_most: Duration,
+    pub(crate) cancel: Option<Cancel>,
+}
+
+/// What one run has used.
+pub(crate) struct Used {
+    pub(crate) fuel: u64,
+    pub(crate) duration: Duration,
+    pub(crate) memory: u64,
+    pub(crate) host_calls: u64,
+    pub(crate) log_cut: bool,
+}
+
+impl Instance {
+    /// Instantiates the module. With the image as content the instance is complete and clean; with segments it is
+    /// dirty: start function and contract follow, then [`Instance::seal`].
+    pub(crate) fn new(birth: Birth<'_>, content: &Content<'_>) -> Result<Self, InvokeErrorKind> {
+        let prepared = Arc::clone(birth.prepared);
+        let meter = Meter::new(Arc::clone(birth.clock));
+        let state = State::new(birth, meter);
+        let mut store = Store::new(&prepared.engine, state);
+        let mut instantiate = || -> Result<_, wasmi::Error> {
+            let mut externs = Vec::with_capacity(prepared.imports.len() + prepared.memories.len());
+            for import in &prepared.imports {
+                let types = |types: &[ValueType]| types.iter().map(|ty| wasm_type(*ty)).collect::<Vec<_>>();
+                let ty = FuncType::new(types(import.params), types(import.results));
+                let import = Arc::clone(import);
+                externs.push(Extern::Func(Func::new(&mut store, ty, move |caller, inputs, outputs| {
+                    import.call(caller, inputs, outputs)
+                })));
+            }
+            for (index, fact) in prepared.memories.iter().enumerate() {
+                let pages = match content {
+                    Content::Segments(_) => fact.ty.initial,
+                    Content::Image(image) => image.memories[index].pages,
+                };
+                let mut ty = MemoryType::builder();
+                ty.memory64(fact.ty.memory64).min(pages).max(fact.ty.maximum).page_size_log2(fact.page_log2() as u8);
+                let memory = Memory::new(&mut store, ty.build()?)?;
+                let bytes = memory.data_size(&store) as u64;
+                store.data_mut().memories.push(memory);
+                store.data_mut().memory_bytes += bytes;
+                externs.push(Extern::Memory(memory));
+            }
+            let memories = &store.data().memories;
+            store.data_mut().main_memory = prepared.main_memory.map(|index| memories[index]);
+            let instance = wasmi::Instance::new(&mut store, &prepared.module, &externs)?;
+            if let Some(table) = prepared.grow_table.as_deref().and_then(|name| instance.get_table(&store, name)) {
+                grow::install(&mut store, table)?;
+            }
+            Ok(instance)
+        };
+        let instance = match instantiate() {
+            Ok(instance) => instance,
+            Err(error) => return Err(kind_of(&error, &store.data().meter)),
+        };
+        // The rewriting has exported each of them.
+        let globals: Vec<_> =
+            prepared.globals.iter().filter_map(|name| instance.get_global(&store, name)).collect();
+        let tables = prepared.tables.iter().filter_map(|name| instance.get_table(&store, name)).collect();
+        let mut new = Self {
+            store,
+            mark: Mark::Dirty,
+            instance,
+            pristine_references: vec![None; globals.len()],
+            globals,
+            tables,
+            pristine_tables: Vec::new(),
+            functions: Vec::new(),
+        };
+        match content {
+            Content::Segments(segments) => {
+                for segment in *segments {
+                    let data = new.memory(segment.memory).data_mut(&mut new.store);
+                    data[segment.at..segment.at + segment.bytes.len()].copy_from_slice(&segment.bytes);
+                }
+            }
+            Content::Image(image) => {
+                for (index, memory) in image.memories.iter().enumerate() {
+                    memory.fill(new.memory(index).data_mut(&mut new.store));
+                }
+                let set = new.set_globals(image);
+                debug_assert!(set, "the image's globals have the module's types");
+                new.mark = Mark::Clean;
+            }
+        }
+        Ok(new)
+    }
+
+    fn memory(&self, index: usize) -> Memory {
+        self.store.data().memories[index]
+    }
+
+    /// Declares the state after initialisation to be the pristine one of this instance: keeps what no image can hold.
+    pub(crate) fn seal(&mut self) {
+        debug_assert_eq!(self.mark, Mark::Dirty, "initialisation has run");
+        let store = &self.store;
+        let entries = |table: &Table| (0..table.size(store)).filter_map(|at| table.get(store, at)).collect();
+        self.pristine_tables = self.tables.iter().map(entries).collect();
+        self.pristine_references = self.globals.iter().map(|global| reference(global.get(store))).collect();
+        self.store.data_mut().clear();
+        self.mark = Mark::Clean;
+    }
+
+    /// The state of a sealed instance, for others to begin with.
+    pub(crate) fn capture(&self) -> Image {
+        debug_assert_eq!(self.mark, Mark::Clean, "only a sealed instance is captured");
+        let memories = &self.store.data().memories;
+        let number = |global: &Global| match global.get(&self.store) {
+            Val::FuncRef(_) | Val::ExternRef(_) => None,
+            number => Some(number),
+        };
+        Image {
+            memories: memories.iter().map(|memory| MemoryImage::capture(*memory, &self.store)).collect(),
+            globals: self.globals.iter().map(number).collect(),
+        }
+    }
+
+    /// Begins a run on a clean instance, or initialisation on a new one.
+    pub(crate) fn arm(&mut self, allowance: Allowance) -> Duration {
+        self.mark = Mark::Running;
+        slices::arm(&mut self.store, allowance)
+    }
+
+    /// Ends a run: what it used, and the instance is dirty.
+    pub(crate) fn settle(&mut self, began: Duration) -> Used {
+        debug_assert_eq!(self.mark, Mark::Running, "only a run is settled");
+        self.mark = Mark::Dirty;
+        let state = self.store.data();
+        Used {
+            fuel: slices::used(&self.store),
+            duration: state.meter.now().saturating_sub(began),
+            memory: state.memory_bytes,
+            host_calls: state.host_calls,
+            log_cut: state.log.cut,
+        }
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        self.mark == Mark::Clean
+    }
+
+    /// The run's deadline, for runs within it.
+    pub(crate) fn deadline_at(&self) -> Duration {
+        self.store.data().meter.deadline_at()
+    }
+
+    pub(crate) fn log(&self) -> &[u8] {
+        &self.store.data().log.text
+    }
+
+    pub(crate) fn prepared(&self) -> &Arc<Prepared> {
+        &self.store.data().prepared
+    }
+
+    /// Finds a function under the name that the rewritten module exports it by.
+    pub(crate) fn function(&self, name: &str) -> Option<Func> {
+        self.instance.get_func(&self.store, name)
+    }
+
+    /// The same by type, for functions that every invocation calls.
+    pub(crate) fn typed<P: WasmParams, R: WasmResults>(&self, name: &str) -> Option<TypedFunc<P, R>> {
+        self.instance.get_typed_func(&self.store, name).ok()
+    }
+
+    /// The exported function in a slot of `Prepared::exports`, looked up by name once.
+    pub(crate) fn export(&mut self, name: &str, slot: usize) -> Option<Func> {
+        if self.functions.is_empty() {
+            self.functions = vec![None; self.prepared().exports.len()];
+        }
+        if self.functions[slot].is_none() {
+            self.functions[slot] = self.function(name);
+        }
+        self.functions[slot]
+    }
+
+    pub(crate) fn call_typed<P: WasmParams, R: WasmResults>(
+        &mut self,
+        function: &TypedFunc<P, R>,
+        params: P,
+    ) -> Result<R, InvokeErrorKind> {
+        slices::call_typed(&mut self.store, function, params)
+    }
+
+    pub(crate) fn call(&mut self, function: Func, inputs: &[Val], outputs: &mut [Val]) -> Result<(), InvokeErrorKind> {
+        slices::call(&mut self.store, function, inputs, outputs)
+    }
+
+    pub(crate) fn read(&self, at: u64, len: u64) -> Result<&[u8], InvokeErrorKind> {
+        state::slice(&self.store, at, len)
+    }
+
+    pub(crate) fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), InvokeErrorKind> {
+        memory_write(&mut self.store, at, bytes)
+    }
+}
+
+/// A reference, none for a number.
+fn reference(value: Val) -> Option<Val> {
+    matches!(value, Val::FuncRef(_) | Val::ExternRef(_)).then_some(value)
+}
+
+fn wasm_type(ty: ValueType) -> ValType {
+    match ty {
+        ValueType::I32 => ValType::I32,
+        ValueType::I64 => ValType::I64,
+        ValueType::F32 => ValType::F32,
+        ValueType::F64 => ValType::F64,
+    }
+}

@@ -1,0 +1,65 @@
+//! How a dirty instance becomes clean: the whole state inventory, in place.
+//!
+//! | state | restored | replaced by a fresh instance |
+//! |---|---|---|
+//! | memory content | zeros, then the image's runs; skipped where nothing wrote | |
+//! | memory size | | if it grew: a memory never shrinks |
+//! | globals that code writes | set | |
+//! | tables that code writes | set entry by entry | |
+//! | table size | cannot change: `table.grow` is refused | |
+//! | dropped segments | | always, where the module drops any |
+//! | fuel, log, counters, cancel handle | cleared | |
+//! | host code that panicked | | always |
+
+use wasmi::Ref;
+
+use super::{Image, Instance, Mark};
+
+impl Instance {
+    /// Makes the instance clean again; `false` if it must be thrown away.
+    pub(crate) fn reset(&mut self, image: &Image) -> bool {
+        debug_assert_eq!(self.mark, Mark::Dirty, "only a dirty instance is reset");
+        let prepared = self.store.data().prepared.clone();
+        let grew = self.store.data().memory_bytes != image.memory_bytes();
+        if grew || prepared.drops_segments || self.store.data().poisoned {
+            return false;
+        }
+        let host_wrote = self.store.data().host_wrote;
+        for (index, image) in image.memories.iter().enumerate() {
+            if prepared.memories[index].written || (host_wrote && prepared.main_memory == Some(index)) {
+                let memory = self.store.data().memories[index];
+                image.restore(memory.data_mut(&mut self.store));
+            }
+        }
+        if !self.set_globals(image) {
+            return false;
+        }
+        for (table, pristine) in self.tables.iter().zip(&self.pristine_tables) {
+            for (at, entry) in pristine.iter().enumerate() {
+                let entry: Ref = *entry;
+                if table.set(&mut self.store, at as u64, entry).is_err() {
+                    return false;
+                }
+            }
+        }
+        self.store.data_mut().clear();
+        debug_assert!(self.equals(image), "a clean instance equals the image");
+        self.mark = Mark::Clean;
+        true
+    }
+
+    /// Sets the globals that code can change; `false` if one does not take its value, which types rule out.
+    pub(super) fn set_globals(&mut self, image: &Image) -> bool {
+        let values = image.globals.iter().zip(&self.pristine_references);
+        self.globals.iter().zip(values).all(|(global, (shared, own))| match shared.as_ref().or(own.as_ref()) {
+            Some(value) => global.set(&mut self.store, value.clone()).is_ok(),
+            None => false,
+        })
+    }
+
+    /// Whether memories are those of the image: the check of debug builds.
+    fn equals(&self, image: &Image) -> bool {
+        let memories = &self.store.data().memories;
+        memories.iter().zip(&image.memories).all(|(memory, image)| image.equals(memory.data(&self.store)))
+    }
+}

@@ -1,0 +1,137 @@
+//! The host side of an instance: what the interpreter's store carries for us.
+//!
+//! Invariant: between invocations all of it that belongs to one run is as it was when the instance was made.
+
+use std::{any::Any, ops::Range, sync::{Arc, Weak}};
+
+use wasmi::{AsContext, AsContextMut, Memory, Store};
+
+use super::{Birth, slices::Meter};
+use crate::{
+    error::InvokeErrorKind,
+    module::Prepared,
+    usage::{Label, Reservation},
+};
+
+/// What a store carries.
+pub(crate) struct State {
+    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) label: Arc<Label>,
+    /// The runtime that the function belongs to, for host functions.
+    pub(crate) home: Weak<dyn Any + Send + Sync>,
+    pub(crate) meter: Meter,
+    pub(crate) memories: Vec<Memory>,
+    pub(crate) main_memory: Option<Memory>,
+    /// Bytes of all memories, and how many there may be.
+    pub(crate) memory_bytes: u64,
+    pub(crate) memory_max: u64,
+    /// Its share of the runtime's budget, given back when the instance is dropped.
+    pub(crate) reservation: Reservation,
+    pub(crate) log: Log,
+    /// Calls of custom host functions in this run.
+    pub(crate) host_calls: u64,
+    /// Host code panicked with the guest on the stack: what it left half done is unknown.
+    pub(crate) poisoned: bool,
+    /// The host wrote to a memory that no code of the guest writes to.
+    pub(crate) host_wrote: bool,
+}
+
+impl State {
+    pub(crate) fn new(birth: Birth<'_>, meter: Meter) -> Self {
+        Self {
+            prepared: Arc::clone(birth.prepared),
+            label: Arc::clone(birth.label),
+            home: Weak::clone(birth.home),
+            meter,
+            memories: Vec::new(),
+            main_memory: None,
+            memory_bytes: 0,
+            memory_max: birth.memory_max,
+            reservation: birth.reservation,
+            log: Log { text: Vec::new(), max: birth.log_max, cut: false },
+            host_calls: 0,
+            poisoned: false,
+            host_wrote: false,
+        }
+    }
+
+    /// Forgets what belongs to one run.
+    pub(crate) fn clear(&mut self) {
+        self.meter.disarm();
+        self.log.text.clear();
+        self.log.cut = false;
+        self.host_calls = 0;
+        self.host_wrote = false;
+    }
+}
+
+/// What host functions log in one run, cut at a limit.
+pub(crate) struct Log {
+    pub(crate) text: Vec<u8>,
+    max: u64,
+    pub(crate) cut: bool,
+}
+
+impl Log {
+    /// Appends a line; what does not fit is left out, at a character's boundary.
+    pub(crate) fn line(&mut self, line: &str) {
+        // Once cut, nothing follows, so that what is kept is a prefix of what was logged.
+        let max = if self.cut { 0 } else { usize::try_from(self.max).unwrap_or(usize::MAX) };
+        let room = max.saturating_sub(self.text.len());
+        if line.len() < room {
+            self.text.extend_from_slice(line.as_bytes());
+            self.text.push(b'\n');
+            return;
+        }
+        self.cut = true;
+        let mut end = line.len().min(room);
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.text.extend_from_slice(&line.as_bytes()[..end]);
+    }
+}
+
+/// Bytes of the memory that hosts read and write, 0 without one.
+pub(crate) fn memory_size(store: impl AsContext<Data = State>) -> u64 {
+    let store = store.as_context();
+    store.data().main_memory.map_or(0, |memory| memory.data_size(store) as u64)
+}
+
+/// Copies bytes out of the guest's memory.
+pub(crate) fn memory_read(store: impl AsContext<Data = State>, at: u64, len: u64) -> Result<Vec<u8>, InvokeErrorKind> {
+    let store = store.as_context();
+    let data = store.data().main_memory.map_or(&[][..], |memory| memory.data(&store));
+    Ok(data[range(at, len, data.len())?].to_vec())
+}
+
+/// The bytes `at..at + len` of the guest's memory.
+pub(crate) fn slice(store: &Store<State>, at: u64, len: u64) -> Result<&[u8], InvokeErrorKind> {
+    let data = store.data().main_memory.map_or(&[][..], |memory| memory.data(store));
+    Ok(&data[range(at, len, data.len())?])
+}
+
+/// Copies bytes into the guest's memory.
+pub(crate) fn memory_write(
+    mut store: impl AsContextMut<Data = State>,
+    at: u64,
+    bytes: &[u8],
+) -> Result<(), InvokeErrorKind> {
+    let mut store = store.as_context_mut();
+    store.data_mut().host_wrote = true;
+    let data = match store.data().main_memory {
+        Some(memory) => memory.data_mut(&mut store),
+        None => &mut [],
+    };
+    let range = range(at, bytes.len() as u64, data.len())?;
+    data[range].copy_from_slice(bytes);
+    Ok(())
+}
+
+fn range(at: u64, len: u64, size: usize) -> Result<Range<usize>, InvokeErrorKind> {
+    match at.checked_add(len) {
+        // Both are at most `size`, which is a `usize`.
+        Some(end) if end <= size as u64 => Ok(at as usize..end as usize),
+        _ => Err(InvokeErrorKind::OutOfBounds { at, len, size: size as u64 }),
+    }
+}

@@ -1,0 +1,74 @@
+//! How the interpreter is set up, and which WebAssembly features it runs.
+//!
+//! Invariant: [`features`] names exactly the features that [`config`] leaves on in wasmi, so that what the survey has
+//! validated is what wasmi accepts.
+
+use wasmi::{CompilationMode, Config, CustomFuelCosts};
+use wasmparser::WasmFeatures;
+
+use crate::limits::Limits;
+
+/// The features that are on: wasmi's own defaults.
+pub(crate) fn features() -> WasmFeatures {
+    let mut features = WasmFeatures::MUTABLE_GLOBAL
+        | WasmFeatures::MULTI_VALUE
+        | WasmFeatures::MULTI_MEMORY
+        | WasmFeatures::SATURATING_FLOAT_TO_INT
+        | WasmFeatures::SIGN_EXTENSION
+        | WasmFeatures::BULK_MEMORY
+        | WasmFeatures::REFERENCE_TYPES
+        | WasmFeatures::GC_TYPES
+        | WasmFeatures::TAIL_CALL
+        | WasmFeatures::EXTENDED_CONST
+        | WasmFeatures::FLOATS;
+    features.set(WasmFeatures::SIMD, cfg!(feature = "simd"));
+    features.set(WasmFeatures::RELAXED_SIMD, cfg!(feature = "simd"));
+    features.set(WasmFeatures::MEMORY64, cfg!(feature = "memory64"));
+    features
+}
+
+/// The proposals that may be off, each with its name and how to get it: what a refused module may have needed.
+pub(crate) const PROPOSALS: &[(WasmFeatures, &str, &str)] = {
+    const NEVER: &str = "wasmi does not support";
+    const OFF: &str = "is not standard yet and is left off";
+    &[
+        (WasmFeatures::SIMD, "simd", "is off in this build: turn on dormouse's feature `simd`"),
+        (WasmFeatures::RELAXED_SIMD, "relaxed-simd", "is off in this build: turn on dormouse's feature `simd`"),
+        (WasmFeatures::MEMORY64, "memory64", "is off in this build: turn on dormouse's feature `memory64`"),
+        (WasmFeatures::THREADS, "threads", NEVER),
+        (WasmFeatures::SHARED_EVERYTHING_THREADS, "shared-everything-threads", NEVER),
+        (WasmFeatures::EXCEPTIONS, "exception-handling", NEVER),
+        (WasmFeatures::LEGACY_EXCEPTIONS, "exception-handling", NEVER),
+        (WasmFeatures::FUNCTION_REFERENCES, "function-references", NEVER),
+        (WasmFeatures::GC.union(WasmFeatures::FUNCTION_REFERENCES), "gc", NEVER),
+        (WasmFeatures::MEMORY_CONTROL, "memory-control", NEVER),
+        (WasmFeatures::STACK_SWITCHING, "stack-switching", NEVER),
+        (WasmFeatures::CUSTOM_PAGE_SIZES, "custom-page-sizes", OFF),
+        (WasmFeatures::WIDE_ARITHMETIC, "wide-arithmetic", OFF),
+    ]
+};
+
+/// The interpreter's configuration for a function with these limits.
+///
+/// - Translation and validation cost no fuel: at wasmi's prices the first call of a function would burn more than later
+///   ones, and a cold start more than a warm one.
+/// - `Lazy` is safe because the survey has validated every body; it starts faster than `LazyTranslation`, which would
+///   validate a second time.
+/// - Start functions are run by us, in slices, so a module that still has one is refused by wasmi.
+pub(crate) fn config(limits: &Limits, stacks: usize) -> Config {
+    let mut config = Config::default();
+    config
+        .consume_fuel(true)
+        .fuel_cost(CustomFuelCosts {
+            bytes_copied_per_fuel: 64,
+            fuel_per_bytes_translated: 0,
+            fuel_per_bytes_validated: 0,
+        })
+        .compilation_mode(CompilationMode::Lazy)
+        .ignore_custom_sections(true)
+        .allow_start_fn(false)
+        .set_max_recursion_depth(limits.call_depth as usize)
+        .set_max_stack_height(usize::try_from(limits.stack).unwrap_or(usize::MAX))
+        .set_max_cached_stacks(stacks);
+    config
+}

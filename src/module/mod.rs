@@ -1,0 +1,16 @@
+//! From bytes to [`Prepared`]: once per deployment, immutable, shared by all instances of a version.
+//!
+//! [`survey`] validates the module and notes what it can touch; [`rewrite`] makes its hidden state reachable and its
+//! memory growth safe; [`prepared`] compiles the result. [`engine`] says how the interpreter is set up, and
+//! [`self_check`] that this build of it is safe to use at all. Only this room constructs a `Prepared`.
+
+mod engine;
+mod prepared;
+mod rewrite;
+mod self_check;
+mod survey;
+
+pub(crate) use prepared::{Export, Prepared};
+pub(crate) use rewrite::GROW_STUB_FUEL;
+pub(crate) use self_check::self_check;
+pub(crate) use survey::Survey;

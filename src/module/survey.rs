@@ -1,0 +1,433 @@
+//! What a module can touch: validated and noted in one pass over its bytes.
+//!
+//! Invariant: nothing is indexed, counted on or kept before the validator has accepted it, and every count is held
+//! against its limit before anything of that size is made.
+
+use std::ops::Range;
+
+use wasmparser::{
+    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, Encoding, ExternalKind, FuncType,
+    FuncValidatorAllocations, GlobalType, MemoryType, Operator, Parser, Payload, TableType, TypeRef, ValidPayload,
+    Validator, WasmFeatures,
+};
+
+use super::engine::{PROPOSALS, features};
+use crate::{
+    error::{Bound, DeployError},
+    limits::Limits,
+};
+
+/// The facts about one module. Byte ranges are offsets in the module as it was given.
+#[derive(Default)]
+pub(crate) struct Survey {
+    /// Sections in their order, custom ones left out: id and the bytes of their content.
+    pub(crate) sections: Vec<(u8, Range<usize>)>,
+    pub(crate) types: Vec<FuncType>,
+    /// Type index of each function, imported ones first.
+    pub(crate) functions: Vec<u32>,
+    pub(crate) imports: Vec<ImportFact>,
+    /// Imports that are functions.
+    pub(crate) imported_functions: u32,
+    pub(crate) tables: Vec<TableType>,
+    pub(crate) tables_written: Vec<bool>,
+    pub(crate) memories: Vec<MemoryFact>,
+    pub(crate) globals: Vec<GlobalType>,
+    pub(crate) globals_written: Vec<bool>,
+    pub(crate) exports: Vec<ExportFact>,
+    pub(crate) start: Option<u32>,
+    pub(crate) data: Vec<DataFact>,
+    /// One more than the highest data segment that an operator names: these numbers must keep their meaning.
+    pub(crate) data_named: u32,
+    /// A passive data segment or an element segment can be dropped, which cannot be seen or undone.
+    pub(crate) drops_segments: bool,
+    /// Where `memory.grow` stands: the body's number among the defined functions, the operator's offset, its memory.
+    pub(crate) grows: Vec<Grow>,
+    /// Bytes of each body, its length prefix left out.
+    pub(crate) bodies: Vec<Range<usize>>,
+}
+
+pub(crate) struct ImportFact {
+    pub(crate) module: Box<str>,
+    pub(crate) name: Box<str>,
+    pub(crate) ty: TypeRef,
+}
+
+pub(crate) struct ExportFact {
+    pub(crate) name: Box<str>,
+    pub(crate) kind: ExternalKind,
+    pub(crate) index: u32,
+}
+
+#[derive(Clone)]
+pub(crate) struct MemoryFact {
+    pub(crate) ty: MemoryType,
+    /// An operator stores to it; hosts may write to it all the same.
+    pub(crate) written: bool,
+    pub(crate) grows: bool,
+}
+
+impl MemoryFact {
+    /// Bytes of a page, as a power of two.
+    pub(crate) fn page_log2(&self) -> u32 {
+        self.ty.page_size_log2.unwrap_or(16)
+    }
+}
+
+/// A data segment: where an active one goes, and its bytes.
+pub(crate) struct DataFact {
+    pub(crate) active: Option<(u32, u64)>,
+    pub(crate) bytes: Range<usize>,
+}
+
+pub(crate) struct Grow {
+    pub(crate) body: u32,
+    pub(crate) at: usize,
+    pub(crate) memory: u32,
+}
+
+impl Survey {
+    /// Validates the module and notes what it can touch, within the limits.
+    pub(crate) fn of(bytes: &[u8], limits: &Limits) -> Result<Self, DeployError> {
+        within(Bound::ModuleBytes, bytes.len() as u64, limits.module_bytes)?;
+        Surveyor::new(features(), limits).run(bytes).map_err(|refusal| match refusal {
+            Refusal::Limit(error) => error,
+            Refusal::Invalid(error) => explain(bytes, limits, &error),
+        })
+    }
+
+    /// The type of a function by its index.
+    pub(crate) fn function_type(&self, index: u32) -> &FuncType {
+        &self.types[self.functions[index as usize] as usize]
+    }
+
+    /// Whether instances differ in tables or reference globals that code can change, whose contents belong to one
+    /// store and cannot be carried over in an image.
+    pub(crate) fn changes_references(&self) -> bool {
+        self.tables_written.contains(&true)
+            || self.globals.iter().zip(&self.globals_written).any(|(ty, written)| *written && ty.content_type.is_reference_type())
+    }
+}
+
+/// Why a survey ended early.
+enum Refusal {
+    Limit(DeployError),
+    Invalid(BinaryReaderError),
+}
+
+impl From<BinaryReaderError> for Refusal {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+impl From<DeployError> for Refusal {
+    fn from(error: DeployError) -> Self {
+        Self::Limit(error)
+    }
+}
+
+/// Says why an invalid module is invalid: for want of a proposal, if turning one on gets the validator further.
+fn explain(bytes: &[u8], limits: &Limits, error: &BinaryReaderError) -> DeployError {
+    for &(feature, proposal, remedy) in PROPOSALS {
+        let further = match Surveyor::new(features() | feature, limits).run(bytes) {
+            Ok(_) | Err(Refusal::Limit(_)) => true,
+            Err(Refusal::Invalid(other)) => other.offset() > error.offset(),
+        };
+        if further && !features().contains(feature) {
+            return DeployError::MissingProposal { proposal, offset: error.offset(), remedy };
+        }
+    }
+    let problem = match bytes {
+        [b'\0', b'a', b's', b'm', ..] => error.message().into(),
+        _ if std::str::from_utf8(bytes).is_ok_and(|text| text.trim_start().starts_with(['(', ';'])) => {
+            "this is the text format; turn it into a binary first, with wat2wasm or the crate wat".into()
+        }
+        _ => format!("a module begins with the bytes 00 61 73 6d ({})", error.message()).into(),
+    };
+    DeployError::InvalidModule { offset: error.offset(), problem }
+}
+
+/// `Ok` if `found` is not above `limit`.
+fn within(bound: Bound, found: u64, limit: u64) -> Result<(), DeployError> {
+    if found > limit { Err(DeployError::TooLarge { bound, found, limit }) } else { Ok(()) }
+}
+
+/// One pass over a module.
+struct Surveyor<'a> {
+    survey: Survey,
+    limits: &'a Limits,
+    features: WasmFeatures,
+    validator: Validator,
+    allocations: FuncValidatorAllocations,
+    /// Whether `data.drop` names a data segment; their kinds are known only after the code.
+    dropped: Vec<bool>,
+}
+
+impl<'a> Surveyor<'a> {
+    fn new(features: WasmFeatures, limits: &'a Limits) -> Self {
+        Self {
+            survey: Survey::default(),
+            limits,
+            features,
+            validator: Validator::new_with_features(features),
+            allocations: FuncValidatorAllocations::default(),
+            dropped: Vec::new(),
+        }
+    }
+
+    fn run(mut self, bytes: &[u8]) -> Result<Survey, Refusal> {
+        let mut parser = Parser::new(0);
+        parser.set_features(self.features);
+        for payload in parser.parse_all(bytes) {
+            let payload = payload?;
+            self.count(&payload)?;
+            match self.validator.payload(&payload)? {
+                ValidPayload::Func(function, body) => {
+                    // Bodies are in the order of the defined functions, and the validator has counted them.
+                    let index = self.survey.imported_functions + self.survey.bodies.len() as u32;
+                    self.survey.bodies.push(body.range());
+                    let mut validator = function.into_validator(std::mem::take(&mut self.allocations));
+                    let mut declared = body.get_locals_reader()?;
+                    let mut locals = 0u64;
+                    for _ in 0..declared.get_count() {
+                        let offset = declared.original_position();
+                        let (count, ty) = declared.read()?;
+                        locals += u64::from(count);
+                        within(Bound::Locals, locals, u64::from(self.limits.locals))?;
+                        validator.define_locals(offset, count, ty)?;
+                    }
+                    let mut operators = body.get_operators_reader()?;
+                    while !operators.eof() {
+                        let (operator, at) = operators.read_with_offset()?;
+                        validator.op(at, &operator)?;
+                        self.note(&operator, index, at)?;
+                    }
+                    validator.finish(operators.original_position())?;
+                    self.allocations = validator.into_allocations();
+                }
+                _ => self.read(payload)?,
+            }
+        }
+        let Self { mut survey, dropped, .. } = self;
+        // Dropping an active segment again changes nothing: it was dropped when it was applied.
+        survey.drops_segments |= survey.data.iter().zip(&dropped).any(|(data, &dropped)| dropped && data.active.is_none());
+        Ok(survey)
+    }
+
+    /// Holds the counts that a payload announces against the limits, before the validator reserves room for them.
+    fn count(&self, payload: &Payload<'_>) -> Result<(), Refusal> {
+        let limits = self.limits;
+        let (bound, found, limit) = match payload {
+            Payload::TypeSection(section) => (Bound::Types, section.count(), limits.types),
+            Payload::ImportSection(section) => (Bound::Imports, section.count(), limits.imports),
+            Payload::FunctionSection(section) => (
+                Bound::Functions,
+                section.count().saturating_add(self.survey.imported_functions),
+                limits.functions,
+            ),
+            Payload::TableSection(section) => (Bound::Tables, section.count(), limits.tables),
+            Payload::MemorySection(section) => (Bound::Memories, section.count(), limits.memories),
+            Payload::GlobalSection(section) => (Bound::Globals, section.count(), limits.globals),
+            Payload::ExportSection(section) => (Bound::Exports, section.count(), limits.exports),
+            Payload::ElementSection(section) => (Bound::ElementSegments, section.count(), limits.element_segments),
+            Payload::DataCountSection { count, .. } => (Bound::DataSegments, *count, limits.data_segments),
+            Payload::DataSection(section) => (Bound::DataSegments, section.count(), limits.data_segments),
+            Payload::CodeSectionEntry(body) => {
+                let range = body.range();
+                (Bound::BodyBytes, u32::try_from(range.len()).unwrap_or(u32::MAX), limits.body_bytes)
+            }
+            _ => return Ok(()),
+        };
+        Ok(within(bound, u64::from(found), u64::from(limit))?)
+    }
+
+    /// Notes a section that the validator has accepted.
+    fn read(&mut self, payload: Payload<'_>) -> Result<(), Refusal> {
+        let survey = &mut self.survey;
+        if let Some((id, range)) = payload.as_section() {
+            // A custom section has the id 0.
+            if id != 0 {
+                survey.sections.push((id, range));
+            }
+        }
+        match payload {
+            Payload::Version { encoding: Encoding::Component, range, .. } => {
+                return Err(DeployError::InvalidModule {
+                    offset: range.start,
+                    problem: "this is a component; deploy the core module inside it".into(),
+                }
+                .into());
+            }
+            Payload::TypeSection(section) => {
+                for group in section {
+                    for ty in group?.into_types() {
+                        match ty.composite_type.inner {
+                            CompositeInnerType::Func(ty) => survey.types.push(ty),
+                            // The proposals that have other types are off; with them on, to explain a refusal, the
+                            // survey only needs to get further.
+                            _ => survey.types.push(FuncType::new([], [])),
+                        }
+                    }
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section {
+                    let import = import?;
+                    match import.ty {
+                        TypeRef::Func(ty) => {
+                            survey.functions.push(ty);
+                            survey.imported_functions += 1;
+                        }
+                        TypeRef::Table(ty) => survey.tables.push(ty),
+                        TypeRef::Memory(ty) => survey.memories.push(MemoryFact { ty, written: false, grows: false }),
+                        TypeRef::Global(ty) => survey.globals.push(ty),
+                        TypeRef::Tag(_) => {}
+                    }
+                    survey.imports.push(ImportFact {
+                        module: import.module.into(),
+                        name: import.name.into(),
+                        ty: import.ty,
+                    });
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for ty in section {
+                    survey.functions.push(ty?);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    survey.tables.push(table?.ty);
+                }
+                let elements = survey.tables.iter().fold(0u64, |sum, ty| sum.saturating_add(ty.initial));
+                within(Bound::TableElements, elements, self.limits.table_elements)?;
+            }
+            Payload::MemorySection(section) => {
+                for ty in section {
+                    survey.memories.push(MemoryFact { ty: ty?, written: false, grows: false });
+                }
+                let bytes = survey.memories.iter().fold(0u64, |sum, memory| {
+                    let pages = u128::from(memory.ty.initial) << memory.page_log2();
+                    sum.saturating_add(u64::try_from(pages).unwrap_or(u64::MAX))
+                });
+                within(Bound::Memory, bytes, self.limits.memory)?;
+            }
+            Payload::GlobalSection(section) => {
+                for global in section {
+                    survey.globals.push(global?.ty);
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let export = export?;
+                    survey.exports.push(ExportFact {
+                        name: export.name.into(),
+                        kind: export.kind,
+                        index: export.index,
+                    });
+                }
+            }
+            Payload::StartSection { func, .. } => survey.start = Some(func),
+            Payload::DataSection(section) => {
+                for data in section {
+                    let data = data?;
+                    let active = match data.kind {
+                        DataKind::Passive => None,
+                        DataKind::Active { memory_index, offset_expr } => {
+                            Some((memory_index, constant(&offset_expr)?))
+                        }
+                    };
+                    // The payload stands at the end of the segment.
+                    let bytes = data.range.end - data.data.len()..data.range.end;
+                    survey.data.push(DataFact { active, bytes });
+                }
+            }
+            _ => {}
+        }
+        if survey.tables_written.len() < survey.tables.len() {
+            survey.tables_written.resize(survey.tables.len(), false);
+        }
+        if survey.globals_written.len() < survey.globals.len() {
+            survey.globals_written.resize(survey.globals.len(), false);
+        }
+        Ok(())
+    }
+
+    /// Notes what a validated operator can change.
+    fn note(&mut self, operator: &Operator<'_>, function: u32, at: usize) -> Result<(), Refusal> {
+        use Operator as Op;
+        let survey = &mut self.survey;
+        match *operator {
+            Op::GlobalSet { global_index } => survey.globals_written[global_index as usize] = true,
+            Op::TableSet { table }
+            | Op::TableFill { table }
+            | Op::TableInit { table, .. }
+            | Op::TableCopy { dst_table: table, .. } => survey.tables_written[table as usize] = true,
+            Op::TableGrow { .. } => return Err(DeployError::TableGrow { function, offset: at }.into()),
+            Op::ElemDrop { .. } => survey.drops_segments = true,
+            Op::MemoryInit { data_index, mem } => {
+                survey.memories[mem as usize].written = true;
+                survey.data_named = survey.data_named.max(data_index + 1);
+            }
+            Op::DataDrop { data_index } => {
+                survey.data_named = survey.data_named.max(data_index + 1);
+                // Below the count of the data count section, which the validator checked and a limit bounds.
+                let index = data_index as usize;
+                if self.dropped.len() <= index {
+                    self.dropped.resize(index + 1, false);
+                }
+                self.dropped[index] = true;
+            }
+            Op::MemoryGrow { mem } => {
+                survey.memories[mem as usize].grows = true;
+                // The body now read is the last one.
+                survey.grows.push(Grow { body: survey.bodies.len() as u32 - 1, at, memory: mem });
+            }
+            Op::MemoryFill { mem } | Op::MemoryCopy { dst_mem: mem, .. } => {
+                survey.memories[mem as usize].written = true;
+            }
+            Op::I32Store { memarg }
+            | Op::I64Store { memarg }
+            | Op::F32Store { memarg }
+            | Op::F64Store { memarg }
+            | Op::I32Store8 { memarg }
+            | Op::I32Store16 { memarg }
+            | Op::I64Store8 { memarg }
+            | Op::I64Store16 { memarg }
+            | Op::I64Store32 { memarg } => survey.memories[memarg.memory as usize].written = true,
+            #[cfg(feature = "simd")]
+            Op::V128Store { memarg }
+            | Op::V128Store8Lane { memarg, .. }
+            | Op::V128Store16Lane { memarg, .. }
+            | Op::V128Store32Lane { memarg, .. }
+            | Op::V128Store64Lane { memarg, .. } => survey.memories[memarg.memory as usize].written = true,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The value of a segment's offset: constants and, by the extended-const proposal, sums and products of them.
+/// Globals cannot occur: only imported ones could, and those are refused.
+fn constant(expr: &ConstExpr<'_>) -> Result<u64, Refusal> {
+    let mut stack: Vec<(u64, bool)> = Vec::new();
+    for operator in expr.get_operators_reader() {
+        let mut binary = |apply: fn(u64, u64) -> u64| {
+            if let (Some((b, wide)), Some((a, _))) = (stack.pop(), stack.pop()) {
+                let value = apply(a, b);
+                stack.push((if wide { value } else { u64::from(value as u32) }, wide));
+            }
+        };
+        match operator? {
+            Operator::I32Const { value } => stack.push((u64::from(value as u32), false)),
+            Operator::I64Const { value } => stack.push((value as u64, true)),
+            Operator::I32Add | Operator::I64Add => binary(u64::wrapping_add),
+            Operator::I32Sub | Operator::I64Sub => binary(u64::wrapping_sub),
+            Operator::I32Mul | Operator::I64Mul => binary(u64::wrapping_mul),
+            // Reported as an unknown import before the segment is used.
+            Operator::GlobalGet { .. } => stack.push((0, false)),
+            _ => {}
+        }
+    }
+    Ok(stack.pop().map_or(0, |(value, _)| value))
+}

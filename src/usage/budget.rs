@@ -1,0 +1,125 @@
+//! What all instances of a runtime use right now, held against the runtime's limits.
+//!
+//! Invariant: the counters are the sums over all live [`Reservation`]s, and never above the limits.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crossbeam::utils::CachePadded;
+use parking_lot::Mutex;
+
+use crate::{error::Busy, limits::RuntimeLimits};
+
+/// Something that holds idle instances which can be dropped to make room.
+pub(crate) trait Evict: Send + Sync {
+    /// Since when its least recently used idle instance has been idle.
+    fn oldest(&self) -> Option<Duration>;
+    /// Drops that instance; `false` if there is none any more.
+    fn evict_oldest(&self) -> bool;
+}
+
+/// Counters and limits of one runtime.
+pub(crate) struct Budget {
+    limits: RuntimeLimits,
+    // Apart from each other, as threads that make instances write to both.
+    instances: CachePadded<AtomicUsize>,
+    memory: CachePadded<AtomicU64>,
+    pools: Mutex<Vec<Weak<dyn Evict>>>,
+}
+
+impl Budget {
+    pub(crate) fn new(limits: RuntimeLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            instances: CachePadded::default(),
+            memory: CachePadded::default(),
+            pools: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn limits(&self) -> &RuntimeLimits {
+        &self.limits
+    }
+
+    /// Live instances, and the bytes that they hold.
+    pub(crate) fn in_use(&self) -> (usize, u64) {
+        (self.instances.load(Ordering::Relaxed), self.memory.load(Ordering::Relaxed))
+    }
+
+    /// Makes a pool known as a place where idle instances can be found, and forgets those that are gone.
+    pub(crate) fn register(&self, pool: Weak<dyn Evict>) {
+        let mut pools = self.pools.lock();
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(pool);
+    }
+
+    /// Room for one more instance that holds `bytes`, idle ones going where there is none.
+    pub(crate) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, Busy> {
+        let limit = self.limits.instances;
+        let one_more = |count: usize| (count < limit).then(|| count + 1);
+        while self.instances.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            if !self.evict() {
+                return Err(Busy::RuntimeInstances { limit });
+            }
+        }
+        let mut reservation = Reservation { budget: Arc::clone(self), bytes: 0 };
+        reservation.grow(bytes)?;
+        Ok(reservation)
+    }
+
+    /// Drops the least recently used idle instance of the runtime. Looks at each pool: a cost of the refused or squeezed
+    /// start of an instance, never of a warm invocation.
+    fn evict(&self) -> bool {
+        // Dropping an instance, or the last handle of a pool, happens outside the lock.
+        let pools: Vec<_> = self.pools.lock().iter().filter_map(Weak::upgrade).collect();
+        loop {
+            let oldest = pools.iter().filter_map(|pool| Some((pool.oldest()?, pool))).min_by_key(|(since, _)| *since);
+            match oldest {
+                None => return false,
+                // Taken by somebody else in between: look again.
+                Some((_, pool)) if !pool.evict_oldest() => {}
+                Some(_) => return true,
+            }
+        }
+    }
+}
+
+/// One instance's share of a budget, given back when dropped.
+pub(crate) struct Reservation {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// Takes `bytes` more, idle instances going where there is no room.
+    pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), Busy> {
+        let limit = self.budget.limits.resident_memory;
+        let more = |held: u64| held.checked_add(bytes).filter(|total| *total <= limit);
+        while self.budget.memory.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
+            if bytes > limit || !self.budget.evict() {
+                return Err(Busy::RuntimeMemory { wanted: bytes, limit });
+            }
+        }
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives `bytes` back.
+    pub(crate) fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.budget.memory.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.memory.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.instances.fetch_sub(1, Ordering::Relaxed);
+    }
+}

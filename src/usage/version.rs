@@ -1,0 +1,69 @@
+//! The identity of a function's content.
+
+use std::fmt::{self, Write};
+
+use sha2::{Digest, Sha256};
+
+/// The immutable content of a function: SHA-256 over its module's bytes and its options.
+///
+/// `Display` is 64 hexadecimal digits; logs and reports show the first seven.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Version([u8; 32]);
+
+impl Version {
+    /// Hashes a module and the options that it is deployed with, in their debug form.
+    pub(crate) fn of(module: &[u8], options: &dyn fmt::Debug) -> Self {
+        let mut hash = Sha256::new();
+        hash.update((module.len() as u64).to_le_bytes());
+        hash.update(module);
+        let mut sink = Sink(hash);
+        // Writing into a hash cannot fail.
+        let _ = write!(sink, "{options:?}");
+        Self(sink.0.finalize().into())
+    }
+
+    /// The 32 bytes of the hash.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The first seven hexadecimal digits.
+    pub fn short(&self) -> impl fmt::Display + use<> {
+        Hex(*self, 7)
+    }
+}
+
+/// A hash that text can be written into.
+struct Sink(Sha256);
+
+impl Write for Sink {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text.as_bytes());
+        Ok(())
+    }
+}
+
+struct Hex(Version, usize);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for at in 0..self.1 {
+            let byte = self.0.0[at / 2];
+            let digit = if at % 2 == 0 { byte >> 4 } else { byte & 15 };
+            write!(f, "{digit:x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Hex(*self, 64).fmt(f)
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({self})")
+    }
+}

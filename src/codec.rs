@@ -47,8 +47,7 @@ impl Codec for Bincode {
     fn decode<R: DeserializeOwned>(&self, bytes: &[u8]) -> Result<R, String> {
         // A length that the bytes name is no reason to allocate: bincode reserves for at most this many bytes.
         let config = bincode::config::standard().with_limit::<{ 64 << 20 }>();
-        let (value, read) =
-            bincode::serde::decode_from_slice(bytes, config).map_err(|error| error.to_string())?;
+        let (value, read) = bincode::serde::decode_from_slice(bytes, config).map_err(|error| error.to_string())?;
         if read < bytes.len() {
             return Err(format!("{} bytes left over after the value, which ends at byte {read}", bytes.len() - read));
         }

@@ -71,7 +71,9 @@ pub enum DeployError {
     },
     /// The module contains `table.grow`, which the interpreter cannot run safely: resumed after running out of fuel it
     /// repeats what came before.
-    #[error("function {function} of the module contains table.grow (at byte {offset}), which is not supported; use a table of fixed size")]
+    #[error(
+        "function {function} of the module contains table.grow (at byte {offset}), which is not supported; use a table of fixed size"
+    )]
     TableGrow {
         /// Index of the function in the module.
         function: u32,
@@ -384,7 +386,9 @@ pub enum InvokeErrorKind {
         name: Box<str>,
     },
     /// New instances of the function kept failing to initialise; it is left alone for a while.
-    #[error("quarantined for {remaining:?} more: {failures} instances in a row failed to initialise, the last with: {cause}")]
+    #[error(
+        "quarantined for {remaining:?} more: {failures} instances in a row failed to initialise, the last with: {cause}"
+    )]
     Quarantined {
         /// Failures in a row.
         failures: u32,
@@ -420,7 +424,9 @@ pub enum InvokeErrorKind {
         given: Box<str>,
     },
     /// The module keeps no contract through which bytes can be passed; only `call` and `session` work.
-    #[error("the function takes no bytes: {found}. The buffer contract needs the exports `memory`, `alloc(i32) -> i32` and `{entry}(i32, i32) -> i64`; use `call` or `session` for plain exports")]
+    #[error(
+        "the function takes no bytes: {found}. The buffer contract needs the exports `memory`, `alloc(i32) -> i32` and `{entry}(i32, i32) -> i64`; use `call` or `session` for plain exports"
+    )]
     NotInvocable {
         /// What was found.
         found: Box<str>,
@@ -482,7 +488,9 @@ impl InvokeErrorKind {
 #[non_exhaustive]
 pub enum Busy {
     /// All instances of the function are in use.
-    #[error("all {max} instances of the function are in use, after waiting {waited:?}; raise `Deployment::instances` or `max_wait`")]
+    #[error(
+        "all {max} instances of the function are in use, after waiting {waited:?}; raise `Deployment::instances` or `max_wait`"
+    )]
     Instances {
         /// Instances that the function may have; 0 is its off switch.
         max: usize,
@@ -496,7 +504,9 @@ pub enum Busy {
         limit: usize,
     },
     /// The instances of the runtime hold as much memory as they may, none of them idle.
-    #[error("{wanted} bytes more would exceed the runtime's {limit} bytes of resident memory, and no instance is idle; raise `RuntimeLimits::resident_memory`")]
+    #[error(
+        "{wanted} bytes more would exceed the runtime's {limit} bytes of resident memory, and no instance is idle; raise `RuntimeLimits::resident_memory`"
+    )]
     RuntimeMemory {
         /// Bytes wanted.
         wanted: u64,

@@ -5,5 +5,5 @@ mod context;
 mod host;
 
 pub use context::Context;
-pub use host::{HostError, IntoHostFunction, IntoResults, Scalar};
 pub(crate) use host::HostFunction;
+pub use host::{HostError, IntoHostFunction, IntoResults, Scalar};

@@ -1,6 +1,10 @@
 //! One version of a function, live: what all its instances share, and its pool.
 
-use std::{any::Any, sync::{Arc, Weak}, time::Duration};
+use std::{
+    any::Any,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use super::pool::{Pool, Ready};
 use crate::{

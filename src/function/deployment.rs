@@ -213,10 +213,16 @@ fn check_name(name: &str) -> Result<(), DeployError> {
 fn check_options(options: &Options<'_>, instances: &RangeInclusive<usize>) -> Result<(), DeployError> {
     let invalid = |option, problem: String| Err(DeployError::InvalidOption { option, problem: problem.into() });
     if instances.start() > instances.end() {
-        return invalid("instances", format!("{} kept warm are more than {} at most", instances.start(), instances.end()));
+        return invalid(
+            "instances",
+            format!("{} kept warm are more than {} at most", instances.start(), instances.end()),
+        );
     }
     if options.limits.stack < STACK_MIN {
-        return invalid("limits", format!("a stack of {} bytes is below the minimum of {STACK_MIN}", options.limits.stack));
+        return invalid(
+            "limits",
+            format!("a stack of {} bytes is below the minimum of {STACK_MIN}", options.limits.stack),
+        );
     }
     Ok(())
 }
@@ -233,7 +239,11 @@ fn segments(module: &[u8], survey: &Survey) -> Result<Vec<Segment>, DeployError>
         if offset.checked_add(len).is_none_or(|end| end > size) {
             return Err(DeployError::SegmentOutOfBounds { segment: index as u32, memory, offset, len, size });
         }
-        segments.push(Segment { memory: memory as usize, at: offset as usize, bytes: module[data.bytes.clone()].into() });
+        segments.push(Segment {
+            memory: memory as usize,
+            at: offset as usize,
+            bytes: module[data.bytes.clone()].into(),
+        });
     }
     Ok(segments)
 }

@@ -214,11 +214,9 @@ impl Function {
     pub(crate) fn deployed(&self) -> Result<Arc<Deployed>, InvokeErrorKind> {
         match &self.target {
             Target::Version(deployed) => Ok(Arc::clone(deployed)),
-            Target::Name(slot) => slot
-                .current
-                .read()
-                .clone()
-                .ok_or_else(|| InvokeErrorKind::Undeployed { name: slot.name.clone() }),
+            Target::Name(slot) => {
+                slot.current.read().clone().ok_or_else(|| InvokeErrorKind::Undeployed { name: slot.name.clone() })
+            }
         }
     }
 }

@@ -94,7 +94,10 @@ impl Pool {
             }
             // The wait is the one place that reads the machine's time: it is about this thread, not about the guest.
             let until = *wait_until.get_or_insert_with(|| Instant::now() + self.max_wait.min(WAIT_LONGEST));
-            if self.returned.wait_until(&mut state, until).timed_out() && state.idle.is_empty() && state.live >= self.max {
+            if self.returned.wait_until(&mut state, until).timed_out()
+                && state.idle.is_empty()
+                && state.live >= self.max
+            {
                 return busy(self.max_wait);
             }
         }

@@ -18,7 +18,11 @@ mod reset;
 mod slices;
 mod state;
 
-use std::{any::Any, sync::{Arc, Weak}, time::Duration};
+use std::{
+    any::Any,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use wasmi::{
     Extern, Func, FuncType, Global, Memory, MemoryType, Ref, Store, Table, TypedFunc, Val, ValType, WasmParams,
@@ -153,8 +157,7 @@ impl Instance {
             Err(error) => return Err(kind_of(&error, &store.data().meter)),
         };
         // The rewriting has exported each of them.
-        let globals: Vec<_> =
-            prepared.globals.iter().filter_map(|name| instance.get_global(&store, name)).collect();
+        let globals: Vec<_> = prepared.globals.iter().filter_map(|name| instance.get_global(&store, name)).collect();
         let tables = prepared.tables.iter().filter_map(|name| instance.get_table(&store, name)).collect();
         let mut new = Self {
             store,

@@ -9,8 +9,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use wasmi::{
-    Caller, Func, ResumableCall, Store, TrapCode, TypedFunc, TypedResumableCall, Val, WasmParams,
-    WasmResults,
+    Caller, Func, ResumableCall, Store, TrapCode, TypedFunc, TypedResumableCall, Val, WasmParams, WasmResults,
 };
 
 use super::{Allowance, Cancel, State};

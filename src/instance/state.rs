@@ -2,7 +2,11 @@
 //!
 //! Invariant: between invocations all of it that belongs to one run is as it was when the instance was made.
 
-use std::{any::Any, ops::Range, sync::{Arc, Weak}};
+use std::{
+    any::Any,
+    ops::Range,
+    sync::{Arc, Weak},
+};
 
 use wasmi::{AsContext, AsContextMut, Memory, Store};
 

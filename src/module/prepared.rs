@@ -5,7 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use wasmi::{Engine, Module};
 use wasmparser::{ExternalKind, FuncType, GlobalType, TableType, TypeRef, ValType};
 
-use super::{engine, rewrite::rewrite, survey::{MemoryFact, Survey}};
+use super::{
+    engine,
+    rewrite::rewrite,
+    survey::{MemoryFact, Survey},
+};
 use crate::{
     capability::HostFunction,
     error::{DeployError, UnknownImport, cut, signature},

@@ -30,8 +30,9 @@ use wasmparser::ExternalKind;
 
 use super::survey::Survey;
 
-/// What a growth stub burns on the way to the host, which gives it back: `local.get`, `i32.const`, `call_indirect`.
-pub(crate) const GROW_STUB_FUEL: u64 = 3;
+/// What a growth stub burns on the way to the host, which gives it back: 1 for being entered, and 1 each for `local.get`,
+/// `i32.const` and `call_indirect`.
+pub(crate) const GROW_STUB_FUEL: u64 = 4;
 
 /// A rewritten module and where its additions are.
 pub(crate) struct Rewritten {

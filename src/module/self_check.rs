@@ -10,8 +10,8 @@ use std::{hint::black_box, sync::OnceLock};
 
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function,
-    FunctionSection, GlobalSection, GlobalType, ImportSection, Instruction, MemArg, MemorySection, MemoryType,
-    Module, RefType, TableSection, TableType, TypeSection, ValType,
+    FunctionSection, GlobalSection, GlobalType, ImportSection, Instruction, MemArg, MemorySection, MemoryType, Module,
+    RefType, TableSection, TableType, TypeSection, ValType,
 };
 use wasmi::{AsContext, Caller, Engine, Extern, Func, Instance, Store};
 
@@ -195,16 +195,34 @@ fn kinds() -> Vec<Kind> {
         I64Store8 <- I64, I64Store16 <- I64, I64Store32 <- I64,
     );
     for (ty, global) in [(I32, 0), (I64, 1), (F32, 2), (F64, 3)] {
-        add("global.get, global.set", Box::new(move |sink| {
-            put(sink, &[I::GlobalGet(global), I::LocalSet(local(ty) + 1), I::LocalGet(local(ty)), I::GlobalSet(global)]);
-            put(sink, &[one(ty), I::GlobalSet(global)]);
-        }));
-        add("select", Box::new(move |sink| {
-            put(sink, &[I::LocalGet(local(ty)), one(ty), I::LocalGet(COUNTER), I::Select, I::LocalSet(local(ty) + 1)]);
-        }));
-        add("local.tee", Box::new(move |sink| {
-            put(sink, &[I::LocalGet(local(ty)), I::LocalTee(local(ty) + 1), I::Drop, one(ty), I::LocalSet(local(ty) + 1)]);
-        }));
+        add(
+            "global.get, global.set",
+            Box::new(move |sink| {
+                put(
+                    sink,
+                    &[I::GlobalGet(global), I::LocalSet(local(ty) + 1), I::LocalGet(local(ty)), I::GlobalSet(global)],
+                );
+                put(sink, &[one(ty), I::GlobalSet(global)]);
+            }),
+        );
+        add(
+            "select",
+            Box::new(move |sink| {
+                put(
+                    sink,
+                    &[I::LocalGet(local(ty)), one(ty), I::LocalGet(COUNTER), I::Select, I::LocalSet(local(ty) + 1)],
+                );
+            }),
+        );
+        add(
+            "local.tee",
+            Box::new(move |sink| {
+                put(
+                    sink,
+                    &[I::LocalGet(local(ty)), I::LocalTee(local(ty) + 1), I::Drop, one(ty), I::LocalSet(local(ty) + 1)],
+                );
+            }),
+        );
     }
     let three = [I::I32Const(0), I::I32Const(8), I::I32Const(4)];
     for (name, operator) in [
@@ -213,39 +231,63 @@ fn kinds() -> Vec<Kind> {
         ("memory.fill", I::MemoryFill(0)),
     ] {
         let three = three.clone();
-        add(name, Box::new(move |sink| {
-            put(sink, &three);
-            put(sink, std::slice::from_ref(&operator));
-        }));
+        add(
+            name,
+            Box::new(move |sink| {
+                put(sink, &three);
+                put(sink, std::slice::from_ref(&operator));
+            }),
+        );
     }
     add("memory.size", Box::new(|sink| put(sink, &[I::MemorySize(0), I::Drop, I::MemorySize(1), I::LocalSet(2)])));
-    add("table.get, table.set", Box::new(|sink| {
-        put(sink, &[I::I32Const(1), I::I32Const(0), I::TableGet(0), I::TableSet(0)]);
-    }));
+    add(
+        "table.get, table.set",
+        Box::new(|sink| {
+            put(sink, &[I::I32Const(1), I::I32Const(0), I::TableGet(0), I::TableSet(0)]);
+        }),
+    );
     add("table.size", Box::new(|sink| put(sink, &[I::TableSize(0), I::LocalSet(2)])));
-    add("table.fill, table.copy", Box::new(|sink| {
-        put(sink, &[I::I32Const(1), I::RefNull(wasm_encoder::HeapType::FUNC), I::I32Const(1), I::TableFill(0)]);
-        put(sink, &[I::I32Const(1), I::I32Const(1), I::I32Const(1), I::TableCopy { src_table: 0, dst_table: 0 }]);
-    }));
+    add(
+        "table.fill, table.copy",
+        Box::new(|sink| {
+            put(sink, &[I::I32Const(1), I::RefNull(wasm_encoder::HeapType::FUNC), I::I32Const(1), I::TableFill(0)]);
+            put(sink, &[I::I32Const(1), I::I32Const(1), I::I32Const(1), I::TableCopy { src_table: 0, dst_table: 0 }]);
+        }),
+    );
     add("ref.func, ref.is_null", Box::new(|sink| put(sink, &[I::RefFunc(CALLEE), I::RefIsNull, I::LocalSet(2)])));
     add("call of the host", Box::new(|sink| put(sink, &[I::Call(PROBE)])));
     add("call", Box::new(|sink| put(sink, &[I::Call(CALLEE)])));
-    add("call_indirect", Box::new(|sink| {
-        put(sink, &[I::I32Const(0), I::CallIndirect { type_index: 0, table_index: 0 }]);
-        put(sink, &[I::LocalGet(2), I::Drop, I::I32Const(0), I::CallIndirect { type_index: 0, table_index: 0 }]);
-    }));
+    add(
+        "call_indirect",
+        Box::new(|sink| {
+            put(sink, &[I::I32Const(0), I::CallIndirect { type_index: 0, table_index: 0 }]);
+            put(sink, &[I::LocalGet(2), I::Drop, I::I32Const(0), I::CallIndirect { type_index: 0, table_index: 0 }]);
+        }),
+    );
     add("return_call", Box::new(|sink| put(sink, &[I::Call(TAIL_CALLER)])));
     add("return_call_indirect", Box::new(|sink| put(sink, &[I::Call(INDIRECT_TAIL_CALLER)])));
-    add("if, else", Box::new(|sink| {
-        put(sink, &[I::LocalGet(COUNTER), I::If(BlockType::Empty), I::Nop, I::Else, I::I32Const(1), I::Drop, I::End]);
-    }));
-    add("br_table", Box::new(|sink| {
-        put(sink, &[I::Block(BlockType::Empty), I::Block(BlockType::Empty), I::LocalGet(COUNTER)]);
-        put(sink, &[I::BrTable(vec![0, 1, 0].into(), 1), I::End, I::End]);
-    }));
-    add("br", Box::new(|sink| {
-        put(sink, &[I::Block(BlockType::Result(I32)), I::LocalGet(1), I::Br(0), I::End, I::LocalSet(2)]);
-    }));
+    add(
+        "if, else",
+        Box::new(|sink| {
+            put(
+                sink,
+                &[I::LocalGet(COUNTER), I::If(BlockType::Empty), I::Nop, I::Else, I::I32Const(1), I::Drop, I::End],
+            );
+        }),
+    );
+    add(
+        "br_table",
+        Box::new(|sink| {
+            put(sink, &[I::Block(BlockType::Empty), I::Block(BlockType::Empty), I::LocalGet(COUNTER)]);
+            put(sink, &[I::BrTable(vec![0, 1, 0].into(), 1), I::End, I::End]);
+        }),
+    );
+    add(
+        "br",
+        Box::new(|sink| {
+            put(sink, &[I::Block(BlockType::Result(I32)), I::LocalGet(1), I::Br(0), I::End, I::LocalSet(2)]);
+        }),
+    );
     kinds
 }
 
@@ -295,8 +337,7 @@ fn guest(kinds: &[Kind]) -> Vec<u8> {
     for (index, kind) in kinds.iter().enumerate() {
         functions.function(0);
         exports.export(&index.to_string(), ExportKind::Func, FIRST + index as u32);
-        let mut body =
-            Function::new([(3, ValType::I32), (2, ValType::I64), (2, ValType::F32), (2, ValType::F64)]);
+        let mut body = Function::new([(3, ValType::I32), (2, ValType::I64), (2, ValType::F32), (2, ValType::F64)]);
         let sink = &mut body;
         // Each first local holds 1, for divisors and addresses alike.
         for ty in [ValType::I32, ValType::I64, ValType::F32, ValType::F64] {

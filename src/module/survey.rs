@@ -104,7 +104,11 @@ impl Survey {
     /// store and cannot be carried over in an image.
     pub(crate) fn changes_references(&self) -> bool {
         self.tables_written.contains(&true)
-            || self.globals.iter().zip(&self.globals_written).any(|(ty, written)| *written && ty.content_type.is_reference_type())
+            || self
+                .globals
+                .iter()
+                .zip(&self.globals_written)
+                .any(|(ty, written)| *written && ty.content_type.is_reference_type())
     }
 }
 
@@ -210,7 +214,8 @@ impl<'a> Surveyor<'a> {
         }
         let Self { mut survey, dropped, .. } = self;
         // Dropping an active segment again changes nothing: it was dropped when it was applied.
-        survey.drops_segments |= survey.data.iter().zip(&dropped).any(|(data, &dropped)| dropped && data.active.is_none());
+        survey.drops_segments |=
+            survey.data.iter().zip(&dropped).any(|(data, &dropped)| dropped && data.active.is_none());
         Ok(survey)
     }
 
@@ -220,11 +225,9 @@ impl<'a> Surveyor<'a> {
         let (bound, found, limit) = match payload {
             Payload::TypeSection(section) => (Bound::Types, section.count(), limits.types),
             Payload::ImportSection(section) => (Bound::Imports, section.count(), limits.imports),
-            Payload::FunctionSection(section) => (
-                Bound::Functions,
-                section.count().saturating_add(self.survey.imported_functions),
-                limits.functions,
-            ),
+            Payload::FunctionSection(section) => {
+                (Bound::Functions, section.count().saturating_add(self.survey.imported_functions), limits.functions)
+            }
             Payload::TableSection(section) => (Bound::Tables, section.count(), limits.tables),
             Payload::MemorySection(section) => (Bound::Memories, section.count(), limits.memories),
             Payload::GlobalSection(section) => (Bound::Globals, section.count(), limits.globals),
@@ -333,9 +336,7 @@ impl<'a> Surveyor<'a> {
                     let data = data?;
                     let active = match data.kind {
                         DataKind::Passive => None,
-                        DataKind::Active { memory_index, offset_expr } => {
-                            Some((memory_index, constant(&offset_expr)?))
-                        }
+                        DataKind::Active { memory_index, offset_expr } => Some((memory_index, constant(&offset_expr)?)),
                     };
                     // The payload stands at the end of the segment.
                     let bytes = data.range.end - data.data.len()..data.range.end;

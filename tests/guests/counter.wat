@@ -1,0 +1,36 @@
+;; SPDX-License-Identifier: Apache-2.0
+;; Wrongly keeps state in four places: a global that is not exported, one that
+;; is, a word of memory and a table element. Each export counts in one place and
+;; answers with the new count, which a stateless host must always see as 1.
+(module
+  (memory (export "memory") 1)
+  (global $hidden (mut i32) (i32.const 0))
+  (global $shown (export "shown") (mut i64) (i64.const 0))
+  (table $t 8 funcref)
+  (elem (i32.const 0) $zero)
+  (elem declare func $one $two $many)
+  (type $num (func (result i32)))
+  (func $zero (result i32) (i32.const 0))
+  (func $one (result i32) (i32.const 1))
+  (func $two (result i32) (i32.const 2))
+  (func $many (result i32) (i32.const 3))
+  (func (export "hidden_global") (result i32)
+    (global.set $hidden (i32.add (global.get $hidden) (i32.const 1)))
+    (global.get $hidden))
+  (func (export "shown_global") (result i64)
+    (global.set $shown (i64.add (global.get $shown) (i64.const 1)))
+    (global.get $shown))
+  (func (export "memory_word") (result i32)
+    (i32.store (i32.const 4096) (i32.add (i32.load (i32.const 4096)) (i32.const 1)))
+    (i32.load (i32.const 4096)))
+  (func (export "table_entry") (result i32)
+    (local $n i32)
+    (local.set $n (call_indirect (type $num) (i32.const 0)))
+    (if (i32.eqz (local.get $n)) (then (table.set $t (i32.const 0) (ref.func $one)))
+      (else (if (i32.eq (local.get $n) (i32.const 1)) (then (table.set $t (i32.const 0) (ref.func $two)))
+        (else (table.set $t (i32.const 0) (ref.func $many))))))
+    (call_indirect (type $num) (i32.const 0)))
+  ;; Counts by the size of the memory: 1 page at first.
+  (func (export "grow_memory") (result i32)
+    (drop (memory.grow (i32.const 1)))
+    (i32.sub (memory.size) (i32.const 1))))

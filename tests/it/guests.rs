@@ -1,0 +1,56 @@
+//! Real guests, in several languages: each answers as its source says, cold and warm, with the same fuel.
+
+use dormouse::{Runtime, Start};
+
+use crate::support::guest;
+
+const ORDER: &str = r#"{"user": "ann", "min": 10, "items": [{"name": "pen", "price": 2, "qty": 3}, {"name": "book", "price": 12, "qty": 1}, {"name": "lamp", "price": 5, "qty": 4, "tags": ["a", {"b": [1, 2]}]}], "extra": {"x": [null, true, "s"]}}"#;
+
+fn check(name: &str, input: &[u8], output: &[u8]) {
+    let runtime = Runtime::new();
+    let function = runtime.deploy(name, &guest(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut fuel = None;
+    for round in 0..4 {
+        let reply = function.invoke(input).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(String::from_utf8_lossy(reply.output()), String::from_utf8_lossy(output), "{name}, round {round}");
+        assert_eq!(*fuel.get_or_insert(reply.report().fuel()), reply.report().fuel(), "{name}, round {round}");
+        // An instance whose memory grew beyond the image cannot be used again.
+        let grew = reply.report().memory() > function.deploy_report().unwrap().memory();
+        let start = if round == 0 || grew { Start::Cold } else { Start::Warm };
+        assert_eq!(reply.report().start(), start, "{name}, round {round}");
+    }
+}
+
+#[test]
+fn echoes_in_five_languages_answer_the_same_cold_and_warm() {
+    for name in ["echo", "echo.c.reactor", "echo.rust.reactor", "echo.zig.reactor", "echo.as.reactor"] {
+        check(name, b"hello, world", b"hello, world");
+        check(name, b"", b"");
+        check(name, &[0xff; 300], &[0xff; 300]);
+    }
+}
+
+#[test]
+fn counters_that_keep_state_never_get_past_one() {
+    for name in ["counter.c.reactor", "counter.rust.reactor", "counter.zig.reactor", "counter.as.reactor"] {
+        check(name, b"click", b"count=1 seen=5");
+    }
+}
+
+#[test]
+fn json_handlers_filter_an_order() {
+    for name in ["json.c.reactor", "json.rust.reactor", "json.zig.reactor", "json.as.reactor"] {
+        check(name, ORDER.as_bytes(), br#"{"user":"ann","kept":["book","lamp"],"total":32}"#);
+    }
+}
+
+#[test]
+fn other_handlers_answer_as_their_sources_say() {
+    check("alloc.rust.reactor", b"1", b"kib=1 sum=0");
+    check("sha256.zig.reactor", b"abc", b"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    check(
+        "wordcount.as.reactor",
+        b"The quick brown fox\njumps over\tthe lazy dog.\n\n  end",
+        br#"{"lines":3,"words":10,"bytes":51}"#,
+    );
+}

@@ -300,3 +300,30 @@ fn hand_written_guests_run_as_on_a_fresh_raw_instance() {
         assert!(compared > 0, "{name} was not compared");
     }
 }
+
+/// Growth is a call of the host here and an operator there; with just too little fuel both must end at the same place.
+#[test]
+fn every_limit_of_fuel_around_a_growth_ends_as_in_raw_wasmi() {
+    let module = crate::support::wat(
+        r#"(module (memory (export "memory") 1 4)
+             (func (export "fails") (result i32) (i32.add (memory.grow (i32.const 9)) (memory.grow (i32.const 0))))
+             (func (export "grows") (result i32)
+               (i32.add (memory.grow (i32.const 1)) (i32.add (memory.grow (i32.const 1)) (memory.size))))
+             (func (export "guarded") (param i32) (result i32)
+               (if (result i32) (local.get 0) (then (memory.grow (i32.const -1))) (else (i32.const 3)))))"#,
+    );
+    let oracle = Oracle::new(&module).unwrap();
+    let function = Runtime::new().deploy("f", &module).unwrap();
+    for (export, args, most) in [
+        ("fails", vec![], 12),
+        ("grows", vec![], 2_070),
+        ("guarded", vec![Value::I32(0)], 12),
+        ("guarded", vec![Value::I32(1)], 12),
+    ] {
+        for fuel in 0..most {
+            let theirs = oracle.call(export, &args, fuel);
+            assert_eq!(ours(&function, export, &args, fuel), theirs, "{export} with {fuel} fuel");
+        }
+        assert!(oracle.call(export, &args, most - 1).result.is_ok(), "{export}: the last has enough");
+    }
+}

@@ -1,5 +1,10 @@
 //! The library's behaviour, seen from outside: one file a room.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
 mod differential;
 mod guests;
+mod host;
+mod pool;
+mod stack;
+mod stateless;
 mod support;

@@ -1,0 +1,201 @@
+//! Custom host functions, nesting, deadlines and cancelling, typed payloads.
+
+use std::{thread, time::Duration};
+
+use dormouse::{Cancel, Context, HostError, InvokeErrorKind, Json, Runtime, Start, Value};
+
+use crate::{
+    pool::TestClock,
+    support::{guest, wat},
+};
+
+/// A guest that hands its memory's first bytes to the host.
+const CALLER: &str = r#"(module
+    (import "env" "take" (func $take (param i32 i32) (result i32)))
+    (memory (export "memory") 1) (data (i32.const 8) "hello from the guest")
+    (func (export "run") (param i32 i32) (result i32) (call $take (local.get 0) (local.get 1))))"#;
+
+type Take = fn(&mut Context<'_, '_>, u32, u32) -> Result<i32, HostError>;
+
+fn run(take: Take, at: i32, len: i32) -> Result<(Vec<Value>, String, u64), InvokeErrorKind> {
+    let runtime = Runtime::new();
+    let function = runtime.deployment("caller", &wat(CALLER)).host("env", "take", take).deploy().unwrap();
+    let returned = function.call("run", &[Value::I32(at), Value::I32(len)]).map_err(|error| error.into_kind())?;
+    Ok((returned.values().to_vec(), returned.log().into_owned(), returned.report().fuel()))
+}
+
+#[test]
+fn a_host_function_reads_and_writes_the_guests_memory_and_logs() {
+    let take: Take = |guest, at, len| {
+        let text = guest.read_text(at, len)?;
+        guest.write(at, b"HELLO")?;
+        let after = guest.read_text(at, 5)?;
+        guest.log(&format!("{text} / {after}"))?;
+        Ok(text.len() as i32)
+    };
+    let (values, log, _) = run(take, 8, 20).unwrap();
+    assert_eq!((values, &*log), (vec![Value::I32(20)], "hello from the guest / HELLO\n"));
+}
+
+#[test]
+fn every_byte_that_a_host_function_moves_costs_fuel() {
+    let nothing: Take = |_, _, _| Ok(0);
+    let read: Take = |guest, at, len| Ok(guest.read(at, len)?.len() as i32);
+    let base = run(nothing, 0, 0).unwrap().2;
+    assert_eq!(run(read, 0, 0).unwrap().2, base);
+    assert_eq!(run(read, 0, 1).unwrap().2, base + 1);
+    assert_eq!(run(read, 0, 64).unwrap().2, base + 1);
+    assert_eq!(run(read, 0, 65).unwrap().2, base + 2);
+    assert_eq!(run(read, 0, 65_536).unwrap().2, base + 1_024);
+}
+
+#[test]
+fn a_wild_pointer_is_an_error_before_anything_is_allocated() {
+    let read: Take = |guest, at, len| Ok(guest.read(at, len)?.len() as i32);
+    for (at, len) in [(65_536, 1), (-1, 1), (0, 65_537), (-1, -1), (1, i32::MAX)] {
+        let error = run(read, at, len).unwrap_err().to_string();
+        assert!(error.contains("env.take failed") && error.contains("outside the guest's memory"), "{error}");
+    }
+    assert_eq!(run(read, 65_536, 0).unwrap().0, [Value::I32(0)]);
+}
+
+#[test]
+fn an_error_of_a_host_function_ends_that_invocation_and_names_it() {
+    let failing: Take = |_, _, _| Err("the sensor is\nunplugged".into());
+    let error = run(failing, 0, 0).unwrap_err();
+    assert_eq!(error.to_string(), "the host function env.take failed: the sensor is\\nunplugged");
+}
+
+#[test]
+fn a_panic_in_a_host_function_ends_that_invocation_and_its_instance_alone() {
+    let runtime = Runtime::new();
+    let take = |_: &mut Context<'_, '_>, at: u32, _: u32| -> u32 {
+        assert!(at != 13, "thirteen of all numbers");
+        at
+    };
+    let function = runtime.deployment("caller", &wat(CALLER)).host("env", "take", take).deploy().unwrap();
+    for _ in 0..3 {
+        let error = function.call("run", &[Value::I32(13), Value::I32(0)]).unwrap_err();
+        let InvokeErrorKind::HostPanic { name, message, .. } = error.kind() else { panic!("{error}") };
+        assert_eq!((&**name, &**message), ("take", "thirteen of all numbers"));
+        let good = function.call("run", &[Value::I32(1), Value::I32(0)]).unwrap();
+        assert_eq!((good.values(), good.report().start()), (&[Value::I32(1)][..], Start::Cold));
+    }
+}
+
+#[test]
+fn out_of_fuel_in_a_host_function_cannot_be_swallowed() {
+    let swallowing: Take = |guest, _, _| Ok(guest.charge(u64::MAX).map_or(-1, |()| 0));
+    assert!(matches!(run(swallowing, 0, 0), Err(InvokeErrorKind::OutOfFuel { .. })));
+}
+
+#[test]
+fn a_guest_that_only_calls_the_host_runs_out_of_fuel_too() {
+    let module = wat(r#"(module (import "env" "nop" (func $nop)) (func (export "run") (loop (call $nop) (br 0))))"#);
+    let runtime = Runtime::new();
+    let function = runtime.deployment("f", &module).host("env", "nop", |_: &mut Context<'_, '_>| ()).deploy().unwrap();
+    let error = function.invocation(b"").fuel(300_000).call("run", &[]).unwrap_err();
+    assert_eq!(*error.kind(), InvokeErrorKind::OutOfFuel { limit: 300_000 });
+    // Each turn costs 1 for the loop, 1 for the call, 1 for the branch, and 1 for the host function.
+    assert_eq!(error.report().unwrap().host_calls(), 75_000);
+}
+
+#[test]
+fn scalars_of_every_type_pass_through_a_host_function() {
+    let module =
+        wat(r#"(module (import "env" "turn" (func $turn (param i32 i64 f32 f64 i32) (result f64 f32 i64 i32)))
+             (func (export "run") (param i32 i64 f32 f64) (result f64 f32 i64 i32)
+               (call $turn (local.get 0) (local.get 1) (local.get 2) (local.get 3) (i32.const -1))))"#);
+    let runtime = Runtime::new();
+    let turn = |_: &mut Context<'_, '_>, a: i32, b: u64, c: f32, d: f64, e: u32| {
+        assert_eq!(e, u32::MAX);
+        (d, c, b, a)
+    };
+    let function = runtime.deployment("f", &module).host("env", "turn", turn).deploy().unwrap();
+    let args = [Value::I32(-5), Value::I64(i64::MIN), Value::F32(1.5), Value::F64(-0.0)];
+    let returned = function.call("run", &args).unwrap();
+    let turned: Vec<u64> = args.iter().rev().map(|value| value.as_u64()).collect();
+    assert_eq!(returned.values().iter().map(|value| value.as_u64()).collect::<Vec<_>>(), turned);
+}
+
+#[test]
+fn a_host_function_invokes_another_function_within_the_callers_deadline() {
+    let clock = TestClock::default();
+    let runtime = Runtime::builder().clock(clock.clone()).build();
+    let spin = runtime.deploy("spin", &guest("loop")).unwrap();
+    let call = move |guest: &mut Context<'_, '_>| -> Result<(), HostError> {
+        // The inner function may run for 30 s by itself, but the outer has 1 s.
+        clock.step(Duration::from_millis(100));
+        let error = guest.runtime().find("spin").ok_or("gone")?.call("spin", &[]).unwrap_err();
+        guest.log(&error.to_string())?;
+        clock.step(Duration::ZERO);
+        Ok(())
+    };
+    let module = wat(r#"(module (import "host" "call" (func $call)) (func (export "run") (call $call)))"#);
+    let outer = runtime.deployment("outer", &module).host("host", "call", call).deploy().unwrap();
+    let error = outer.invocation(b"").deadline(Duration::from_secs(1)).call("run", &[]).unwrap_err();
+    assert!(matches!(error.kind(), InvokeErrorKind::DeadlineExceeded { .. }), "{error}");
+    assert!(error.report().unwrap().host_calls() == 1);
+    drop(spin);
+}
+
+#[test]
+fn an_invocation_is_cancelled_from_another_thread() {
+    let runtime = Runtime::new();
+    let function = runtime.deploy("spin", &guest("loop")).unwrap();
+    let cancel = Cancel::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(5));
+            cancel.cancel();
+        });
+        let error = function.invocation(b"").cancel(&cancel).call("spin", &[]).unwrap_err();
+        assert_eq!(*error.kind(), InvokeErrorKind::Cancelled);
+        assert!(error.report().unwrap().fuel() > 0);
+    });
+    // The next one is not: the instance has forgotten the handle.
+    let error = function.invocation(b"").fuel(200_000).call("spin", &[]).unwrap_err();
+    assert_eq!(*error.kind(), InvokeErrorKind::OutOfFuel { limit: 200_000 });
+}
+
+#[test]
+fn typed_payloads_go_through_json_and_bincode() {
+    #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug, Clone)]
+    struct Order {
+        user: String,
+        totals: Vec<u64>,
+        note: Option<String>,
+    }
+    let order = Order { user: "ann".into(), totals: vec![1, 1 << 40], note: None };
+    let echo = Runtime::new().deploy("echo", &guest("echo")).unwrap();
+    assert_eq!(echo.invoke_as::<_, Order>(Json, &order).unwrap(), order);
+    #[cfg(feature = "bincode")]
+    assert_eq!(echo.invoke_as::<_, Order>(dormouse::Bincode, &order).unwrap(), order);
+    let error = echo.invoke_as::<_, u32>(Json, &order).unwrap_err();
+    assert!(matches!(error.kind(), InvokeErrorKind::Codec { side: "output", .. }), "{error}");
+    assert!(error.report().is_some());
+    #[cfg(feature = "bincode")]
+    {
+        let error = echo.invoke_as::<_, (u8, u8)>(dormouse::Bincode, &order).unwrap_err().to_string();
+        assert!(error.contains("left over"), "{error}");
+    }
+}
+
+#[test]
+fn a_replys_buffer_is_used_again_and_empty_after_an_error() {
+    let function = Runtime::new().deploy("echo", &guest("echo")).unwrap();
+    let mut output = b"something of before".to_vec();
+    function.invocation(b"hello").run_into(&mut output).unwrap();
+    assert_eq!(output, b"hello");
+    function.invocation(b"hello").fuel(3).run_into(&mut output).unwrap_err();
+    assert_eq!(output, b"");
+}
+
+#[test]
+fn the_runtime_may_go_before_its_functions() {
+    let function = {
+        let runtime = Runtime::new();
+        runtime.deploy("echo", &guest("echo")).unwrap()
+    };
+    assert_eq!(function.invoke(b"still here").unwrap().output(), b"still here");
+}

@@ -1,0 +1,283 @@
+//! Instances: bounded, most recently used first, waiting or busy, trimmed, quarantined; and right from many threads.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+
+use dormouse::{Busy, Clock, Function, InvokeErrorKind, Limits, Runtime, Start};
+
+use crate::support::{Random, guest, wat};
+
+/// A clock that a test moves, by a fixed step at each reading if it likes.
+#[derive(Clone, Default)]
+pub struct TestClock(Arc<(AtomicU64, AtomicU64)>);
+
+impl TestClock {
+    pub fn advance(&self, time: Duration) {
+        self.0.0.fetch_add(time.as_nanos() as u64, Relaxed);
+    }
+
+    pub fn step(&self, time: Duration) {
+        self.0.1.store(time.as_nanos() as u64, Relaxed);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.0.0.fetch_add(self.0.1.load(Relaxed), Relaxed))
+    }
+}
+
+/// A function whose `run` calls the host, which can hold it there.
+fn holding(
+    runtime: &Runtime,
+    instances: std::ops::RangeInclusive<usize>,
+    hold: impl Fn() + Send + Sync + 'static,
+) -> Function {
+    let module = wat(r#"(module (import "host" "hold" (func $hold)) (func (export "run") (call $hold)))"#);
+    let deployment = runtime.deployment("holding", &module).instances(instances).max_wait(Duration::from_millis(20));
+    deployment.host("host", "hold", move |_: &mut dormouse::Context<'_, '_>| hold()).deploy().unwrap()
+}
+
+#[test]
+fn eight_threads_share_four_instances_and_every_answer_is_right() {
+    let runtime = Runtime::new();
+    let function =
+        runtime.deployment("echo", &guest("echo")).instances(0..=4).max_wait(Duration::from_secs(60)).deploy().unwrap();
+    let (answers, cold, most) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for seed in 0..8 {
+            let (function, answers, cold, most) = (&function, &answers, &cold, &most);
+            scope.spawn(move || {
+                let mut random = Random::new(seed);
+                for _ in 0..10_000 {
+                    let len = random.below(300) as usize;
+                    let input = random.bytes(len);
+                    let reply = function.invoke(&input).unwrap();
+                    assert_eq!(reply.output(), input);
+                    answers.fetch_add(1, Relaxed);
+                    cold.fetch_add(usize::from(reply.report().start() == Start::Cold), Relaxed);
+                    most.fetch_max(function.instances().1, Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(answers.into_inner(), 80_000);
+    assert!(most.into_inner() <= 4);
+    assert!(cold.into_inner() <= 4, "instances are used again");
+    let (idle, live) = function.instances();
+    assert_eq!(idle, live, "none is lost");
+}
+
+#[test]
+fn threads_that_trap_grow_and_succeed_do_not_disturb_each_other() {
+    let runtime = Runtime::new();
+    let function = runtime
+        .deployment("late", &guest("trap-late"))
+        .instances(0..=3)
+        .max_wait(Duration::from_secs(60))
+        .deploy()
+        .unwrap();
+    thread::scope(|scope| {
+        for seed in 0..6 {
+            let function = &function;
+            scope.spawn(move || {
+                let mut random = Random::new(seed);
+                for _ in 0..500 {
+                    if random.below(2) == 0 {
+                        assert!(function.invoke(b"!").is_err());
+                    } else {
+                        assert_eq!(function.invoke(b"a").unwrap().output(), b"1");
+                    }
+                }
+            });
+        }
+    });
+    // Each run grows its memory, so none of the instances was kept.
+    assert_eq!(function.instances(), (0, 0));
+    assert_eq!(runtime.in_use(), (0, 0));
+}
+
+#[test]
+fn a_full_pool_waits_and_then_is_busy_with_figures() {
+    let runtime = Runtime::new();
+    let barrier = Arc::new(Barrier::new(2));
+    let function = holding(&runtime, 0..=1, {
+        let barrier = Arc::clone(&barrier);
+        move || {
+            barrier.wait();
+            barrier.wait();
+        }
+    });
+    thread::scope(|scope| {
+        let held = scope.spawn(|| function.call("run", &[]).map(|_| ()));
+        barrier.wait();
+        let error = function.call("run", &[]).unwrap_err();
+        let busy = Busy::Instances { max: 1, waited: Duration::from_millis(20) };
+        assert_eq!(*error.kind(), InvokeErrorKind::Busy(busy));
+        assert!(error.report().is_none(), "nothing ran");
+        barrier.wait();
+        held.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_waiting_invocation_gets_the_instance_that_is_given_back() {
+    let runtime = Runtime::new();
+    let module = guest("echo");
+    let function =
+        runtime.deployment("echo", &module).instances(0..=1).max_wait(Duration::from_secs(60)).deploy().unwrap();
+    let (entered, leave) = (Barrier::new(2), Barrier::new(2));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            function.session(|_| {
+                entered.wait();
+                leave.wait();
+                Ok(())
+            })
+        });
+        entered.wait();
+        let waiting = scope.spawn(|| function.invoke(b"hello").unwrap());
+        leave.wait();
+        let reply = waiting.join().unwrap();
+        assert_eq!((reply.output(), reply.report().start()), (&b"hello"[..], Start::Warm));
+    });
+}
+
+#[test]
+fn a_thread_that_holds_the_last_instance_is_busy_at_once() {
+    let runtime = Runtime::new();
+    let module = guest("echo");
+    let function =
+        runtime.deployment("echo", &module).instances(0..=1).max_wait(Duration::from_secs(3_600)).deploy().unwrap();
+    let error = function.session(|_| Ok(function.invoke(b"x").unwrap_err())).unwrap();
+    let busy = Busy::Instances { max: 1, waited: Duration::ZERO };
+    assert_eq!(*error.value().kind(), InvokeErrorKind::Busy(busy));
+}
+
+#[test]
+fn a_maximum_of_zero_switches_a_function_off() {
+    let function = Runtime::new().deployment("off", &guest("echo")).instances(0..=0).deploy().unwrap();
+    let error = function.invoke(b"x").unwrap_err();
+    assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::Instances { max: 0, waited: Duration::ZERO }));
+}
+
+#[test]
+fn the_most_recently_used_instance_is_taken_first_and_the_others_age() {
+    let clock = TestClock::default();
+    let runtime = Runtime::builder().clock(clock.clone()).build();
+    let function = runtime.deployment("echo", &guest("echo")).instances(0..=4).deploy().unwrap();
+    assert_eq!(function.prewarm(3).unwrap(), 3);
+    clock.advance(Duration::from_secs(60));
+    for _ in 0..10 {
+        assert_eq!(function.invoke(b"x").unwrap().report().start(), Start::Warm);
+    }
+    assert_eq!(function.trim(Duration::from_secs(60)), 2, "the two that were not used");
+    assert_eq!(function.instances(), (1, 1));
+    assert_eq!(function.trim(Duration::from_secs(1)), 0);
+    assert_eq!(function.trim(Duration::ZERO), 1);
+    assert_eq!(runtime.in_use(), (0, 0));
+}
+
+#[test]
+fn the_minimum_is_made_at_deployment_and_kept_by_trim() {
+    let runtime = Runtime::new();
+    let function = runtime.deployment("echo", &guest("echo")).instances(2..=4).deploy().unwrap();
+    assert_eq!(function.instances(), (2, 2));
+    assert_eq!(function.invoke(b"x").unwrap().report().start(), Start::Warm);
+    assert_eq!(function.prewarm(9).unwrap(), 4, "as many as it may have");
+    assert_eq!(runtime.trim(Duration::ZERO), 2);
+    assert_eq!(function.instances(), (2, 2));
+    assert!(runtime.undeploy("echo"));
+    drop(function);
+    assert_eq!(runtime.in_use(), (0, 0), "a version's instances go with it");
+}
+
+#[test]
+fn a_function_that_keeps_failing_to_initialise_is_quarantined_for_a_while() {
+    // Changes its table, so each instance initialises itself anew: for longer than one slice of fuel.
+    let module = wat(r#"(module (table 1 funcref) (func $f)
+             (func $init (local i32)
+               (loop (local.set 0 (i32.add (local.get 0) (i32.const 1))) (br_if 0 (i32.lt_u (local.get 0) (i32.const 60000)))))
+             (start $init)
+             (func (export "run") (table.set (i32.const 0) (ref.null func))))"#);
+    let clock = TestClock::default();
+    let runtime = Runtime::builder().clock(clock.clone()).build();
+    let limits = Limits { deadline: Duration::from_millis(1), ..Limits::default() };
+    let function = runtime.deployment("slow", &module).limits(limits).deploy().unwrap();
+    clock.step(Duration::from_millis(1));
+    for _ in 0..3 {
+        let error = function.call("run", &[]).unwrap_err();
+        assert!(matches!(error.kind(), InvokeErrorKind::Initialise { step: "the start function", .. }), "{error}");
+    }
+    clock.step(Duration::ZERO);
+    let error = function.call("run", &[]).unwrap_err();
+    let InvokeErrorKind::Quarantined { failures: 3, remaining, .. } = error.kind() else { panic!("{error}") };
+    assert!(*remaining > Duration::ZERO && *remaining <= Duration::from_secs(1));
+    assert_eq!(function.instances(), (0, 0));
+    clock.advance(Duration::from_secs(2));
+    function.call("run", &[]).unwrap();
+    function.call("run", &[]).unwrap();
+}
+
+#[test]
+fn instances_are_apart_from_each_other() {
+    let function = Runtime::new().deployment("counter", &guest("counter")).instances(0..=2).deploy().unwrap();
+    let seen = function.session(|outer| {
+        outer.call("memory_word", &[])?;
+        outer.call("hidden_global", &[])?;
+        let inner = function.session(|inner| {
+            Ok((inner.call("memory_word", &[])?[0].as_i32(), inner.call("hidden_global", &[])?[0].as_i32()))
+        });
+        Ok((*inner.unwrap().value(), outer.call("memory_word", &[])?[0].as_i32()))
+    });
+    assert_eq!(*seen.unwrap().value(), ((1, 1), 2));
+}
+
+#[test]
+fn functions_are_deployed_invoked_and_undeployed_from_many_threads_at_once() {
+    let runtime = Runtime::new();
+    let module = guest("echo");
+    thread::scope(|scope| {
+        for seed in 0..6 {
+            let (runtime, module) = (&runtime, &module);
+            scope.spawn(move || {
+                let mut random = Random::new(seed);
+                for _ in 0..150 {
+                    let name = ["a", "b", "c"][random.below(3) as usize];
+                    match random.below(5) {
+                        0 => drop(runtime.deploy(name, module).unwrap()),
+                        1 => drop(runtime.undeploy(name)),
+                        2 => drop(runtime.trim(Duration::ZERO)),
+                        _ => match runtime.find(name).map(|function| function.invoke(b"hello")) {
+                            Some(Ok(reply)) => assert_eq!(reply.output(), b"hello"),
+                            Some(Err(error)) => {
+                                assert!(matches!(error.kind(), InvokeErrorKind::Undeployed { .. }), "{error}");
+                            }
+                            None => {}
+                        },
+                    }
+                }
+            });
+        }
+    });
+    for name in ["a", "b", "c"] {
+        runtime.undeploy(name);
+    }
+    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(runtime.functions().len(), 0);
+}
+
+#[test]
+fn a_report_names_the_version_that_ran() {
+    let runtime = Runtime::new();
+    let function = runtime.deploy("echo", &guest("echo")).unwrap();
+    let versions: HashSet<_> = (0..3).map(|_| function.invoke(b"x").unwrap().report().version()).collect();
+    assert_eq!(versions.into_iter().collect::<Vec<_>>(), [function.version().unwrap()]);
+}

@@ -1,0 +1,119 @@
+//! Stack safety: no guest overflows the native stack, 512 KiB of which are enough.
+//!
+//! A failure here is no failed assertion: it kills the test process.
+
+use std::thread;
+
+use dormouse::{InvokeErrorKind, Limits, Runtime, Trap};
+
+use crate::support::{count, wat};
+
+/// Runs `run` of a module on a thread with 512 KiB of stack; returns how it ended and the fuel that it used.
+fn on_512_kib(text: &str, fuel: u64) -> (InvokeErrorKind, u64) {
+    let module = wat(text);
+    let run = move || {
+        let limits = Limits { fuel, ..Limits::default() };
+        let function = Runtime::new().deployment("f", &module).limits(limits).deploy().unwrap();
+        let error = function.call("run", &[]).unwrap_err();
+        let fuel = error.report().unwrap().fuel();
+        (error.into_kind(), fuel)
+    };
+    thread::Builder::new().stack_size(512 << 10).spawn(run).unwrap().join().unwrap()
+}
+
+/// Fuel for some millions of growths: one costs 1 for the operator and what stands around it.
+fn plenty() -> u64 {
+    count("DORMOUSE_GROWTH_FUEL", 10_000_000)
+}
+
+#[test]
+fn millions_of_failing_growths_in_the_tightest_loop_end_in_out_of_fuel() {
+    let text = r#"(module (memory 1) (func (export "run") (loop (drop (memory.grow (i32.const 70000))) (br 0))))"#;
+    let (error, fuel) = on_512_kib(text, plenty());
+    assert_eq!(error, InvokeErrorKind::OutOfFuel { limit: plenty() });
+    assert!(fuel > plenty() - 100, "{fuel}");
+}
+
+#[test]
+fn growths_that_the_limit_refuses_leak_no_more_than_those_that_the_memory_does() {
+    let text = r#"(module (memory 1) (func (export "run") (loop (drop (memory.grow (i32.const 2000))) (br 0))))"#;
+    assert_eq!(on_512_kib(text, plenty()).0, InvokeErrorKind::OutOfFuel { limit: plenty() });
+}
+
+#[test]
+fn millions_of_failing_growths_unrolled_end_in_out_of_fuel() {
+    for growth in
+        ["(drop (memory.grow (i32.const 70000)))", "(drop (memory.grow (memory.grow (memory.grow (i32.const 70000)))))"]
+    {
+        let text = format!(r#"(module (memory 1) (func (export "run") (loop {} (br 0))))"#, growth.repeat(2_000));
+        assert_eq!(on_512_kib(&text, plenty()).0, InvokeErrorKind::OutOfFuel { limit: plenty() });
+    }
+}
+
+/// A function pays for its straight code when it is entered. These growths are all paid for on the way down, and run on
+/// the way up without meeting a fuel check: fuel slices cannot interrupt them.
+#[test]
+fn growths_that_were_paid_for_before_a_recursion_do_not_overflow_after_it() {
+    let text = format!(
+        r#"(module (memory 1)
+             (func $f (param $n i32)
+               (if (local.get $n) (then (call $f (i32.sub (local.get $n) (i32.const 1)))))
+               {})
+             (func (export "run") (call $f (i32.const 900)) unreachable))"#,
+        "(drop (memory.grow (i32.const 70000)))".repeat(1_000)
+    );
+    assert_eq!(on_512_kib(&text, 1_000_000_000).0, InvokeErrorKind::Trap(Trap::Unreachable));
+}
+
+#[test]
+fn growing_within_initialisation_is_as_safe() {
+    let module =
+        wat(r#"(module (memory 1) (func $f (loop (drop (memory.grow (i32.const 70000))) (br 0))) (start $f))"#);
+    let deploy = move || {
+        let limits = Limits { fuel: plenty(), ..Limits::default() };
+        Runtime::new().deployment("f", &module).limits(limits).deploy().map(|_| ()).unwrap_err().to_string()
+    };
+    let error = thread::Builder::new().stack_size(512 << 10).spawn(deploy).unwrap().join().unwrap();
+    assert!(error.contains("start function") && error.contains("fuel"), "{error}");
+}
+
+#[test]
+fn endless_recursion_of_every_kind_traps() {
+    for body in
+        ["(call $f)", "(call_indirect (i32.const 0))", "(call $g)", "(drop (memory.grow (i32.const 0))) (call $f)"]
+    {
+        let text = format!(
+            r#"(module (memory 1) (table 1 funcref) (elem (i32.const 0) $f)
+                 (func $g (local i64 i64 i64 i64 i64 i64 i64 i64) (call $f))
+                 (func $f {body})
+                 (func (export "run") (call $f)))"#
+        );
+        assert_eq!(on_512_kib(&text, 1_000_000).0, InvokeErrorKind::Trap(Trap::StackOverflow), "{body}");
+    }
+}
+
+#[test]
+fn endless_tail_calls_use_no_stack() {
+    let text = r#"(module (memory 1)
+        (func $f (drop (memory.grow (i32.const 70000))) (return_call $f))
+        (func (export "run") (call $f)))"#;
+    assert_eq!(on_512_kib(text, plenty()).0, InvokeErrorKind::OutOfFuel { limit: plenty() });
+}
+
+#[test]
+fn invocations_nested_to_the_limit_fit_in_512_kib() {
+    let module = wat(r#"(module (import "host" "again" (func $again)) (memory 1)
+             (func $grow (loop (br_if 0 (i32.ne (memory.grow (i32.const 70000)) (i32.const -1)))))
+             (func (export "run") (call $grow) (call $again) (call $grow)))"#);
+    let run = move || {
+        let again = |guest: &mut dormouse::Context<'_, '_>| -> Result<(), dormouse::HostError> {
+            guest.runtime().find("f").ok_or("gone")?.call("run", &[])?;
+            Ok(())
+        };
+        let runtime = Runtime::new();
+        let function = runtime.deployment("f", &module).instances(0..=8).host("host", "again", again).deploy().unwrap();
+        function.call("run", &[]).unwrap_err().to_string()
+    };
+    let error = thread::Builder::new().stack_size(512 << 10).spawn(run).unwrap().join().unwrap();
+    assert!(error.contains("nested 5 deep"), "{error}");
+}

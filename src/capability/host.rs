@@ -52,20 +52,20 @@ impl HostFunction {
         match outcome {
             Err(panic) => {
                 state.poisoned = true;
-                Err(Fault::new(InvokeErrorKind::HostPanic {
+                Err(Fault::error(InvokeErrorKind::HostPanic {
                     module: self.module.clone(),
                     name: self.name.clone(),
                     message: cut(panic_text(&*panic)),
                 }))
             }
             // Whatever the closure made of it, fuel that ran out while it moved bytes ends the invocation.
-            Ok(_) if state.meter.exhausted => Err(Fault::new(state.meter.out_of_fuel())),
-            Ok(Err(error)) => Err(Fault::new(InvokeErrorKind::HostFunction {
+            Ok(_) if state.meter.exhausted => Err(Fault::error(state.meter.out_of_fuel())),
+            Ok(Err(error)) => Err(Fault::error(InvokeErrorKind::HostFunction {
                 module: self.module.clone(),
                 name: self.name.clone(),
                 message: cut(&error.to_string()),
             })),
-            Ok(Ok(())) => state.meter.check_time().map_err(Fault::new),
+            Ok(Ok(())) => state.meter.check_time().map_err(Fault::error),
         }
     }
 }
@@ -180,7 +180,7 @@ results! {
     A 0, B 1, C 2, D 3;
 }
 
-/// A closure that guests can call: `Fn(&mut Context, …up to eight scalars…) -> R` with `R` of [`IntoResults`].
+/// A closure that guests can call: `Fn(&mut Context, …up to twelve scalars…) -> R` with `R` of [`IntoResults`].
 ///
 /// It may run on several threads at once, one invocation each.
 pub trait IntoHostFunction<Params, Results>: Send + Sync + 'static {
@@ -220,4 +220,8 @@ host_function! {
     A 0, B 1, C 2, D 3, E 4, F 5;
     A 0, B 1, C 2, D 3, E 4, F 5, G 6;
     A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7;
+    A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8;
+    A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9;
+    A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10;
+    A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11;
 }

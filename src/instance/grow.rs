@@ -52,7 +52,7 @@ fn grow(caller: &mut Caller<'_, State>, index: usize, delta: u64) -> Result<Opti
     charge(caller, bytes / 64)?;
     let mut context = caller.as_context_mut();
     let state = context.data_mut();
-    state.reservation.grow(bytes).map_err(|busy| Fault::new(InvokeErrorKind::Busy(busy)))?;
+    state.reservation.grow(bytes).map_err(|busy| Fault::error(InvokeErrorKind::Busy(busy)))?;
     // What fails here is the machine's memory.
     if memory.grow(&mut context, delta).is_err() {
         context.data_mut().reservation.shrink(bytes);

@@ -92,7 +92,7 @@ pub(crate) struct Fault(InvokeErrorKind);
 
 impl Fault {
     #[cold]
-    pub(crate) fn new(kind: InvokeErrorKind) -> wasmi::Error {
+    pub(crate) fn error(kind: InvokeErrorKind) -> wasmi::Error {
         wasmi::Error::host(Self(kind))
     }
 }
@@ -278,7 +278,7 @@ pub(crate) fn charge(caller: &mut Caller<'_, State>, fuel: u64) -> Result<(), wa
     let meter = &mut caller.data_mut().meter;
     let missing = fuel - held;
     if meter.overdraft != 0 || missing > meter.left {
-        return Err(Fault::new(meter.out_of_fuel()));
+        return Err(Fault::error(meter.out_of_fuel()));
     }
     meter.left -= missing;
     caller.set_fuel(0)

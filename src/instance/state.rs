@@ -105,7 +105,7 @@ pub(crate) fn memory_size(store: impl AsContext<Data = State>) -> u64 {
 /// Copies bytes out of the guest's memory.
 pub(crate) fn memory_read(store: impl AsContext<Data = State>, at: u64, len: u64) -> Result<Vec<u8>, InvokeErrorKind> {
     let store = store.as_context();
-    let data = store.data().main_memory.map_or(&[][..], |memory| memory.data(&store));
+    let data = store.data().main_memory.map_or(&[][..], |memory| memory.data(store));
     Ok(data[range(at, len, data.len())?].to_vec())
 }
 

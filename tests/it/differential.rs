@@ -244,7 +244,7 @@ fn smith(seed: u64) -> Vec<u8> {
         multi_value_enabled: true,
         tail_call_enabled: true,
         extended_const_enabled: true,
-        memory64_enabled: false,
+        memory64_enabled: cfg!(feature = "memory64"),
         simd_enabled: cfg!(feature = "simd"),
         relaxed_simd_enabled: false,
         exceptions_enabled: false,

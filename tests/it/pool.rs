@@ -16,14 +16,14 @@ use crate::support::{Random, guest, wat};
 
 /// A clock that a test moves, by a fixed step at each reading if it likes.
 #[derive(Clone, Default)]
-pub struct TestClock(Arc<(AtomicU64, AtomicU64)>);
+pub(crate) struct TestClock(Arc<(AtomicU64, AtomicU64)>);
 
 impl TestClock {
-    pub fn advance(&self, time: Duration) {
+    pub(crate) fn advance(&self, time: Duration) {
         self.0.0.fetch_add(time.as_nanos() as u64, Relaxed);
     }
 
-    pub fn step(&self, time: Duration) {
+    pub(crate) fn step(&self, time: Duration) {
         self.0.1.store(time.as_nanos() as u64, Relaxed);
     }
 }

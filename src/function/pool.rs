@@ -144,24 +144,34 @@ impl Pool {
     }
 
     /// Makes instances until `count` are idle or no more may live.
+    ///
+    /// They are held until all are made: an idle one could be dropped to make room for the next, without end.
     pub(super) fn prewarm(
         self: &Arc<Self>,
         count: usize,
         now: impl Fn() -> Duration,
         make: impl Fn() -> Result<Ready, InvokeErrorKind>,
     ) -> Result<usize, InvokeErrorKind> {
-        loop {
+        let mut made = Vec::new();
+        let outcome = loop {
             let mut state = self.state.lock();
-            let idle = state.idle.len();
-            if idle >= count || state.live >= self.max {
-                return Ok(idle);
+            if state.idle.len() + made.len() >= count || state.live >= self.max {
+                break Ok(());
             }
             state.live += 1;
             drop(state);
+            // Gives the place back if making fails or panics.
             let mut lease = Lease::of(self, None, Start::Cold);
-            lease.ready = Some(Box::new(make()?));
+            match make() {
+                Ok(ready) => lease.ready = Some(Box::new(ready)),
+                Err(error) => break Err(error),
+            }
+            made.push(lease);
+        };
+        for lease in made {
             lease.give_back(now());
         }
+        outcome.map(|()| self.state.lock().idle.len())
     }
 
     /// Takes a sealed instance in, the one that deployment made.

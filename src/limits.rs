@@ -63,7 +63,7 @@ pub struct Limits {
     pub types: u32,
     /// Memories of a module; default 8.
     pub memories: u32,
-    /// Tables of a module; default 100.
+    /// Tables of a module; default 100, which is also the most that can be had: 99 where the module grows its memory.
     pub tables: u32,
     /// Data segments of a module; default 100,000 (Go needs 42,000).
     pub data_segments: u32,

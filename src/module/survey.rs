@@ -17,6 +17,9 @@ use crate::{
     limits::Limits,
 };
 
+/// Tables of a module that the interpreter's validator accepts, the one of growth functions included.
+const TABLES_MAX: usize = 100;
+
 /// The facts about one module. Byte ranges are offsets in the module as it was given.
 #[derive(Default)]
 pub(crate) struct Survey {
@@ -216,6 +219,13 @@ impl<'a> Surveyor<'a> {
         // Dropping an active segment again changes nothing: it was dropped when it was applied.
         survey.drops_segments |=
             survey.data.iter().zip(&dropped).any(|(data, &dropped)| dropped && data.active.is_none());
+        if !survey.grows.is_empty() && survey.tables.len() >= TABLES_MAX {
+            let problem = format!(
+                "it has {} tables and grows its memory, which needs a table more, above the interpreter's limit of {TABLES_MAX}",
+                survey.tables.len()
+            );
+            return Err(DeployError::Refused { problem: problem.into() }.into());
+        }
         Ok(survey)
     }
 
@@ -292,6 +302,8 @@ impl<'a> Surveyor<'a> {
                         ty: import.ty,
                     });
                 }
+                // Without a function section nothing else would count them.
+                within(Bound::Functions, u64::from(survey.imported_functions), u64::from(self.limits.functions))?;
             }
             Payload::FunctionSection(section) => {
                 for ty in section {

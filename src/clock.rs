@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// ```
 pub trait Clock: Send + Sync + 'static {
     /// Time since some instant that stays the same as long as the clock lives. Called twice an invocation, once for
-    /// each slice of fuel and once for each call of a custom host function. Must not go back; if it does, durations
+    /// each slice of fuel, once for each further call of a session and once for each call of a custom host function. Must not go back; if it does, durations
     /// read as zero.
     fn now(&self) -> Duration;
 }

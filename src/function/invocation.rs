@@ -124,6 +124,10 @@ impl<'a> Invocation<'a> {
         body: impl FnOnce(&mut Ready, &crate::contract::Contract, &Limits) -> Result<(T, u64), InvokeErrorKind>,
     ) -> Result<(T, Vec<u8>, Report), InvokeError> {
         let deployed = self.function.deployed()?;
+        // What is shorter than a slice would not look at it.
+        if self.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
+            return Err(InvokeErrorKind::Cancelled.into());
+        }
         let limits = &deployed.mould.limits;
         let size = self.input.len() as u64;
         if size > limits.input {

@@ -15,11 +15,13 @@ use crate::{
 /// the closure.
 pub struct Guest<'a> {
     instance: &'a mut Instance,
+    /// A call has run, and time may have passed since.
+    called: bool,
 }
 
 impl<'a> Guest<'a> {
     pub(super) fn new(instance: &'a mut Instance) -> Self {
-        Self { instance }
+        Self { instance, called: false }
     }
 
     /// Calls an exported function.
@@ -39,6 +41,10 @@ impl<'a> Guest<'a> {
             });
         }
         let function = self.instance.export(export, found.slot).ok_or_else(missing)?;
+        // A call shorter than a slice does not look at the time itself. The first one has just been given its time.
+        if std::mem::replace(&mut self.called, true) {
+            self.instance.check_time()?;
+        }
         let inputs: Vec<Val> = args.iter().map(|value| wasm_value(*value)).collect();
         let mut outputs = vec![Val::I32(0); found.ty.results().len()];
         self.instance.call(function, &inputs, &mut outputs)?;

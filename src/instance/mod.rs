@@ -241,6 +241,11 @@ impl Instance {
         self.mark == Mark::Clean
     }
 
+    /// `Err` if the run is past its deadline or cancelled.
+    pub(crate) fn check_time(&self) -> Result<(), InvokeErrorKind> {
+        self.store.data().meter.check_time()
+    }
+
     /// The run's deadline, for runs within it.
     pub(crate) fn deadline_at(&self) -> Duration {
         self.store.data().meter.deadline_at()

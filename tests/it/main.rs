@@ -4,6 +4,7 @@
 mod differential;
 mod guests;
 mod host;
+mod limits;
 mod pool;
 mod stack;
 mod stateless;

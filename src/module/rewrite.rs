@@ -20,7 +20,7 @@
 //!
 //! Invariant: no index of type, function, table, memory, global, element or named data segment changes.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use wasm_encoder::{
     CodeSection, DataCountSection, DataSection, Encode, EntityType, ExportKind, ExportSection, Function, MemoryType,
@@ -28,11 +28,14 @@ use wasm_encoder::{
 };
 use wasmparser::ExternalKind;
 
-use super::survey::Survey;
+use super::survey::{ExportFact, Survey};
 
 /// What a growth stub burns on the way to the host, which gives it back: 1 for being entered, and 1 each for `local.get`,
 /// `i32.const` and `call_indirect`.
 pub(crate) const GROW_STUB_FUEL: u64 = 4;
+
+/// What the names of added exports begin with; a number that no guest export has, and a colon, follow.
+const PREFIX: &str = "dormouse:";
 
 /// A rewritten module and where its additions are.
 pub(crate) struct Rewritten {
@@ -104,10 +107,11 @@ struct Names {
 
 impl Names {
     fn of(survey: &Survey) -> Self {
-        let mut prefix = String::from("dormouse:");
-        while survey.exports.iter().any(|export| export.name.starts_with(&prefix)) {
-            prefix.push(':');
-        }
+        // Numbered, not lengthened, so that a guest with long names costs no more than one look at each.
+        let numbered = |export: &ExportFact| export.name.strip_prefix(PREFIX)?.split_once(':')?.0.parse().ok();
+        let taken: HashSet<usize> = survey.exports.iter().filter_map(numbered).collect();
+        let free = (0..=taken.len()).find(|number| !taken.contains(number)).unwrap_or(taken.len());
+        let prefix = format!("{PREFIX}{free}:");
         let marked = |flags: &[bool], kind: char| {
             let set = flags.iter().enumerate().filter(|(_, set)| **set);
             set.map(|(index, _)| (index as u32, format!("{prefix}{kind}{index}"))).collect()

@@ -10,6 +10,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use wasmi::{
     Caller, Func, ResumableCall, Store, TrapCode, TypedFunc, TypedResumableCall, Val, WasmParams, WasmResults,
+    errors::{ErrorKind, InstantiationError},
 };
 
 use super::{Allowance, Cancel, State};
@@ -261,6 +262,14 @@ pub(crate) fn kind_of(error: &wasmi::Error, meter: &Meter) -> InvokeErrorKind {
         Some(TrapCode::BadSignature) => Trap::BadSignature,
         Some(TrapCode::OutOfSystemMemory) => Trap::OutOfSystemMemory,
         Some(TrapCode::OutOfFuel) => return meter.out_of_fuel(),
+        // A trap by the specification, in words of the interpreter's insides.
+        None if matches!(
+            error.kind(),
+            ErrorKind::Instantiation(InstantiationError::ElementSegmentDoesNotFit { .. })
+        ) =>
+        {
+            Trap::TableOutOfBounds
+        }
         Some(TrapCode::GrowthOperationLimited) | None => {
             return InvokeErrorKind::Interpreter { problem: cut(&error.to_string()) };
         }

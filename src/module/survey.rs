@@ -6,9 +6,8 @@
 use std::ops::Range;
 
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, Encoding, ExternalKind, FuncType,
-    FuncValidatorAllocations, GlobalType, MemoryType, Operator, Parser, Payload, TableType, TypeRef, ValidPayload,
-    Validator, WasmFeatures,
+    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ExternalKind, FuncType, FuncValidatorAllocations,
+    GlobalType, MemoryType, Operator, Parser, Payload, TableType, TypeRef, ValidPayload, Validator, WasmFeatures,
 };
 
 use super::engine::{PROPOSALS, features};
@@ -135,7 +134,17 @@ impl From<DeployError> for Refusal {
 
 /// Says why an invalid module is invalid: for want of a proposal, if turning one on gets the validator further.
 fn explain(bytes: &[u8], limits: &Limits, error: &BinaryReaderError) -> DeployError {
+    // Layer 1 instead of 0, of any version: the parser takes the number for an unknown one.
+    if matches!(bytes, [b'\0', b'a', b's', b'm', _, _, 1, 0, ..]) {
+        let problem = "this is a component; deploy the core module inside it".into();
+        return DeployError::InvalidModule { offset: 4, problem };
+    }
+    // Without the feature `simd` the parser does not know the operators, whatever the validator is told.
+    let simd = error.message().starts_with("unexpected SIMD opcode");
     for &(feature, proposal, remedy) in PROPOSALS {
+        if simd && feature == WasmFeatures::SIMD {
+            return DeployError::MissingProposal { proposal, offset: error.offset(), remedy };
+        }
         let further = match Surveyor::new(features() | feature, limits).run(bytes) {
             Ok(_) | Err(Refusal::Limit(_)) => true,
             Err(Refusal::Invalid(other)) => other.offset() > error.offset(),
@@ -264,13 +273,6 @@ impl<'a> Surveyor<'a> {
             }
         }
         match payload {
-            Payload::Version { encoding: Encoding::Component, range, .. } => {
-                return Err(DeployError::InvalidModule {
-                    offset: range.start,
-                    problem: "this is a component; deploy the core module inside it".into(),
-                }
-                .into());
-            }
             Payload::TypeSection(section) => {
                 for group in section {
                     for ty in group?.into_types() {

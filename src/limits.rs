@@ -27,7 +27,8 @@ pub struct Limits {
     /// Wall time of one invocation, from the moment its instance is at hand; default 30 s.
     ///
     /// Fuel is not time (translating a large function on its first use costs none), hence both. Looked at between
-    /// slices of 100,000 fuel, between the calls of a session and after each host call, so an invocation may overrun by the time of one slice.
+    /// slices of 100,000 fuel, between the calls of a session and after each host call, so an invocation may overrun by
+    /// the time of one slice.
     /// `Duration::MAX` means none.
     pub deadline: Duration,
     /// Bytes of one input; default 6 MiB, as AWS Lambda has it.

@@ -1078,3 +1078,21 @@ fn a_function_that_invokes_itself_uses_another_instance_or_is_busy_at_once() {
     assert!(error.to_string().contains("all 2 instances"), "{error}");
     assert!(began.elapsed() < ms(900), "it did not wait");
 }
+
+#[test]
+fn modules_at_the_default_figures_are_accepted() {
+    let body = format!("(func (export \"f\") {})", "nop ".repeat((1 << 20) - 2));
+    let modules = [
+        repeated("(memory 1)", 100_000, |_| r#"(data (i32.const 0) "x")"#.into()),
+        repeated("(table 1 funcref)", 100_000, |_| "(elem (i32.const 0) func)".into()),
+        repeated("", 1, |_| "(table 100000 funcref)".into()),
+        repeated("", 1, |_| format!("(func (export \"f\") {})", "(local i32)".repeat(10_000))),
+        repeated("", 1, |_| body.clone()),
+    ];
+    for (index, module) in modules.iter().enumerate() {
+        let function = deploy(module, Limits::default()).unwrap_or_else(|error| panic!("module {index}: {error}"));
+        if index >= 3 {
+            function.call("f", &[]).unwrap_or_else(|error| panic!("module {index}: {error}"));
+        }
+    }
+}

@@ -1,0 +1,760 @@
+//! Deploying: what is refused and how, what a name stands for, and when a version is another one.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use dormouse::{Context, DeployError, Function, InvokeError, InvokeErrorKind, Limits, Runtime, Trap, Value};
+
+use crate::support::{Random, guest, wat};
+
+/// Deploys a module's text under the name `f`.
+fn deploy(text: &str) -> Result<Function, DeployError> {
+    Runtime::new().deploy("f", &wat(text))
+}
+
+/// A module whose export `id` answers n.
+fn numbered(n: i32) -> Vec<u8> {
+    wat(&format!(r#"(module (func (export "id") (result i32) (i32.const {n})))"#))
+}
+
+fn id(function: &Function) -> Result<i32, InvokeErrorKind> {
+    function.call("id", &[]).map(|returned| returned.values()[0].as_i32()).map_err(InvokeError::into_kind)
+}
+
+#[test]
+fn names_of_letters_digits_dots_underscores_and_hyphens_are_good() {
+    let runtime = Runtime::new();
+    let module = numbered(1);
+    let longest = "n".repeat(64);
+    for name in ["a", "Z9", "get-item", "com.example_v2", ".", "..", "-", "_", &longest] {
+        assert_eq!(runtime.deploy(name, &module).unwrap().name(), name);
+    }
+    let longer = "n".repeat(65);
+    for name in ["", " ", "a b", "a/b", "a@b", "a:b", "a\n", "ä", "a\0", "名", "a\u{202e}b", &longer] {
+        match runtime.deploy(name, &module) {
+            Err(DeployError::InvalidName { name: given }) => assert_eq!(*given, *name),
+            other => panic!("{name:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_bad_name_is_printed_escaped_and_cut() {
+    let error = Runtime::new().deploy("a\n\u{1b}[31m", &numbered(1)).unwrap_err();
+    assert!(error.to_string().contains(r#""a\n\u{1b}[31m""#), "{error}");
+    let error = Runtime::new().deploy(&"ö".repeat(100_000), &numbered(1)).unwrap_err();
+    assert!(error.to_string().len() < 5_000);
+}
+
+#[track_caller]
+fn invalid(bytes: &[u8]) -> (usize, String) {
+    match Runtime::new().deploy("f", bytes) {
+        Err(DeployError::InvalidModule { offset, problem }) => {
+            assert!(offset <= bytes.len(), "{offset} of {}: {problem}", bytes.len());
+            (offset, problem.into())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn bytes_that_are_no_module_are_refused_with_a_hint() {
+    for bytes in [&b""[..], b"\0", b"\0as", b"MZ\x90\0", b"\x7fELF", &[0xff; 100], "{\"json\": true}".as_bytes()] {
+        let (offset, problem) = invalid(bytes);
+        assert_eq!(offset, 0);
+        assert!(problem.contains("00 61 73 6d"), "{problem}");
+    }
+    for bytes in [&b"\0asm"[..], b"\0asm\x01\0\0", b"\0asm\x02\0\0\0"] {
+        let (offset, problem) = invalid(bytes);
+        let expected = if bytes.len() < 8 { (4, "unexpected end-of-file") } else { (0, "unknown binary version: 0x2") };
+        assert_eq!((offset, &*problem), expected);
+    }
+}
+
+#[test]
+fn the_text_format_is_refused_by_name() {
+    for text in ["(module)", "  \n(module (func))", ";; a comment\n(module)"] {
+        let (offset, problem) = invalid(text.as_bytes());
+        assert_eq!(offset, 0);
+        assert!(problem.contains("text format") && problem.contains("wat2wasm"), "{problem}");
+    }
+}
+
+#[test]
+fn a_component_is_refused_by_name() {
+    // The preamble alone, and one with an empty core module inside.
+    let preamble = b"\0asm\x0d\0\x01\0";
+    for bytes in [&preamble[..], b"\0asm\x01\0\x01\0", &[&preamble[..], b"\x01\x08\0asm\x01\0\0\0"].concat()] {
+        let (_, problem) = invalid(bytes);
+        assert!(problem.contains("this is a component") && problem.contains("core module"), "{problem}");
+    }
+}
+
+#[test]
+fn a_module_cut_short_anywhere_is_refused_where_it_ends() {
+    for module in [guest("echo"), guest("passive"), guest("start"), guest("table")] {
+        let mut refused = 0;
+        for len in 0..module.len() {
+            // A module that ends between two sections can be a whole one.
+            let whole = wasmparser::Validator::new().validate_all(&module[..len]).is_ok();
+            match Runtime::new().deploy("f", &module[..len]) {
+                Ok(_) => assert!(whole, "{len} of {} bytes", module.len()),
+                Err(DeployError::InvalidModule { offset, .. }) => {
+                    assert!(!whole && offset <= len, "at {offset}, {len} of {} bytes", module.len());
+                    refused += 1;
+                }
+                Err(other) => panic!("{len} of {} bytes: {other:?}", module.len()),
+            }
+        }
+        assert!(refused > module.len() / 2);
+    }
+}
+
+#[test]
+fn a_module_with_any_byte_changed_is_refused_or_runs_and_nothing_panics() {
+    let mut random = Random::new(7);
+    let limits = Limits { fuel: 1_000, memory: 1 << 20, ..Limits::default() };
+    let exports = ["handle", "text", "drop_text", "fill", "drop_elem", "active", "clear", "get", "ready", "spoil"];
+    let mut accepted = 0;
+    for module in [guest("echo"), guest("passive"), guest("start")] {
+        for at in 8..module.len() {
+            let mut changed = module.clone();
+            changed[at] = random.next() as u8;
+            let runtime = Runtime::new();
+            let Ok(function) = runtime.deployment("f", &changed).limits(limits.clone()).deploy() else { continue };
+            accepted += 1;
+            let _ = function.invoke(b"hello");
+            for export in exports {
+                let _ = function.call(export, &[]);
+            }
+        }
+    }
+    assert!(accepted > 20, "{accepted}");
+}
+
+#[test]
+fn all_unknown_imports_are_listed_at_once_with_module_name_and_type() {
+    let error = deploy(
+        r#"(module
+            (import "env" "now" (func (result i64)))
+            (import "env" "log" (func (param i32 i32)))
+            (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
+            (import "env" "many" (func (param f64) (result i32 f32)))
+            (import "env" "opaque" (func (param externref))))"#,
+    )
+    .unwrap_err();
+    let DeployError::UnknownImports { imports } = &error else { panic!("{error:?}") };
+    let listed: Vec<_> = imports.iter().map(|import| (&*import.module, &*import.name, &*import.ty)).collect();
+    assert_eq!(
+        listed,
+        [
+            ("env", "now", "func () -> i64"),
+            ("env", "log", "func (i32, i32)"),
+            ("wasi_snapshot_preview1", "fd_write", "func (i32, i32, i32, i32) -> i32"),
+            ("env", "many", "func (f64) -> (i32, f32)"),
+            ("env", "opaque", "func (externref)"),
+        ]
+    );
+    assert!(imports.iter().all(|import| import.provided.is_none()));
+    let text = error.to_string();
+    assert!(text.contains("\n  env.now: func () -> i64\n  env.log: func (i32, i32)\n"), "{text}");
+    assert!(text.contains("Deployment::host"), "{text}");
+}
+
+#[test]
+fn an_import_of_another_type_is_told_what_is_provided() {
+    let runtime = Runtime::new();
+    let deploy = |ty: &str| {
+        let module = wat(&format!(r#"(module (import "env" "add" {ty}) (import "env" "more" (func)))"#));
+        let add = |_: &mut Context<'_, '_>, a: i32, b: i64| -> f64 { f64::from(a) + b as f64 };
+        match runtime.deployment("f", &module).host("env", "add", add).deploy() {
+            Err(DeployError::UnknownImports { imports }) => imports,
+            other => panic!("{other:?}"),
+        }
+    };
+    for ty in [
+        "(func)",
+        "(func (param i32 i32) (result f64))",
+        "(func (param i32 i64))",
+        "(func (param i32 i64) (result f32))",
+        "(func (param i32 i64 i64) (result f64))",
+        "(func (param i32 i64) (result f64 f64))",
+        "(global f64)",
+        "(memory 1)",
+    ] {
+        let imports = deploy(ty);
+        assert_eq!(imports.len(), 2, "{ty}");
+        assert_eq!(imports[0].provided.as_deref(), Some("func (i32, i64) -> f64"), "{ty}");
+        assert_eq!(imports[1].provided, None);
+    }
+    // The type that fits is not among those that are missing.
+    assert_eq!(deploy("(func (param i32 i64) (result f64))").len(), 1);
+}
+
+#[test]
+fn memories_tables_and_globals_cannot_be_imported() {
+    let error = deploy(
+        r#"(module
+            (import "env" "memory" (memory 2 10))
+            (import "env" "table" (table 3 funcref))
+            (import "env" "constant" (global i64))
+            (import "env" "variable" (global (mut f32)))
+            (data (global.get 0) "at an imported address"))"#
+            .replace("(global i64)", "(global i32)")
+            .as_str(),
+    )
+    .unwrap_err();
+    let DeployError::UnknownImports { imports } = &error else { panic!("{error:?}") };
+    let types: Vec<_> = imports.iter().map(|import| &*import.ty).collect();
+    assert_eq!(types, ["memory of 2 pages", "table of 3 elements", "global i32", "global mut f32"]);
+    assert!(error.to_string().contains("memories, tables and globals cannot be imported"), "{error}");
+}
+
+#[test]
+fn missing_proposals_are_told_by_name() {
+    let on =
+        |feature| cfg!(feature = "simd") && feature == "simd" || cfg!(feature = "memory64") && feature == "memory64";
+    for (proposal, text) in [
+        ("threads", "(module (memory 1 1 shared))"),
+        ("threads", "(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))"),
+        ("threads", "(module (func (atomic.fence)))"),
+        ("exception-handling", "(module (tag $e) (func (throw $e)))"),
+        ("exception-handling", "(module (tag $e (param i32)))"),
+        ("exception-handling", r#"(module (import "env" "e" (tag)))"#),
+        (
+            "exception-handling",
+            "(module (func (block $b (result exnref) (try_table (catch_all_ref $b)) unreachable) drop))",
+        ),
+        ("exception-handling", "(module (func try nop catch_all end))"),
+        ("function-references", "(module (type $t (func)) (func (param (ref $t)) (call_ref $t (local.get 0))))"),
+        ("function-references", "(module (type $t (func)) (func (param (ref null $t))))"),
+        ("function-references", "(module (func (param funcref) (drop (ref.as_non_null (local.get 0)))))"),
+        ("function-references", "(module (type $t (func)) (table 1 (ref null $t)))"),
+        ("gc", "(module (type (struct (field i32))))"),
+        ("gc", "(module (type (array i8)))"),
+        ("gc", "(module (rec (type (func)) (type (func))))"),
+        ("gc", "(module (func (drop (ref.i31 (i32.const 1)))))"),
+        ("gc", "(module (func (param anyref)))"),
+        ("stack-switching", "(module (type $f (func)) (type $c (cont $f)))"),
+        ("custom-page-sizes", "(module (memory 100 (pagesize 1)))"),
+        (
+            "wide-arithmetic",
+            "(module (func (param i64 i64) (result i64 i64) (i64.mul_wide_u (local.get 0) (local.get 1))))",
+        ),
+        ("simd", "(module (func (param v128)))"),
+        ("simd", "(module (func (drop (v128.const i64x2 0 0))))"),
+        ("simd", "(module (memory 1) (func (drop (v128.load (i32.const 0)))))"),
+        ("simd", "(module (func (param i32) (drop (i32x4.splat (local.get 0)))))"),
+        ("memory64", "(module (memory i64 1))"),
+        ("memory64", "(module (table i64 1 funcref))"),
+    ] {
+        match deploy(text) {
+            Ok(_) if on(proposal) => {}
+            Err(error @ DeployError::MissingProposal { .. }) => {
+                let DeployError::MissingProposal { proposal: named, offset, .. } = error else { unreachable!() };
+                assert_eq!(named, proposal, "{text}");
+                assert!(offset >= 8 && offset <= wat(text).len(), "{offset}: {text}");
+                assert!(error.to_string().contains(&format!("proposal {proposal} (at byte {offset})")), "{error}");
+                if ["simd", "memory64"].contains(&proposal) {
+                    assert!(error.to_string().contains(&format!("feature `{proposal}`")), "{error}");
+                }
+            }
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn standard_proposals_are_there() {
+    for text in [
+        "(module (memory 1) (memory 1))",
+        "(module (func (result i32 i64) (i32.const 1) (i64.const 2)))",
+        "(module (func $f (return_call $f)))",
+        "(module (memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0))))",
+        "(module (func (param i32) (result i32) (i32.extend8_s (local.get 0))))",
+        "(module (func (param f32) (result i32) (i32.trunc_sat_f32_s (local.get 0))))",
+        "(module (table 1 externref) (func (result externref) (table.get 0 (i32.const 0))))",
+        "(module (memory 1) (data (i32.add (i32.const 1) (i32.mul (i32.const 2) (i32.const 3))) \"x\"))",
+        "(module (global (export \"g\") (mut i32) (i32.const 0)))",
+    ] {
+        deploy(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+}
+
+#[test]
+fn table_grow_is_refused_by_name_and_place() {
+    let text = r#"(module (import "env" "a" (func)) (table 1 funcref) (func nop)
+        (func (drop (table.grow 0 (ref.null func) (i32.const 1)))))"#;
+    let error = deploy(text).unwrap_err();
+    let module = wat(text);
+    match error {
+        DeployError::TableGrow { function: 2, offset } => assert_eq!(module[offset..offset + 2], [0xfc, 15]),
+        ref other => panic!("{other:?}"),
+    }
+    assert!(error.to_string().contains("function 2") && error.to_string().contains("table.grow"), "{error}");
+    // Code that no run comes to counts as well.
+    let dead = "(module (table 1 funcref) (func unreachable (drop (table.grow 0 (ref.null func) (i32.const 1)))))";
+    assert!(matches!(deploy(dead), Err(DeployError::TableGrow { function: 0, .. })));
+}
+
+#[track_caller]
+fn fails_in(result: Result<Function, DeployError>, in_step: &str, with: InvokeErrorKind) {
+    match result {
+        Err(DeployError::Initialise { step, cause }) => assert_eq!((step, *cause), (in_step, with)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn initialisation_that_traps_is_refused_with_its_step() {
+    let trap = || InvokeErrorKind::Trap(Trap::Unreachable);
+    fails_in(Runtime::new().deploy("f", &guest("start-trap")), "the start function", trap());
+    fails_in(deploy(r#"(module (func (export "_initialize") unreachable))"#), "_initialize", trap());
+    let buffer = |alloc, dealloc| {
+        deploy(&format!(
+            r#"(module (memory (export "memory") 1)
+                (func (export "alloc") (param i32) (result i32) {alloc})
+                (func (export "dealloc") (param i32 i32) {dealloc})
+                (func (export "handle") (param i32 i32) (result i64) unreachable))"#
+        ))
+    };
+    fails_in(buffer("unreachable", ""), "alloc", trap());
+    fails_in(buffer("(i32.const 0)", "unreachable"), "dealloc", trap());
+    buffer("(i32.const 0)", "").unwrap();
+    let error = deploy("(module (func $f unreachable) (start $f))").unwrap_err().to_string();
+    assert!(error.contains("the start function") && error.contains("unreachable"), "{error}");
+}
+
+#[test]
+fn initialisation_that_never_ends_runs_out_of_fuel() {
+    let runtime = Runtime::new();
+    let limits = || Limits { fuel: 300_000, ..Limits::default() };
+    let out = || InvokeErrorKind::OutOfFuel { limit: 300_000 };
+    fails_in(runtime.deployment("f", &guest("start-loop")).limits(limits()).deploy(), "the start function", out());
+    // One budget for all its steps.
+    let module = wat(r#"(module (func $some (local $n i32) (local.set $n (i32.const 20000))
+        (loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
+        (func (export "_initialize") (call $some)) (start $some))"#);
+    let fuel = runtime.deploy("f", &module).unwrap().deploy_report().unwrap().init_fuel();
+    let with = |fuel| runtime.deployment("f", &module).limits(Limits { fuel, ..Limits::default() }).deploy();
+    with(fuel).unwrap();
+    fails_in(with(fuel - 1), "_initialize", InvokeErrorKind::OutOfFuel { limit: fuel - 1 });
+    assert_eq!(runtime.in_use(), (0, 0));
+}
+
+#[test]
+fn a_data_segment_out_of_bounds_is_refused_with_its_figures() {
+    for (text, segment, memory, offset, len, size) in [
+        (r#"(memory 1) (data (i32.const 0) "ok") (data (i32.const 65534) "abc")"#, 1, 0, 65_534, 3, 65_536),
+        (r#"(memory 1) (memory 2) (data (memory 1) (i32.const 131073) "")"#, 0, 1, 131_073, 0, 131_072),
+        (r#"(memory 1) (data (i32.const -1) "a")"#, 0, 0, 0xffff_ffff, 1, 65_536),
+        (r#"(memory 0) (data (i32.const 0) "a")"#, 0, 0, 0, 1, 0),
+        (r#"(memory 1) (data (i32.sub (i32.const 0) (i32.const 2)) "a")"#, 0, 0, 0xffff_fffe, 1, 65_536),
+    ] {
+        match deploy(&format!("(module {text})")) {
+            Err(DeployError::SegmentOutOfBounds { segment: s, memory: m, offset: o, len: l, size: z }) => {
+                assert_eq!((s, m, o, l, z), (segment, memory, offset, len, size), "{text}");
+            }
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+    deploy(r#"(module (memory 1) (data (i32.const 65533) "abc") (data (i32.const 65536) ""))"#).unwrap();
+}
+
+#[test]
+fn an_element_segment_out_of_bounds_is_refused() {
+    let out = || InvokeErrorKind::Trap(Trap::TableOutOfBounds);
+    fails_in(deploy("(module (table 1 funcref) (func $f) (elem (i32.const 0) $f $f))"), "instantiation", out());
+    fails_in(deploy("(module (table 1 funcref) (func $f) (elem (i32.const -1) $f))"), "instantiation", out());
+    deploy("(module (table 1 funcref) (func $f) (elem (i32.const 0) $f))").unwrap();
+}
+
+#[test]
+fn an_entry_that_is_missing_or_of_another_type_is_refused() {
+    let module = wat(r#"(module (memory (export "memory") 1)
+        (global (export "number") i32 (i32.const 0))
+        (func (export "alloc") (param i32) (result i32) (i32.const 0))
+        (func (export "on_event") (param i32 i32) (result i64) (i64.const 0))
+        (func (export "wrong") (param i32) (result i64) (i64.const 0)))"#);
+    let runtime = Runtime::new();
+    let with = |entry| runtime.deployment("f", &module).entry(entry).deploy();
+    assert_eq!(with("on_event").unwrap().invoke(b"").unwrap().output(), b"");
+    for (entry, found) in [
+        ("missing", "no function \"missing\""),
+        ("number", "no function \"number\""),
+        ("memory", "no function \"memory\""),
+        ("wrong", "\"wrong\" is (i32) -> i64"),
+        ("", "no function \"\""),
+        ("a\n", "no function \"a\\n\""),
+    ] {
+        match with(entry) {
+            Err(error @ DeployError::Entry { .. }) => {
+                assert!(error.to_string().contains(found), "{error}");
+                assert!(error.to_string().contains("(i32, i32) -> i64"), "{error}");
+                assert!(!error.to_string().contains('\n'), "{error}");
+            }
+            other => panic!("{entry}: {other:?}"),
+        }
+    }
+    // A good entry is of no use without the rest of the contract.
+    let module = wat(r#"(module (func (export "on_event") (param i32 i32) (result i64) (i64.const 0)))"#);
+    let error = runtime.deployment("f", &module).entry("on_event").deploy().unwrap_err().to_string();
+    assert!(error.contains("no memory") && error.contains("no function \"alloc\""), "{error}");
+}
+
+#[test]
+fn options_that_contradict_themselves_are_refused_with_their_figures() {
+    let runtime = Runtime::new();
+    let module = numbered(1);
+    #[expect(clippy::reversed_empty_ranges, reason = "the mistake that is to be refused")]
+    let error = runtime.deployment("f", &module).instances(3..=2).deploy().unwrap_err();
+    assert!(matches!(error, DeployError::InvalidOption { option: "instances", .. }), "{error:?}");
+    assert!(error.to_string().contains("3 kept warm are more than 2 at most"), "{error}");
+
+    let with = |stack| runtime.deployment("f", &module).limits(Limits { stack, ..Limits::default() }).deploy();
+    with(4_096).unwrap();
+    let error = with(4_095).unwrap_err();
+    assert!(matches!(error, DeployError::InvalidOption { option: "limits", .. }), "{error:?}");
+    assert!(error.to_string().contains("4095") && error.to_string().contains("4096"), "{error}");
+}
+
+#[test]
+fn any_number_of_instances_may_be_allowed() {
+    let function = Runtime::new().deployment("f", &numbered(1)).instances(0..=usize::MAX).deploy().unwrap();
+    assert_eq!(id(&function), Ok(1));
+    let function = Runtime::new().deployment("f", &numbered(1)).instances(2..=usize::MAX).deploy().unwrap();
+    assert_eq!(function.instances(), (2, 2));
+}
+
+/// A module whose start function calls `env.tick` and does something else.
+fn ticking(then: &str) -> Result<Function, DeployError> {
+    let module = wat(&format!(
+        r#"(module (import "env" "tick" (func $tick))
+            (memory 1) (table 1 funcref) (data $d "x") (elem declare func $start)
+            (global $r (mut funcref) (ref.null func))
+            (func $start (call $tick) (call $tick))
+            (func (export "then") {then})
+            (start $start))"#
+    ));
+    Runtime::new().deployment("f", &module).host("env", "tick", |_: &mut Context<'_, '_>| {}).deploy()
+}
+
+#[test]
+fn initialisation_that_must_be_repeated_may_not_call_the_host() {
+    for then in ["(table.set 0 (i32.const 0) (ref.func $start))", "(global.set $r (ref.func $start))", "(data.drop $d)"]
+    {
+        let error = ticking(then).unwrap_err();
+        assert!(matches!(error, DeployError::UnrepeatableInitialisation { calls: 2 }), "{then}: {error:?}");
+        assert!(error.to_string().contains("2 times"), "{error}");
+    }
+    ticking("(memory.fill (i32.const 0) (i32.const 1) (i32.const 9))").unwrap();
+}
+
+#[test]
+fn a_refused_redeployment_leaves_the_version_in_service() {
+    let runtime = Runtime::new();
+    let function = runtime.deployment("f", &numbered(1)).instances(1..=2).deploy().unwrap();
+    let before = (function.version(), function.instances(), runtime.in_use());
+    let wrong = r#"(module (import "a" "b" (func)))"#;
+    for module in [&b"garbage"[..], &wat(wrong), &guest("start-trap"), &guest("bomb-declared")] {
+        runtime.deploy("f", module).unwrap_err();
+        let limits = Limits { stack: 1, ..Limits::default() };
+        runtime.deployment("f", &numbered(2)).limits(limits).deploy().unwrap_err();
+        assert_eq!((function.version(), function.instances(), runtime.in_use()), before);
+        assert_eq!(id(&function), Ok(1));
+    }
+}
+
+#[test]
+fn a_handle_follows_its_name_and_a_pinned_one_stays() {
+    let runtime = Runtime::new();
+    let first = runtime.deploy("f", &numbered(1)).unwrap();
+    let found = runtime.find("f").unwrap();
+    let pinned = first.pinned().unwrap();
+    let second = runtime.deploy("f", &numbered(2)).unwrap();
+    for function in [&first, &found, &second, &first.clone()] {
+        assert_eq!(id(function), Ok(2));
+        assert_eq!(function.version(), second.version());
+    }
+    assert_eq!(id(&pinned), Ok(1));
+    assert_ne!(pinned.version(), second.version());
+    assert_eq!(id(&pinned.pinned().unwrap()), Ok(1));
+
+    assert!(runtime.undeploy("f"));
+    assert!(!runtime.undeploy("f"));
+    assert!(!runtime.undeploy("never"));
+    for function in [&first, &found, &second] {
+        assert_eq!(id(function), Err(InvokeErrorKind::Undeployed { name: "f".into() }));
+        assert_eq!(function.version(), None);
+        assert_eq!(function.name(), "f");
+        assert_eq!(*function.pinned().unwrap_err().kind(), InvokeErrorKind::Undeployed { name: "f".into() });
+        assert!(function.deploy_report().is_err() && function.prewarm(1).is_err());
+        assert_eq!((function.instances(), function.trim(Duration::ZERO)), ((0, 0), 0));
+    }
+    assert!(runtime.find("f").is_none());
+    assert_eq!(id(&pinned), Ok(1));
+
+    // Another function now, but of the same name.
+    runtime.deploy("f", &numbered(3)).unwrap();
+    for function in [&first, &found, &second] {
+        assert_eq!(id(function), Ok(3));
+    }
+    assert_eq!(id(&pinned), Ok(1));
+}
+
+#[test]
+fn an_invocation_under_way_finishes_on_the_version_that_it_began_with() {
+    let runtime = Runtime::new();
+    let function = runtime.deploy("f", &numbered(1)).unwrap();
+    let returned = function.session(|guest| {
+        assert_eq!(guest.call("id", &[])?[0], Value::I32(1));
+        runtime.deploy("f", &numbered(2)).unwrap();
+        assert_eq!(guest.call("id", &[])?[0], Value::I32(1));
+        assert_eq!(id(&function), Ok(2));
+        runtime.undeploy("f");
+        assert_eq!(guest.call("id", &[])?[0], Value::I32(1));
+        assert!(id(&function).is_err());
+        Ok(())
+    });
+    assert_eq!(returned.unwrap().report().outcome(), "ok");
+    // What it held is gone with its version.
+    assert_eq!(runtime.in_use(), (0, 0));
+}
+
+#[test]
+fn a_host_function_can_replace_and_undeploy_the_function_that_calls_it() {
+    let runtime = Runtime::new();
+    let module = wat(r#"(module (import "env" "replace" (func $replace))
+        (func (export "id") (result i32) (call $replace) (i32.const 1)))"#);
+    let function = runtime
+        .deployment("f", &module)
+        .host("env", "replace", |guest: &mut Context<'_, '_>| -> Result<(), dormouse::HostError> {
+            guest.runtime().deploy("f", &numbered(2))?;
+            guest.runtime().undeploy("f");
+            guest.runtime().deploy("f", &numbered(3))?;
+            Ok(())
+        })
+        .deploy()
+        .unwrap();
+    assert_eq!(id(&function), Ok(1));
+    assert_eq!(id(&function), Ok(3));
+    assert_eq!(runtime.in_use().0, 1);
+}
+
+#[test]
+fn redeployment_under_load_answers_one_version_or_the_other_and_never_fails() {
+    let runtime = Runtime::new();
+    let function = runtime.deployment("f", &numbered(0)).instances(0..=4).deploy().unwrap();
+    let newest = AtomicU64::new(0);
+    let until = Instant::now() + Duration::from_millis(50);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while Instant::now() < until {
+                    let before = newest.load(Relaxed) as i32;
+                    // The deployment may be done before its number is written down.
+                    let answer = id(&function).unwrap();
+                    let after = newest.load(Relaxed) as i32;
+                    assert!((before..=after + 1).contains(&answer), "{before} <= {answer} <= {after} + 1");
+                }
+            });
+        }
+        let mut n = 0;
+        while Instant::now() < until {
+            n += 1;
+            runtime.deployment("f", &numbered(n)).instances(0..=4).deploy().unwrap();
+            newest.store(n as u64, Relaxed);
+        }
+    });
+    assert_eq!(id(&function), Ok(newest.load(Relaxed) as i32));
+    // Nothing is left of the versions between.
+    assert_eq!(runtime.in_use().0, function.instances().1);
+}
+
+#[test]
+fn functions_are_found_by_name_and_by_version() {
+    let runtime = Runtime::new();
+    assert!(runtime.find("f").is_none());
+    let first = runtime.deploy("f", &numbered(1)).unwrap();
+    let of = |function: &Function| function.version().unwrap().to_string();
+    let (one, pinned) = (of(&first), first.pinned().unwrap());
+    runtime.deploy("f", &numbered(2)).unwrap();
+    let two = of(&first);
+
+    let find = |name: String| runtime.find(&name).map(|function| id(&function).unwrap());
+    assert_eq!(find("f".into()), Some(2));
+    assert_eq!(find(format!("f@{two}")), Some(2));
+    assert_eq!(find(format!("f@{}", &two[..7])), Some(2));
+    // The first is kept alive by its pinned handle.
+    assert_eq!(find(format!("f@{one}")), Some(1));
+    assert_eq!(find(format!("f@{}", &one[..7])), Some(1));
+    assert_eq!(find(format!("f@{}", &one[..6])), None);
+    for missing in ["", "@", "f@", "f@0000000", "g", "F", "f@@", "g@0000000"] {
+        assert_eq!(find(missing.into()), None, "{missing}");
+    }
+    assert_eq!(find(format!("g@{one}")), None);
+    assert_eq!(find(format!("f@{one}0")), None);
+    assert_eq!(find(format!("f@{one}@{one}")), None);
+    // A handle on a version is a pinned one.
+    let found = runtime.find(&format!("f@{two}")).unwrap();
+    runtime.undeploy("f");
+    assert_eq!(id(&found), Ok(2));
+    assert_eq!(find(format!("f@{two}")), Some(2));
+    drop((pinned, found));
+    assert_eq!(find(format!("f@{one}")), None);
+    assert_eq!(find(format!("f@{two}")), None);
+}
+
+#[test]
+fn functions_are_listed_by_name_without_the_undeployed() {
+    let runtime = Runtime::new();
+    let _handles: Vec<_> =
+        ["b", "a.1", "B", "a", "gone", "-"].map(|name| runtime.deploy(name, &numbered(1)).unwrap()).into();
+    runtime.deploy("b", &numbered(2)).unwrap();
+    runtime.undeploy("gone");
+    let names: Vec<_> = runtime.functions().iter().map(|function| function.name().to_owned()).collect();
+    assert_eq!(names, ["-", "B", "a", "a.1", "b"]);
+}
+
+#[test]
+fn equal_content_and_options_are_the_same_version() {
+    let (one, other) = (Runtime::new(), Runtime::new());
+    let module = guest("echo");
+    let base = || one.deployment("f", &module);
+    let version = |deployment: dormouse::Deployment<'_>| deployment.deploy().unwrap().version().unwrap();
+    let same = version(base());
+    assert_eq!(version(base()), same);
+    assert_eq!(version(other.deployment("another.name", &module)), same);
+    assert_eq!(version(base().limits(Limits::default())), same);
+    assert_eq!(version(base().instances(0..=1)), same);
+    assert_eq!(version(base().instances(1..=7).max_wait(Duration::from_secs(9))), same);
+    assert_eq!(same.to_string().len(), 64);
+    assert!(same.to_string().starts_with(&same.short().to_string()));
+    assert_eq!(same.as_bytes().len(), 32);
+
+    let custom_section = [&module[..], &[0, 2, 1, b'x']].concat();
+    let mut versions = vec![
+        same,
+        version(one.deployment("f", &custom_section)),
+        version(one.deployment("f", &guest("bad-answer"))),
+        version(base().entry("handle")),
+        version(base().host("env", "now", |_: &mut Context<'_, '_>| 1i64)),
+        version(base().host("env", "now", |_: &mut Context<'_, '_>| 1i32)),
+        version(base().host("env", "then", |_: &mut Context<'_, '_>| 1i64)),
+    ];
+    let d = Limits::default;
+    for limits in [
+        Limits { fuel: 999_999_999, ..d() },
+        Limits { deadline: Duration::from_secs(29), ..d() },
+        Limits { input: 1, ..d() },
+        Limits { output: 1, ..d() },
+        Limits { log: 1, ..d() },
+        Limits { memory: 10 << 20, ..d() },
+        Limits { table_elements: 1, ..d() },
+        Limits { stack: 1 << 16, ..d() },
+        Limits { call_depth: 999, ..d() },
+        Limits { module_bytes: 1 << 20, ..d() },
+        Limits { functions: 10, ..d() },
+        Limits { imports: 10, ..d() },
+        Limits { exports: 10, ..d() },
+        Limits { globals: 10, ..d() },
+        Limits { types: 10, ..d() },
+        Limits { memories: 1, ..d() },
+        Limits { tables: 1, ..d() },
+        Limits { data_segments: 10, ..d() },
+        Limits { element_segments: 10, ..d() },
+        Limits { body_bytes: 1_000, ..d() },
+        Limits { locals: 10, ..d() },
+    ] {
+        versions.push(version(base().limits(limits)));
+    }
+    let count = versions.len();
+    versions.sort();
+    versions.dedup();
+    assert_eq!(versions.len(), count, "each is another version");
+}
+
+#[test]
+fn a_host_function_given_twice_is_the_later_one() {
+    let module =
+        wat(r#"(module (import "env" "n" (func $n (result i32))) (func (export "id") (result i32) (call $n)))"#);
+    let runtime = Runtime::new();
+    let function = runtime
+        .deployment("f", &module)
+        .host("env", "n", |_: &mut Context<'_, '_>| 1i64)
+        .host("env", "n", |_: &mut Context<'_, '_>| 2)
+        .deploy()
+        .unwrap();
+    assert_eq!(id(&function), Ok(2));
+}
+
+#[test]
+fn exports_that_look_like_our_own_are_left_alone() {
+    let exports: String = (0..20).map(|n| format!(r#"(export "dormouse{}" (func $id))"#, ":".repeat(n))).collect();
+    let module = wat(&format!(
+        r#"(module (memory 1) (global $n (mut i32) (i32.const 7)) {exports}
+            (export "dormouse:g0" (func $id)) (export "dormouse:start" (func $id)) (export "dormouse:grow" (func $id))
+            (export "dormouse:0:g0" (func $id)) (export "dormouse:1:start" (func $id)) (export "dormouse:2:" (func $id))
+            (export "dormouse:99999999999999999999:" (func $id)) (export "dormouse:+3:g0" (func $id))
+            (func $id (export "id") (result i32)
+                (drop (memory.grow (i32.const 1)))
+                (global.set $n (i32.add (global.get $n) (i32.const 1))) (global.get $n))
+            (func $start (drop (call $id)))
+            (start $start))"#
+    ));
+    let function = Runtime::new().deploy("f", &module).unwrap();
+    assert_eq!(id(&function), Ok(9));
+    for export in ["dormouse", "dormouse:::", "dormouse:g0", "dormouse:start", "dormouse:0:g0", "dormouse:1:start"] {
+        assert_eq!(function.call(export, &[]).unwrap().values(), [Value::I32(9)], "{export}");
+    }
+    // Ours cannot be called under any name.
+    for number in 0..9 {
+        let name = format!("dormouse:{number}:start");
+        let called = function.call(&name, &[]).map(|returned| returned.values().to_vec());
+        match called.map_err(InvokeError::into_kind) {
+            Err(InvokeErrorKind::NoSuchExport { .. }) => assert_ne!(number, 1),
+            other => assert_eq!((number, other), (1, Ok(vec![Value::I32(9)]))),
+        }
+    }
+}
+
+#[test]
+fn long_names_like_our_own_make_deployment_neither_slow_nor_large() {
+    // Each export's name shares all but its last part with a prefix that only grows.
+    let exports: String =
+        (0..100).map(|n| format!(r#"(export "dormouse{}{n}" (func $f))"#, ":".repeat(99_000))).collect();
+    let globals = "(global (mut i32) (i32.const 0))".repeat(1_000);
+    let writes: String = (0..1_000).map(|n| format!("(global.set {n} (i32.const 1))")).collect();
+    let module = wat(&format!("(module {globals} (func $f {writes}) {exports})"));
+    let began = Instant::now();
+    Runtime::new().deploy("f", &module).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_deployment_that_panics_in_the_host_is_refused_and_leaves_nothing() {
+    let module = wat(
+        r#"(module (import "env" "boom" (func $boom (result i32))) (func $start (drop (call $boom))) (start $start))"#,
+    );
+    let runtime = Runtime::new();
+    let calls = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&calls);
+    let result = runtime
+        .deployment("f", &module)
+        .host("env", "boom", move |_: &mut Context<'_, '_>| -> i32 {
+            counted.fetch_add(1, Relaxed);
+            std::panic::resume_unwind(Box::new("boom"));
+        })
+        .deploy();
+    let panic = InvokeErrorKind::HostPanic { module: "env".into(), name: "boom".into(), message: "boom".into() };
+    fails_in(result, "the start function", panic);
+    assert_eq!(calls.load(Relaxed), 1);
+    assert_eq!(runtime.in_use(), (0, 0));
+    assert!(runtime.find("f").is_none());
+}

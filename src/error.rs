@@ -52,7 +52,7 @@ pub enum DeployError {
         limit: u64,
     },
     /// The bytes are no WebAssembly module, or one that does not validate.
-    #[error("not a valid WebAssembly module, at byte {offset} (0x{offset:x}): {problem}")]
+    #[error("not a valid WebAssembly module, at byte {offset} (0x{offset:x}): {}", Text(problem))]
     InvalidModule {
         /// Offset of the fault in the module's bytes.
         offset: usize,
@@ -406,7 +406,7 @@ pub enum InvokeErrorKind {
         cause: Box<InvokeErrorKind>,
     },
     /// The module has no such export, or it is no function.
-    #[error("the function exports no function {:?}; it exports {exports}", Text(name))]
+    #[error("the function exports no function {:?}; it exports {}", Text(name), Text(exports))]
     NoSuchExport {
         /// The name as given.
         name: Box<str>,
@@ -434,7 +434,7 @@ pub enum InvokeErrorKind {
         entry: Box<str>,
     },
     /// A typed payload could not be made or read.
-    #[error("the {side} is not what the codec expects: {problem}")]
+    #[error("the {side} is not what the codec expects: {}", Text(problem))]
     Codec {
         /// `input` or `output`.
         side: &'static str,

@@ -12,7 +12,7 @@ use wasmparser::{
 
 use super::engine::{PROPOSALS, features};
 use crate::{
-    error::{Bound, DeployError},
+    error::{Bound, DeployError, cut},
     limits::Limits,
 };
 
@@ -154,7 +154,8 @@ fn explain(bytes: &[u8], limits: &Limits, error: &BinaryReaderError) -> DeployEr
         }
     }
     let problem = match bytes {
-        [b'\0', b'a', b's', b'm', ..] => error.message().into(),
+        // It can name exports and imports, at any length.
+        [b'\0', b'a', b's', b'm', ..] => cut(error.message()),
         _ if std::str::from_utf8(bytes).is_ok_and(|text| text.trim_start().starts_with(['(', ';'])) => {
             "this is the text format; turn it into a binary first, with wat2wasm or the crate wat".into()
         }

@@ -3,6 +3,7 @@
 
 mod deploy;
 mod differential;
+mod errors;
 mod guests;
 mod host;
 mod limits;

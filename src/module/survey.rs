@@ -19,6 +19,10 @@ use crate::{
 /// Tables of a module that the interpreter's validator accepts, the one of growth functions included.
 const TABLES_MAX: usize = 100;
 
+/// Operands that one function may have on its stack. The interpreter numbers them with 16 bits; the validator keeps them
+/// all, and two bytes of code, the call of a function with 1,000 results, add 1,000: 1 MiB of them would take 2 GB.
+const OPERANDS_MAX: u32 = u16::MAX as u32;
+
 /// The facts about one module. Byte ranges are offsets in the module as it was given.
 #[derive(Default)]
 pub(crate) struct Survey {
@@ -218,6 +222,12 @@ impl<'a> Surveyor<'a> {
                         let (operator, at) = operators.read_with_offset()?;
                         validator.op(at, &operator)?;
                         self.note(&operator, index, at)?;
+                        if validator.operand_stack_height() > OPERANDS_MAX {
+                            let problem = format!(
+                                "function {index} puts more than {OPERANDS_MAX} operands on its stack (at byte {at}), which the interpreter cannot translate"
+                            );
+                            return Err(DeployError::Refused { problem: problem.into() }.into());
+                        }
                     }
                     validator.finish(operators.original_position())?;
                     self.allocations = validator.into_allocations();

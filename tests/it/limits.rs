@@ -202,6 +202,20 @@ fn one_local_more_is_refused_and_parameters_do_not_count() {
 }
 
 #[test]
+fn operands_by_the_million_are_refused_before_room_is_made_for_them() {
+    // Each call is two bytes and puts 1,000 operands on the stack: 20 MB of them from 10 KB of code.
+    let results = "i32 ".repeat(1_000);
+    let module = |calls| {
+        let calls = "call $g ".repeat(calls);
+        wat(&format!("(module (func $g (result {results}) unreachable) (func {calls} unreachable))"))
+    };
+    deploy(&module(65), Limits::default()).unwrap();
+    let error = deploy(&module(5_000), Limits::default()).unwrap_err();
+    assert!(matches!(error, DeployError::Refused { .. }), "{error:?}");
+    assert!(error.to_string().contains("function 1 puts more than 65535 operands"), "{error}");
+}
+
+#[test]
 fn locals_by_the_billion_are_refused_before_room_is_made_for_them() {
     // Two groups of 2^32 - 1 locals each: a body of 14 bytes.
     let count = [0xff, 0xff, 0xff, 0xff, 0x0f, 0x7f];

@@ -17,9 +17,11 @@ use crate::{
     usage::{Budget, DeployReport, Label, Reservation},
 };
 
-/// Bytes that an instance takes beside its memory: 4.7 KB and 56 to 96 a function, measured.
+/// Bytes that an instance takes beside its memory: 4.7 KB and 56 to 96 a function, measured, and 4 for each element of a
+/// table or a segment.
 const INSTANCE_BYTES: u64 = 4_700;
 const FUNCTION_BYTES: u64 = 96;
+const ELEMENT_BYTES: u64 = 4;
 
 /// What an instance is made from: known before there is an image.
 pub(super) struct Mould {
@@ -51,8 +53,10 @@ pub(super) struct InitUse {
 
 impl Mould {
     fn reserve(&self, memory_bytes: u64) -> Result<Reservation, InvokeErrorKind> {
-        let own = INSTANCE_BYTES + FUNCTION_BYTES * u64::from(self.prepared.functions);
-        self.budget.reserve(memory_bytes + own).map_err(InvokeErrorKind::Busy)
+        let own = INSTANCE_BYTES
+            + FUNCTION_BYTES * u64::from(self.prepared.functions)
+            + ELEMENT_BYTES.saturating_mul(self.prepared.elements);
+        self.budget.reserve(memory_bytes.saturating_add(own)).map_err(InvokeErrorKind::Busy)
     }
 
     fn birth(&self, reservation: Reservation) -> Birth<'_> {

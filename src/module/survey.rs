@@ -6,8 +6,9 @@
 use std::ops::Range;
 
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ExternalKind, FuncType, FuncValidatorAllocations,
-    GlobalType, MemoryType, Operator, Parser, Payload, TableType, TypeRef, ValidPayload, Validator, WasmFeatures,
+    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ElementItems, ExternalKind, FuncType,
+    FuncValidatorAllocations, GlobalType, MemoryType, Operator, Parser, Payload, TableType, TypeRef, ValidPayload,
+    Validator, WasmFeatures,
 };
 
 use super::engine::{PROPOSALS, features};
@@ -36,6 +37,8 @@ pub(crate) struct Survey {
     pub(crate) imported_functions: u32,
     pub(crate) tables: Vec<TableType>,
     pub(crate) tables_written: Vec<bool>,
+    /// Entries of all element segments.
+    pub(crate) elements: u64,
     pub(crate) memories: Vec<MemoryFact>,
     pub(crate) globals: Vec<GlobalType>,
     pub(crate) globals_written: Vec<bool>,
@@ -353,6 +356,14 @@ impl<'a> Surveyor<'a> {
                         kind: export.kind,
                         index: export.index,
                     });
+                }
+            }
+            Payload::ElementSection(section) => {
+                for segment in section {
+                    survey.elements += match segment?.items {
+                        ElementItems::Functions(items) => u64::from(items.count()),
+                        ElementItems::Expressions(_, items) => u64::from(items.count()),
+                    };
                 }
             }
             Payload::StartSection { func, .. } => survey.start = Some(func),

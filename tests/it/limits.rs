@@ -959,6 +959,21 @@ fn one_byte_more_than_the_resident_memory_costs_the_least_recently_used() {
 }
 
 #[test]
+fn tables_and_element_segments_count_as_resident_memory() {
+    let held = |text: &str| {
+        let runtime = Runtime::new();
+        runtime.deployment("f", &wat(text)).instances(1..=1).deploy().unwrap();
+        runtime.in_use().1
+    };
+    let none = held("(module (func $f))");
+    // Four bytes an element, measured; each instance has its own.
+    let table = held("(module (func $f) (table 100000 funcref))");
+    assert!((400_000..2_000_000).contains(&(table - none)), "{}", table - none);
+    let segment = held(&format!("(module (func $f) (elem func {}))", "$f ".repeat(100_000)));
+    assert!((400_000..2_000_000).contains(&(segment - none)), "{}", segment - none);
+}
+
+#[test]
 fn a_running_guest_that_grows_beyond_the_budget_ends_as_busy() {
     let one = one_instance();
     let limit = one + 2 * PAGE;

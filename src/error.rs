@@ -307,7 +307,7 @@ impl std::error::Error for InvokeError {
 #[non_exhaustive]
 pub enum InvokeErrorKind {
     /// The guest ran out of fuel.
-    #[error("out of fuel: {limit} were not enough; give it more, or find the loop")]
+    #[error("out of fuel: {limit} units were not enough; raise `Limits::fuel` if the work is meant to take more")]
     OutOfFuel {
         /// Fuel that the invocation had.
         limit: u64,

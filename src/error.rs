@@ -488,9 +488,7 @@ impl InvokeErrorKind {
 #[non_exhaustive]
 pub enum Busy {
     /// All instances of the function are in use.
-    #[error(
-        "all {max} instances of the function are in use, after waiting {waited:?}; raise `Deployment::instances` or `max_wait`"
-    )]
+    #[error("{}", InUse(*max, *waited))]
     Instances {
         /// Instances that the function may have; 0 is its off switch.
         max: usize,
@@ -513,6 +511,24 @@ pub enum Busy {
         /// The limit.
         limit: u64,
     },
+}
+
+/// [`Busy::Instances`] in words.
+struct InUse(usize, Duration);
+
+impl fmt::Display for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(max, waited) = self;
+        match max {
+            0 => return f.write_str("the function is off: `Deployment::instances` allows it none"),
+            1 => f.write_str("the one instance of the function is in use")?,
+            _ => write!(f, "all {max} instances of the function are in use")?,
+        }
+        if !waited.is_zero() {
+            write!(f, ", after waiting {waited:?}")?;
+        }
+        f.write_str("; raise `Deployment::instances` or `max_wait`")
+    }
 }
 
 /// How a guest trapped: the traps of the WebAssembly core specification, section 4 (Execution), in wasmi's words.
@@ -606,6 +622,17 @@ mod tests {
         assert!(size_of::<InvokeErrorKind>() <= 64, "{}", size_of::<InvokeErrorKind>());
         assert!(size_of::<DeployError>() <= 64, "{}", size_of::<DeployError>());
         assert!(size_of::<Error>() <= 72, "{}", size_of::<Error>());
+    }
+
+    #[test]
+    fn a_function_that_is_off_is_told_from_a_busy_one() {
+        let busy = |max, waited| Busy::Instances { max, waited }.to_string();
+        assert_eq!(busy(0, Duration::ZERO), "the function is off: `Deployment::instances` allows it none");
+        assert!(busy(1, Duration::ZERO).starts_with("the one instance of the function is in use; raise"));
+        assert!(
+            busy(4, Duration::from_secs(1))
+                .starts_with("all 4 instances of the function are in use, after waiting 1s;")
+        );
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn explain(bytes: &[u8], limits: &Limits, error: &BinaryReaderError) -> DeployEr
         _ if std::str::from_utf8(bytes).is_ok_and(|text| text.trim_start().starts_with(['(', ';'])) => {
             "this is the text format; turn it into a binary first, with wat2wasm or the crate wat".into()
         }
-        [] => "there are no bytes at all".into(),
+        [] => "there are no bytes at all, where a module begins with 00 61 73 6d".into(),
         _ => {
             let begin: Vec<_> = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
             format!("a module begins with the bytes 00 61 73 6d, this one with {}", begin.join(" ")).into()

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::pool::{Pool, Ready};
+use super::{
+    nesting::{self, Level},
+    pool::{Pool, Ready},
+};
 use crate::{
     clock::Clock,
     contract::Contract,
@@ -22,6 +25,9 @@ use crate::{
 const INSTANCE_BYTES: u64 = 4_700;
 const FUNCTION_BYTES: u64 = 96;
 const ELEMENT_BYTES: u64 = 4;
+
+/// What stands for the pool while an instance initialises itself: it comes from none.
+const NO_POOL: usize = 0;
 
 /// What an instance is made from: known before there is an image.
 pub(super) struct Mould {
@@ -82,13 +88,18 @@ impl Mould {
         let reservation = self.reserve(memories.map(|memory| memory.ty.initial << memory.page_log2()).sum())?;
         let mut instance = Instance::new(self.birth(reservation), &Content::Segments(segments))
             .map_err(|cause| failed("instantiation", cause))?;
+        // A host function that deploys what calls it during initialisation comes to an end too.
+        let runtime = self.home.as_ptr().cast::<()>().addr();
+        let outer = nesting::outer(NO_POOL, runtime)?;
         let began = instance.arm(Allowance {
             fuel: self.limits.fuel,
             deadline: self.limits.deadline,
-            deadline_at_most: Duration::MAX,
+            deadline_at_most: outer.deadline_at,
             cancel: None,
         });
+        let level = Level::enter(NO_POOL, runtime, instance.deadline_at());
         self.contract.initialise(&mut instance).map_err(|(step, cause)| failed(step, cause))?;
+        drop(level);
         let used = instance.settle(began);
         instance.seal();
         Ok((instance, InitUse { fuel: used.fuel, host_calls: used.host_calls }))

@@ -236,6 +236,7 @@ fn smith(seed: u64) -> Vec<u8> {
         export_everything: true,
         max_memories: 3,
         max_memory32_bytes: 8 << 20,
+        max_memory64_bytes: 8 << 20,
         max_tables: 3,
         max_table_elements: 500,
         min_funcs: 1,

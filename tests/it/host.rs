@@ -199,3 +199,17 @@ fn the_runtime_may_go_before_its_functions() {
     };
     assert_eq!(function.invoke(b"still here").unwrap().output(), b"still here");
 }
+
+#[test]
+fn a_host_function_that_deploys_its_own_caller_comes_to_an_end() {
+    let module = wat(r#"(module (import "host" "again" (func $again)) (start $again))"#);
+    fn deploy(runtime: &Runtime, module: Vec<u8>) -> Result<dormouse::Function, dormouse::DeployError> {
+        let again = {
+            let module = module.clone();
+            move |guest: &mut Context<'_, '_>| deploy(&guest.runtime(), module.clone()).map(drop)
+        };
+        runtime.deployment("again", &module).host("host", "again", again).deploy()
+    }
+    let error = deploy(&Runtime::new(), module).unwrap_err().to_string();
+    assert!(error.contains("nested 5 deep"), "{error}");
+}

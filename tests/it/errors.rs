@@ -51,7 +51,7 @@ fn a_failed_invocation_names_the_function_what_happened_and_what_to_do() {
 
     let spin = deploy("loop", &guest("loop"));
     let error = spin.call("spin", &[]).unwrap_err();
-    invocation_says(&error, true, "out_of_fuel", &["out of fuel", "1000000", "give it more"]);
+    invocation_says(&error, true, "out_of_fuel", &["out of fuel", "1000000", "Limits::fuel"]);
     assert!((999_990..=1_000_000).contains(&error.report().unwrap().fuel()), "{error}");
     let error = spin.invocation(b"").deadline(Duration::ZERO).call("spin", &[]).unwrap_err();
     invocation_says(&error, true, "deadline_exceeded", &["deadline exceeded", "0ns"]);

@@ -26,12 +26,19 @@ use crate::{
 pub struct Runtime(Arc<Inner>);
 
 struct Inner {
-    /// Deployed functions, and the places of undeployed ones that handles still refer to.
-    slots: RwLock<HashMap<Box<str>, Arc<Slot>>>,
+    slots: RwLock<Slots>,
     /// Versions by the function's name that have been superseded, as long as something keeps them alive.
     superseded: Mutex<Vec<Weak<Deployed>>>,
     budget: Arc<Budget>,
     clock: Arc<dyn Clock>,
+}
+
+/// Deployed functions by name, and the places of undeployed ones that handles may still refer to.
+#[derive(Default)]
+struct Slots {
+    by_name: HashMap<Box<str>, Arc<Slot>>,
+    /// How many of them are deployed. Changed, as `Slot::current` is, under the write lock.
+    deployed: usize,
 }
 
 impl Runtime {
@@ -66,7 +73,7 @@ impl Runtime {
     /// is the current one or something keeps it alive; seven digits or more.
     pub fn find(&self, name: &str) -> Option<Function> {
         let Some((name, version)) = name.split_once('@') else {
-            let slot = self.0.slots.read().get(name).cloned()?;
+            let slot = self.0.slots.read().by_name.get(name).cloned()?;
             slot.current.read().as_ref()?;
             return Some(Function { runtime: self.clone(), target: Target::Name(slot) });
         };
@@ -76,7 +83,7 @@ impl Runtime {
         let fits = |deployed: &Arc<Deployed>| {
             *deployed.label.name == *name && deployed.label.version.to_string().starts_with(version)
         };
-        let current = self.0.slots.read().get(name).and_then(|slot| slot.current.read().clone());
+        let current = self.0.slots.read().by_name.get(name).and_then(|slot| slot.current.read().clone());
         let found = current.filter(fits).or_else(|| {
             let superseded = self.0.superseded.lock();
             superseded.iter().rev().filter_map(Weak::upgrade).find(fits)
@@ -87,19 +94,28 @@ impl Runtime {
     /// Takes a function out of service: handles answer `Undeployed`, invocations under way finish, pinned handles go on.
     /// `false` if there is none of this name.
     pub fn undeploy(&self, name: &str) -> bool {
-        let slot = self.0.slots.read().get(name).cloned();
-        // The version is dropped after both locks are.
-        let gone = slot.and_then(|slot| slot.current.write().take());
+        let gone = {
+            let mut slots = self.0.slots.write();
+            let gone = slots.by_name.get(name).and_then(|slot| slot.current.write().take());
+            if gone.is_some() {
+                slots.deployed -= 1;
+                // Forgets the places that no handle refers to, before they outnumber the functions.
+                if slots.by_name.len() > 2 * slots.deployed + 16 {
+                    slots.by_name.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.current.read().is_some());
+                }
+            }
+            gone
+        };
+        // The version itself is dropped outside the lock.
         if let Some(gone) = &gone {
             self.supersede(gone);
-            self.sweep();
         }
         gone.is_some()
     }
 
     /// All deployed functions, by name.
     pub fn functions(&self) -> Vec<Function> {
-        let slots: Vec<_> = self.0.slots.read().values().cloned().collect();
+        let slots: Vec<_> = self.0.slots.read().by_name.values().cloned().collect();
         let deployed = slots.into_iter().filter(|slot| slot.current.read().is_some());
         let mut functions: Vec<_> =
             deployed.map(|slot| Function { runtime: self.clone(), target: Target::Name(slot) }).collect();
@@ -141,13 +157,14 @@ impl Runtime {
     pub(crate) fn install(&self, name: &str, deployed: &Arc<Deployed>) -> Result<Arc<Slot>, DeployError> {
         let (slot, replaced) = {
             let mut slots = self.0.slots.write();
-            let current = |slot: &Arc<Slot>| slot.current.read().is_some();
             let limit = self.0.budget.limits().functions;
-            if !slots.get(name).is_some_and(current) && slots.values().filter(|slot| current(slot)).count() >= limit {
+            let is_new = slots.by_name.get(name).is_none_or(|slot| slot.current.read().is_none());
+            if is_new && slots.deployed >= limit {
                 return Err(DeployError::TooManyFunctions { limit });
             }
+            slots.deployed += usize::from(is_new);
             let new = || Arc::new(Slot { name: name.into(), current: RwLock::default() });
-            let slot = Arc::clone(slots.entry(name.into()).or_insert_with(new));
+            let slot = Arc::clone(slots.by_name.entry(name.into()).or_insert_with(new));
             let replaced = slot.current.write().replace(Arc::clone(deployed));
             (slot, replaced)
         };
@@ -156,7 +173,6 @@ impl Runtime {
         if let Some(replaced) = &replaced {
             self.supersede(replaced);
         }
-        self.sweep();
         Ok(slot)
     }
 
@@ -165,11 +181,6 @@ impl Runtime {
         let mut superseded = self.0.superseded.lock();
         superseded.retain(|version| version.strong_count() > 0);
         superseded.push(Arc::downgrade(deployed));
-    }
-
-    /// Forgets the places of undeployed names that no handle refers to.
-    fn sweep(&self) {
-        self.0.slots.write().retain(|_, slot| Arc::strong_count(slot) > 1 || slot.current.read().is_some());
     }
 }
 

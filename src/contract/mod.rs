@@ -62,6 +62,14 @@ impl Contract {
         Ok(Self::Plain { entry: name.into(), found: cut(&found) })
     }
 
+    /// The contract in one word, for the report of deployment.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Buffer { .. } => "buffer",
+            Self::Plain { .. } => "plain",
+        }
+    }
+
     /// Runs a new instance's initialisation: the start function, `_initialize`, and for the buffer contract one `alloc`,
     /// so that the heap has grown before the image is captured. Returns the step that failed.
     pub(crate) fn initialise(&self, instance: &mut Instance) -> Result<(), (&'static str, InvokeErrorKind)> {

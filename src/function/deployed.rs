@@ -20,11 +20,12 @@ use crate::{
     usage::{Budget, DeployReport, Label, Reservation},
 };
 
-/// Bytes that an instance takes beside its memory: 4.7 KB and 56 to 96 a function, measured, and 4 for each element of a
-/// table or a segment.
+/// Bytes that an instance takes beside its memory: 4.7 KB and 56 to 96 a function, measured, 4 for each element of a table
+/// or a segment, and some 40 for each global.
 const INSTANCE_BYTES: u64 = 4_700;
 const FUNCTION_BYTES: u64 = 96;
 const ELEMENT_BYTES: u64 = 4;
+const GLOBAL_BYTES: u64 = 40;
 
 /// What stands for the pool while an instance initialises itself: it comes from none.
 const NO_POOL: usize = 0;
@@ -61,6 +62,7 @@ impl Mould {
     fn reserve(&self, memory_bytes: u64) -> Result<Reservation, InvokeErrorKind> {
         let own = INSTANCE_BYTES
             + FUNCTION_BYTES * u64::from(self.prepared.functions)
+            + GLOBAL_BYTES * self.prepared.globals_defined
             + ELEMENT_BYTES.saturating_mul(self.prepared.elements);
         self.budget.reserve(memory_bytes.saturating_add(own)).map_err(InvokeErrorKind::Busy)
     }
@@ -85,7 +87,8 @@ impl Mould {
             cause => InvokeErrorKind::Initialise { step, cause: Box::new(cause) },
         };
         let memories = self.prepared.memories.iter();
-        let reservation = self.reserve(memories.map(|memory| memory.ty.initial << memory.page_log2()).sum())?;
+        let bytes = memories.fold(0u64, |sum, memory| sum.saturating_add(memory.initial_bytes()));
+        let reservation = self.reserve(bytes)?;
         let mut instance = Instance::new(self.birth(reservation), &Content::Segments(segments))
             .map_err(|cause| failed("instantiation", cause))?;
         // A host function that deploys what calls it during initialisation comes to an end too.

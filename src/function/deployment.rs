@@ -160,6 +160,7 @@ impl<'a> Deployment<'a> {
             label: Arc::clone(&label),
             module_bytes: module.len() as u64,
             functions: prepared.functions,
+            contract: mould.contract.name(),
             init_fuel: init.fuel,
             duration: clock.now().saturating_sub(began),
             memory: image.memory_bytes(),
@@ -232,9 +233,7 @@ fn segments(module: &[u8], survey: &Survey) -> Result<Vec<Segment>, DeployError>
     let mut segments = Vec::new();
     for (index, data) in survey.data.iter().enumerate() {
         let Some((memory, offset)) = data.active else { continue };
-        let fact = &survey.memories[memory as usize];
-        // Within `Limits::memory`, so the shift loses nothing.
-        let size = fact.ty.initial << fact.page_log2();
+        let size = survey.memories[memory as usize].initial_bytes();
         let len = data.bytes.len() as u64;
         if offset.checked_add(len).is_none_or(|end| end > size) {
             return Err(DeployError::SegmentOutOfBounds { segment: index as u32, memory, offset, len, size });

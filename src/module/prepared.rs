@@ -38,6 +38,8 @@ pub(crate) struct Prepared {
     pub(crate) functions: u32,
     /// Elements of all tables and entries of all element segments: what each instance has its own of.
     pub(crate) elements: u64,
+    /// Globals that the module defines.
+    pub(crate) globals_defined: u64,
     /// A segment may have been dropped in any run: instances are used once.
     pub(crate) drops_segments: bool,
     /// Tables, references and dropped segments belong to one store and are in no image: where code changes them, each
@@ -121,6 +123,7 @@ impl Prepared {
             functions: survey.bodies.len() as u32,
             // The sum of the tables is within `Limits::table_elements`, that of the segments within the module's bytes.
             elements: survey.tables.iter().fold(survey.elements, |sum, table| sum.saturating_add(table.initial)),
+            globals_defined: survey.globals.len() as u64,
             drops_segments: survey.drops_segments,
             reinitialises: survey.drops_segments || survey.changes_references(),
         })

@@ -6,9 +6,9 @@
 use std::ops::Range;
 
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ElementItems, ExternalKind, FuncType,
-    FuncValidatorAllocations, GlobalType, MemoryType, Operator, Parser, Payload, TableType, TypeRef, ValidPayload,
-    Validator, WasmFeatures,
+    BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, DataKind, ElementItems, ExternalKind, FrameKind,
+    FuncType, FuncValidatorAllocations, GlobalType, MemoryType, Operator, Parser, Payload, TableType, TypeRef,
+    ValidPayload, Validator, WasmFeatures,
 };
 
 use super::engine::{PROPOSALS, features};
@@ -23,6 +23,16 @@ const TABLES_MAX: usize = 100;
 /// Operands that one function may have on its stack. The interpreter numbers them with 16 bits; the validator keeps them
 /// all, and two bytes of code, the call of a function with 1,000 results, add 1,000: 1 MiB of them would take 2 GB.
 const OPERANDS_MAX: u32 = u16::MAX as u32;
+
+/// Operands that the operators of a module may move altogether, and as many more for each of its bytes. Three bytes, a block
+/// of a type with 1,000 parameters and 1,000 results, make the validator move 4,000: 1 MiB of them takes most of a minute,
+/// which no fuel pays for. Code as compilers make it moves fewer than three a byte.
+const MOVES_MAX: u64 = 4_000_000;
+const MOVES_PER_BYTE: u64 = 8;
+
+/// Parameters and results of a type up to which its operators need not be counted: the most that a byte of code moves is
+/// then of the order of [`MOVES_PER_BYTE`].
+const NARROW_MAX: usize = 16;
 
 /// The facts about one module. Byte ranges are offsets in the module as it was given.
 #[derive(Default)]
@@ -79,6 +89,11 @@ impl MemoryFact {
     /// Bytes of a page, as a power of two.
     pub(crate) fn page_log2(&self) -> u32 {
         self.ty.page_size_log2.unwrap_or(16)
+    }
+
+    /// Bytes that it has to begin with.
+    pub(crate) fn initial_bytes(&self) -> u64 {
+        u64::try_from(u128::from(self.ty.initial) << self.page_log2()).unwrap_or(u64::MAX)
     }
 }
 
@@ -189,6 +204,10 @@ struct Surveyor<'a> {
     allocations: FuncValidatorAllocations,
     /// Whether `data.drop` names a data segment; their kinds are known only after the code.
     dropped: Vec<bool>,
+    /// Some function type has so many parameters and results that operators of that type must be paid for.
+    wide: bool,
+    /// What is left of [`MOVES_MAX`].
+    moves: u64,
 }
 
 impl<'a> Surveyor<'a> {
@@ -200,12 +219,15 @@ impl<'a> Surveyor<'a> {
             validator: Validator::new_with_features(features),
             allocations: FuncValidatorAllocations::default(),
             dropped: Vec::new(),
+            wide: false,
+            moves: MOVES_MAX,
         }
     }
 
     fn run(mut self, bytes: &[u8]) -> Result<Survey, Refusal> {
         let mut parser = Parser::new(0);
         parser.set_features(self.features);
+        self.moves += MOVES_PER_BYTE * bytes.len() as u64;
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
             self.count(&payload)?;
@@ -227,6 +249,11 @@ impl<'a> Surveyor<'a> {
                     let mut operators = body.get_operators_reader()?;
                     while !operators.eof() {
                         let (operator, at) = operators.read_with_offset()?;
+                        if self.wide {
+                            let frame =
+                                |depth| validator.get_control_frame(depth as usize).map(|f| (f.kind, f.block_type));
+                            self.spend(&operator, index, at, frame)?;
+                        }
                         validator.op(at, &operator)?;
                         self.note(&operator, index, at)?;
                         if validator.operand_stack_height() > OPERANDS_MAX {
@@ -295,7 +322,10 @@ impl<'a> Surveyor<'a> {
                 for group in section {
                     for ty in group?.into_types() {
                         match ty.composite_type.inner {
-                            CompositeInnerType::Func(ty) => survey.types.push(ty),
+                            CompositeInnerType::Func(ty) => {
+                                self.wide |= ty.params().len() + ty.results().len() > NARROW_MAX;
+                                survey.types.push(ty);
+                            }
                             // The proposals that have other types are off; with them on, to explain a refusal, the
                             // survey only needs to get further.
                             _ => survey.types.push(FuncType::new([], [])),
@@ -341,10 +371,7 @@ impl<'a> Surveyor<'a> {
                 for ty in section {
                     survey.memories.push(MemoryFact { ty: ty?, written: false, grows: false });
                 }
-                let bytes = survey.memories.iter().fold(0u64, |sum, memory| {
-                    let pages = u128::from(memory.ty.initial) << memory.page_log2();
-                    sum.saturating_add(u64::try_from(pages).unwrap_or(u64::MAX))
-                });
+                let bytes = survey.memories.iter().fold(0u64, |sum, memory| sum.saturating_add(memory.initial_bytes()));
                 within(Bound::Memory, bytes, self.limits.memory)?;
             }
             Payload::GlobalSection(section) => {
@@ -390,6 +417,52 @@ impl<'a> Surveyor<'a> {
         }
         if survey.globals_written.len() < survey.globals.len() {
             survey.globals_written.resize(survey.globals.len(), false);
+        }
+        Ok(())
+    }
+
+    /// Pays for the operands that an operator moves, before the validator moves them. Nothing is validated yet.
+    fn spend(
+        &mut self,
+        operator: &Operator<'_>,
+        function: u32,
+        at: usize,
+        frame: impl Fn(u32) -> Option<(FrameKind, BlockType)>,
+    ) -> Result<(), Refusal> {
+        use Operator as Op;
+        let survey = &self.survey;
+        let ty = |index: u32| survey.types.get(index as usize);
+        let both = |index: u32| ty(index).map_or(0, |ty| (ty.params().len() + ty.results().len()) as u64);
+        let label = |depth: u32| match frame(depth) {
+            Some((FrameKind::Loop, BlockType::FuncType(index))) => ty(index).map_or(0, |ty| ty.params().len() as u64),
+            Some((_, BlockType::FuncType(index))) => ty(index).map_or(0, |ty| ty.results().len() as u64),
+            _ => 1,
+        };
+        let moves = match operator {
+            // Once when it begins, once when it ends.
+            Op::Block { blockty: BlockType::FuncType(index) }
+            | Op::Loop { blockty: BlockType::FuncType(index) }
+            | Op::If { blockty: BlockType::FuncType(index) } => 2 * both(*index),
+            Op::CallIndirect { type_index, .. } | Op::ReturnCallIndirect { type_index, .. } => both(*type_index),
+            Op::Call { function_index } | Op::ReturnCall { function_index } => {
+                survey.functions.get(*function_index as usize).map_or(0, |index| both(*index))
+            }
+            Op::Br { relative_depth } | Op::BrIf { relative_depth } => 2 * label(*relative_depth),
+            Op::BrTable { targets } => {
+                targets.targets().filter_map(Result::ok).map(|depth| 2 * label(depth)).fold(0, u64::saturating_add)
+            }
+            Op::Return => survey.functions.get(function as usize).map_or(0, |index| both(*index)),
+            _ => return Ok(()),
+        };
+        match self.moves.checked_sub(moves) {
+            Some(left) => self.moves = left,
+            None => {
+                let problem = format!(
+                    "its operators move more than {MOVES_MAX} operands, and {MOVES_PER_BYTE} for each byte, by function {function} (at byte {at}); \
+                     use types with fewer parameters and results"
+                );
+                return Err(DeployError::Refused { problem: problem.into() }.into());
+            }
         }
         Ok(())
     }

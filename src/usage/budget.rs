@@ -51,10 +51,13 @@ impl Budget {
         (self.instances.load(Ordering::Relaxed), self.memory.load(Ordering::Relaxed))
     }
 
-    /// Makes a pool known as a place where idle instances can be found, and forgets those that are gone.
+    /// Makes a pool known as a place where idle instances can be found. Forgets those that are gone before the list would
+    /// have to grow, so that registering many costs each little.
     pub(crate) fn register(&self, pool: Weak<dyn Evict>) {
         let mut pools = self.pools.lock();
-        pools.retain(|pool| pool.strong_count() > 0);
+        if pools.len() == pools.capacity() {
+            pools.retain(|pool| pool.strong_count() > 0);
+        }
         pools.push(pool);
     }
 

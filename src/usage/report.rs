@@ -141,6 +141,7 @@ pub struct DeployReport {
     pub(crate) label: Arc<Label>,
     pub(crate) module_bytes: u64,
     pub(crate) functions: u32,
+    pub(crate) contract: &'static str,
     pub(crate) init_fuel: u64,
     pub(crate) duration: Duration,
     pub(crate) memory: u64,
@@ -167,6 +168,12 @@ impl DeployReport {
     /// Functions that the module defines.
     pub fn functions(&self) -> u32 {
         self.functions
+    }
+
+    /// The contract that the module keeps: `buffer`, or `plain` where it takes no bytes and its exports are called one by
+    /// one.
+    pub fn contract(&self) -> &'static str {
+        self.contract
     }
 
     /// Fuel that initialisation burnt: paid once, here, and by no invocation.
@@ -200,8 +207,9 @@ impl fmt::Display for DeployReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "DEPLOY {} module={} functions={} init_fuel={} duration={} memory={} image={} reset={}",
+            "DEPLOY {} contract={} module={} functions={} init_fuel={} duration={} memory={} image={} reset={}",
             self.label,
+            self.contract,
             Bytes(self.module_bytes),
             self.functions,
             self.init_fuel,

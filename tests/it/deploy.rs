@@ -758,3 +758,29 @@ fn a_deployment_that_panics_in_the_host_is_refused_and_leaves_nothing() {
     assert_eq!(runtime.in_use(), (0, 0));
     assert!(runtime.find("f").is_none());
 }
+
+/// Each would keep the validator busy for a minute: a block of a wide type is three bytes, a target of a branch table one.
+#[test]
+fn code_that_moves_operands_without_end_is_refused_in_time() {
+    let many = |n: usize| "i32 ".repeat(n);
+    let ints = "(i32.const 0)".repeat(1_000);
+    let blocks = format!(
+        r#"(module (type $w (func (param {p}) (result {p}))) (func {ints} {b} {d}))"#,
+        p = many(1_000),
+        b = "(block (type $w))".repeat(20_000),
+        d = "drop ".repeat(1_000),
+    );
+    let table = format!(
+        r#"(module (type $w (func (result {p}))) (func (block (type $w) {ints} (br_table {t} (i32.const 0))) {d}))"#,
+        p = many(1_000),
+        t = "0 ".repeat(20_000),
+        d = "drop ".repeat(1_000),
+    );
+    let began = std::time::Instant::now();
+    for text in [blocks, table] {
+        let error = Runtime::new().deploy("wide", &wat(&text)).unwrap_err();
+        assert!(matches!(error, DeployError::Refused { .. }), "{error}");
+        assert!(error.to_string().contains("operands"), "{error}");
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}

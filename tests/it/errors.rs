@@ -98,7 +98,7 @@ fn a_failed_invocation_names_the_function_what_happened_and_what_to_do() {
 
     let off = runtime.deployment("off", &guest("fib")).instances(0..=0).deploy().unwrap();
     let error = off.invoke(b"").unwrap_err();
-    invocation_says(&error, false, "busy", &["the function is off", "raise `Deployment::instances`", "`max_wait`"]);
+    invocation_says(&error, false, "busy", &["the function is off", "`Deployment::instances`"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The library's behaviour, seen from outside: one file a room.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
+mod dependencies;
 mod deploy;
 mod differential;
 mod errors;
@@ -11,3 +12,4 @@ mod pool;
 mod stack;
 mod stateless;
 mod support;
+mod tidy;

@@ -10,6 +10,8 @@ mod instance;
 mod limits;
 mod module;
 mod runtime;
+#[allow(unsafe_code, reason = "the one room that may: each block has its argument")]
+mod sys;
 mod usage;
 mod value;
 
@@ -21,7 +23,7 @@ pub use codec::{Codec, Json};
 pub use error::{Bound, Busy, DeployError, Error, InvokeError, InvokeErrorKind, Trap, UnknownImport};
 pub use function::{Deployment, Function, Guest, Invocation, Reply, Returned};
 pub use instance::Cancel;
-pub use limits::{Limits, RuntimeLimits};
+pub use limits::{Limits, Reset, RuntimeLimits};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use usage::{DeployReport, Report, Start, Version};
 pub use value::{Value, ValueType, Values};

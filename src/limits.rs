@@ -133,6 +133,27 @@ impl Default for RuntimeLimits {
     }
 }
 
+/// How used instances are made clean: which of the techniques that are all right, and differ in speed, may be used.
+///
+/// ```
+/// let runtime = dormouse::Runtime::builder().reset(dormouse::Reset::Portable).build();
+/// # let _ = runtime;
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reset {
+    /// The fastest that works here: instances that are used often move to memory whose written pages can be found (Linux
+    /// 6.7 and later), and only these are cleaned.
+    #[default]
+    Auto,
+    /// Zeros and the image's bytes over the whole memory: everywhere, and nothing is asked of the system.
+    Portable,
+    /// As `Auto`, but instances move there after their first use.
+    Gated,
+    /// As `Gated`, but the written pages are looked for after every run, whether the thread took page faults or not.
+    Scanned,
+}
+
 /// How deep invocations may nest through host functions: the outermost, and four below it.
 pub(crate) const NESTING_MAX: usize = 5;
 

@@ -14,7 +14,7 @@ use crate::{
     clock::{Clock, SystemClock},
     error::DeployError,
     function::{Deployed, Deployment, Function, Slot, Target},
-    limits::RuntimeLimits,
+    limits::{Reset, RuntimeLimits},
     usage::{Budget, Evict},
 };
 
@@ -31,6 +31,7 @@ struct Inner {
     superseded: Mutex<Vec<Weak<Deployed>>>,
     budget: Arc<Budget>,
     clock: Arc<dyn Clock>,
+    reset: Reset,
 }
 
 /// Deployed functions by name, and the places of undeployed ones that handles may still refer to.
@@ -49,7 +50,7 @@ impl Runtime {
 
     /// A runtime with choices.
     pub fn builder() -> RuntimeBuilder {
-        RuntimeBuilder { limits: RuntimeLimits::default(), clock: None }
+        RuntimeBuilder { limits: RuntimeLimits::default(), clock: None, reset: Reset::Auto }
     }
 
     /// Deploys a function from the bytes of a WebAssembly module, with default options: see [`Deployment::deploy`]. A
@@ -138,6 +139,10 @@ impl Runtime {
         &self.0.clock
     }
 
+    pub(crate) fn reset(&self) -> Reset {
+        self.0.reset
+    }
+
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.0.budget
     }
@@ -201,12 +206,19 @@ impl std::fmt::Debug for Runtime {
 pub struct RuntimeBuilder {
     limits: RuntimeLimits,
     clock: Option<Arc<dyn Clock>>,
+    reset: Reset,
 }
 
 impl RuntimeBuilder {
     /// The runtime's bounds, instead of [`RuntimeLimits::default`].
     pub fn limits(mut self, limits: RuntimeLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// How used instances are made clean, instead of [`Reset::Auto`].
+    pub fn reset(mut self, reset: Reset) -> Self {
+        self.reset = reset;
         self
     }
 
@@ -223,6 +235,7 @@ impl RuntimeBuilder {
             superseded: Mutex::default(),
             budget: Budget::new(self.limits),
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
+            reset: self.reset,
         }))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: guest memory is only ever copied in and out, on the invoking thread; no slice of it leaves.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, marker::PhantomData, sync::Arc};
 
 use wasmi::Caller;
 
@@ -18,11 +18,13 @@ use crate::{
 /// `?`; out of fuel ends the invocation whatever the function makes of it.
 pub struct Context<'a, 'b> {
     caller: &'a mut Caller<'b, State>,
+    /// A run stays on its thread: whose page faults are counted is who writes.
+    stays: PhantomData<*const ()>,
 }
 
 impl<'a, 'b> Context<'a, 'b> {
     pub(crate) fn new(caller: &'a mut Caller<'b, State>) -> Self {
-        Self { caller }
+        Self { caller, stays: PhantomData }
     }
 
     /// Bytes of the guest's memory now, 0 if it exports none. The memory is the export `memory`, or else the first that

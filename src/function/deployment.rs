@@ -1,6 +1,13 @@
 //! Deploying: from bytes and options to a version that can be invoked.
 
-use std::{fmt, num::NonZero, ops::RangeInclusive, sync::Arc, thread, time::Duration};
+use std::{
+    fmt,
+    num::NonZero,
+    ops::RangeInclusive,
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+    thread,
+    time::Duration,
+};
 
 use super::{
     Function, Target,
@@ -181,6 +188,9 @@ impl<'a> Deployment<'a> {
             image,
             segments: if prepared.reinitialises { segments } else { Vec::new() },
             pool,
+            reset: runtime.reset(),
+            mapped: OnceLock::new(),
+            unmappable: AtomicBool::new(false),
             mould,
         });
         if *instances.start() > 0 {

@@ -1,6 +1,6 @@
 //! One run: take an instance, arm it, run the guest, settle what it used, give it back clean.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use super::{
     Function, Guest, Reply, Returned,
@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     error::{InvokeError, InvokeErrorKind},
-    instance::{Allowance, Cancel},
-    limits::Limits,
+    instance::{Allowance, Cancel, Cleaned},
+    limits::{Limits, Reset},
     usage::{Report, trace},
     value::{Value, Values},
 };
@@ -25,7 +25,7 @@ use crate::{
 /// #     (i64.or (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 32)) (i64.extend_i32_u (local.get 1)))))"#).unwrap();
 /// # let runtime = dormouse::Runtime::new();
 /// # let function = runtime.deploy("echo", &echo)?;
-/// use std::time::Duration;
+/// use std::{sync::atomic::Ordering, time::Duration};
 ///
 /// let reply = function.invocation(b"hello").fuel(1_000_000).deadline(Duration::from_millis(50)).run()?;
 /// assert_eq!(reply.output(), b"hello");
@@ -165,7 +165,12 @@ impl<'a> Invocation<'a> {
         };
         // An empty vector allocates nothing: a log costs only those who log.
         let log = ready.instance.log().to_vec();
-        if ready.instance.reset(&deployed.image) {
+        let cleaned = ready.instance.reset(&deployed.image, deployed.mapped(), deployed.reset == Reset::Scanned);
+        if cleaned == Cleaned::Lost {
+            deployed.unmappable.store(true, Ordering::Relaxed);
+        }
+        if cleaned == Cleaned::Yes {
+            deployed.settle_in(ready);
             lease.give_back(began.saturating_add(used.duration));
         }
         let outcome = match ran {

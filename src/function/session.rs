@@ -1,5 +1,7 @@
 //! A guest within one invocation: its exports and its memory, for as long as the session's closure runs.
 
+use std::marker::PhantomData;
+
 use wasmi::Val;
 
 use crate::{
@@ -12,16 +14,27 @@ use crate::{
 /// A running instance, in [`Function::session`](crate::Function::session).
 ///
 /// A call that traps leaves the guest as it is and usable, as WebAssembly has it; whether the session goes on is up to
-/// the closure.
+/// the closure. It stays on the thread that runs the session:
+///
+/// ```compile_fail,E0277
+/// # fn of(function: &dormouse::Function) {
+/// function.session(|guest| {
+///     std::thread::scope(|scope| scope.spawn(|| guest.read(0, 1)).join()).ok();
+///     Ok(())
+/// });
+/// # }
+/// ```
 pub struct Guest<'a> {
     instance: &'a mut Instance,
     /// A call has run, and time may have passed since.
     called: bool,
+    /// A run stays on its thread: whose page faults are counted is who writes.
+    stays: PhantomData<*const ()>,
 }
 
 impl<'a> Guest<'a> {
     pub(super) fn new(instance: &'a mut Instance) -> Self {
-        Self { instance, called: false }
+        Self { instance, called: false, stays: PhantomData }
     }
 
     /// Calls an exported function.

@@ -2,9 +2,12 @@
 //!
 //! Memory is kept as runs of pages of 4 KiB that are not all zero: most of a fresh memory is.
 
+use std::io;
+
 use wasmi::{Memory, Store, Val};
 
 use super::State;
+use crate::sys::Mapped;
 
 /// Granularity of the runs, in bytes: a page of most machines.
 const PAGE: usize = 4 << 10;
@@ -43,6 +46,11 @@ struct Run {
 }
 
 impl MemoryImage {
+    /// The image as a mapping of the system, for memories that stand on regions of ours.
+    pub(crate) fn map(&self) -> io::Result<Mapped> {
+        Mapped::new(self.len, |bytes| self.fill(bytes))
+    }
+
     pub(crate) fn capture(memory: Memory, store: &Store<State>) -> Self {
         let data = memory.data(store);
         let mut runs = Vec::new();

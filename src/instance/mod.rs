@@ -12,6 +12,7 @@
 //! nothing of an earlier invocation. Only this file and [`reset`] change the mark.
 
 mod cancel;
+mod gate;
 mod grow;
 mod image;
 mod reset;
@@ -30,7 +31,8 @@ use wasmi::{
 };
 
 pub use cancel::Cancel;
-pub(crate) use image::Image;
+pub(crate) use image::{Image, MemoryImage};
+pub(crate) use reset::Cleaned;
 pub(crate) use slices::{Fault, charge};
 pub(crate) use state::{State, memory_read, memory_size, memory_write};
 
@@ -38,10 +40,11 @@ use crate::{
     clock::Clock,
     error::InvokeErrorKind,
     module::Prepared,
+    sys::{Mapped, Region},
     usage::{Label, Reservation},
     value::ValueType,
 };
-use image::MemoryImage;
+use gate::Gate;
 use slices::{Meter, kind_of};
 
 /// Where an instance stands in its life.
@@ -66,6 +69,10 @@ pub(crate) struct Instance {
     pristine_references: Vec<Option<Val>>,
     /// Handles of exported functions, each found on its first use.
     functions: Vec<Option<Func>>,
+    /// For each memory what is known of its pages, where memories stand on regions of ours; else empty.
+    gates: Vec<Gate>,
+    /// Times that it was made clean.
+    uses: u32,
 }
 
 /// What making an instance needs.
@@ -86,6 +93,8 @@ pub(crate) enum Content<'a> {
     Segments(&'a [Segment]),
     /// The image: nothing needs to run.
     Image(&'a Image),
+    /// The image, mapped: each memory stands on a region of ours.
+    Mapped(&'a Image, &'a [Mapped]),
 }
 
 /// An active data segment, which lies within its memory.
@@ -118,6 +127,7 @@ impl Instance {
     /// dirty: start function and contract follow, then [`Instance::seal`].
     pub(crate) fn new(birth: Birth<'_>, content: &Content<'_>) -> Result<Self, InvokeErrorKind> {
         let prepared = Arc::clone(birth.prepared);
+        let memory_max = birth.memory_max;
         let meter = Meter::new(Arc::clone(birth.clock));
         let state = State::new(birth, meter);
         let mut store = Store::new(&prepared.engine, state);
@@ -134,11 +144,21 @@ impl Instance {
             for (index, fact) in prepared.memories.iter().enumerate() {
                 let pages = match content {
                     Content::Segments(_) => fact.ty.initial,
-                    Content::Image(image) => image.memories[index].pages,
+                    Content::Image(image) | Content::Mapped(image, _) => image.memories[index].pages,
                 };
                 let mut ty = MemoryType::builder();
                 ty.memory64(fact.ty.memory64).min(pages).max(fact.ty.maximum).page_size_log2(fact.page_log2() as u8);
-                let memory = Memory::new(&mut store, ty.build()?)?;
+                let ty = ty.build()?;
+                let memory = match content {
+                    Content::Mapped(_, mapped) => {
+                        let most =
+                            fact.ty.maximum.map_or(u64::MAX, |pages| pages.saturating_mul(1 << fact.page_log2()));
+                        let capacity = usize::try_from(most.min(memory_max)).unwrap_or(usize::MAX);
+                        Region::memory(&mut store, ty, &mapped[index], capacity, |state| &mut state.regions)
+                            .map_err(|error| wasmi::Error::new(error.to_string()))?
+                    }
+                    Content::Segments(_) | Content::Image(_) => Memory::new(&mut store, ty)?,
+                };
                 let bytes = memory.data_size(&store) as u64;
                 store.data_mut().memories.push(memory);
                 store.data_mut().memory_bytes += bytes;
@@ -168,6 +188,8 @@ impl Instance {
             tables,
             pristine_tables: Vec::new(),
             functions: Vec::new(),
+            gates: Vec::new(),
+            uses: 0,
         };
         match content {
             Content::Segments(segments) => {
@@ -180,12 +202,21 @@ impl Instance {
                 for (index, memory) in image.memories.iter().enumerate() {
                     memory.fill(new.memory(index).data_mut(&mut new.store));
                 }
-                let set = new.set_globals(image);
-                debug_assert!(set, "the image's globals have the module's types");
-                new.mark = Mark::Clean;
+                new.begin_clean(image);
+            }
+            Content::Mapped(image, mapped) => {
+                new.gates.resize_with(mapped.len(), Gate::default);
+                new.begin_clean(image);
             }
         }
         Ok(new)
+    }
+
+    /// Completes an instance whose memories are those of the image.
+    fn begin_clean(&mut self, image: &Image) {
+        let set = self.set_globals(image);
+        debug_assert!(set, "the image's globals have the module's types");
+        self.mark = Mark::Clean;
     }
 
     fn memory(&self, index: usize) -> Memory {
@@ -220,6 +251,10 @@ impl Instance {
     /// Begins a run on a clean instance, or initialisation on a new one.
     pub(crate) fn arm(&mut self, allowance: Allowance) -> Duration {
         self.mark = Mark::Running;
+        let moment = gate::moment();
+        for gate in &mut self.gates {
+            gate.arm(moment);
+        }
         slices::arm(&mut self.store, allowance)
     }
 
@@ -235,6 +270,11 @@ impl Instance {
             host_calls: state.host_calls,
             log_cut: state.log.cut,
         }
+    }
+
+    /// Whether its memories stand on regions of ours, and how often it was made clean.
+    pub(crate) fn history(&self) -> (bool, u32) {
+        (!self.gates.is_empty(), self.uses)
     }
 
     pub(crate) fn is_clean(&self) -> bool {

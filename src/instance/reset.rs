@@ -2,7 +2,7 @@
 //!
 //! | state | restored | replaced by a fresh instance |
 //! |---|---|---|
-//! | memory content | zeros, then the image's runs; skipped where nothing wrote | |
+//! | memory content | on a region of ours: the pages that runs have written to (`gate.rs`); else zeros and the image's runs; skipped where nothing wrote | |
 //! | memory size | | if it grew: a memory never shrinks |
 //! | globals that code writes | set | |
 //! | tables that code writes | set entry by entry | |
@@ -14,38 +14,60 @@
 use wasmi::Ref;
 
 use super::{Image, Instance, Mark};
+use crate::sys::Mapped;
+
+/// What came of cleaning an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cleaned {
+    Yes,
+    /// It cannot be restored in place and is thrown away.
+    Replace,
+    /// The same, because its regions do not show any more what was written to: others of their kind will not either.
+    Lost,
+}
 
 impl Instance {
-    /// Makes the instance clean again; `false` if it must be thrown away.
-    pub(crate) fn reset(&mut self, image: &Image) -> bool {
+    /// Makes the instance clean again, if it can be.
+    ///
+    /// `mapped` is the image as the regions map it, where the instance stands on them.
+    pub(crate) fn reset(&mut self, image: &Image, mapped: &[Mapped], always_scan: bool) -> Cleaned {
         debug_assert_eq!(self.mark, Mark::Dirty, "only a dirty instance is reset");
         let prepared = self.store.data().prepared.clone();
         let grew = self.store.data().memory_bytes != image.memory_bytes();
         if grew || prepared.drops_segments || self.store.data().poisoned {
-            return false;
+            return Cleaned::Replace;
         }
         let host_wrote = self.store.data().host_wrote;
         for (index, image) in image.memories.iter().enumerate() {
             if prepared.memories[index].written || (host_wrote && prepared.main_memory == Some(index)) {
                 let memory = self.store.data().memories[index];
-                image.restore(memory.data_mut(&mut self.store));
+                let (data, state) = memory.data_and_store_mut(&mut self.store);
+                match self.gates.get_mut(index) {
+                    None => image.restore(data),
+                    Some(gate) => {
+                        if !gate.restore(&state.regions[index], mapped[index].bytes(), data, always_scan) {
+                            return Cleaned::Lost;
+                        }
+                    }
+                }
             }
         }
         if !self.set_globals(image) {
-            return false;
+            return Cleaned::Replace;
         }
         for (table, pristine) in self.tables.iter().zip(&self.pristine_tables) {
             for (at, entry) in pristine.iter().enumerate() {
                 let entry: Ref = *entry;
                 if table.set(&mut self.store, at as u64, entry).is_err() {
-                    return false;
+                    return Cleaned::Replace;
                 }
             }
         }
         self.store.data_mut().clear();
         debug_assert!(self.equals(image), "a clean instance equals the image");
         self.mark = Mark::Clean;
-        true
+        self.uses = self.uses.saturating_add(1);
+        Cleaned::Yes
     }
 
     /// Sets the globals that code can change; `false` if one does not take its value, which types rule out.

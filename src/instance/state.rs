@@ -14,6 +14,7 @@ use super::{Birth, slices::Meter};
 use crate::{
     error::InvokeErrorKind,
     module::Prepared,
+    sys::Region,
     usage::{Label, Reservation},
 };
 
@@ -26,6 +27,8 @@ pub(crate) struct State {
     pub(crate) meter: Meter,
     pub(crate) memories: Vec<Memory>,
     pub(crate) main_memory: Option<Memory>,
+    /// Where the memories stand, if on regions of ours: nothing is ever taken out, so that they live as long as the store.
+    pub(crate) regions: Vec<Region>,
     /// Bytes of all memories, and how many there may be.
     pub(crate) memory_bytes: u64,
     pub(crate) memory_max: u64,
@@ -49,6 +52,7 @@ impl State {
             meter,
             memories: Vec::new(),
             main_memory: None,
+            regions: Vec::new(),
             memory_bytes: 0,
             memory_max: birth.memory_max,
             reservation: birth.reservation,

@@ -4,13 +4,16 @@
 //! `DORMOUSE_SEEDS=100000 cargo test --release differential` runs longer; `DORMOUSE_FIRST_SEED` begins elsewhere.
 
 use arbitrary::Unstructured;
-use dormouse::{DeployError, Function, InvokeErrorKind, Limits, Runtime, Value};
+use dormouse::{DeployError, Function, InvokeErrorKind, Limits, Reset, Runtime, Value};
 use wasmi::{Config, CustomFuelCosts, Engine, Instance, Linker, Module, ResourceLimiter, Store, TrapCode, Val};
 
 use crate::support::{Random, count, guest};
 
 const FUEL: u64 = 200_000;
 const MEMORY: u64 = 4 << 20;
+
+/// Every way of cleaning an instance must come to the same.
+const RESETS: [Reset; 3] = [Reset::Portable, Reset::Gated, Reset::Scanned];
 
 /// What one call came to: values or a trap's text, and fuel.
 #[derive(Debug, PartialEq)]
@@ -189,10 +192,10 @@ fn random_args(random: &mut Random, types: &[Value]) -> Vec<Value> {
 }
 
 /// Runs random sequences of calls on both; returns how many were compared.
-fn compare(bytes: &[u8], seed: u64, calls: u64) -> u64 {
+fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> u64 {
     let Some(oracle) = Oracle::new(bytes) else { return 0 };
     let limits = Limits { fuel: FUEL, memory: MEMORY, ..Limits::default() };
-    let runtime = Runtime::new();
+    let runtime = Runtime::builder().reset(reset).build();
     let function = match runtime.deployment("f", bytes).limits(limits).instances(0..=2).deploy() {
         Ok(function) => function,
         Err(DeployError::TableGrow { .. }) => return 0,
@@ -269,7 +272,8 @@ fn generated_modules_run_as_on_a_fresh_raw_instance() {
     let (first, seeds) = (count("DORMOUSE_FIRST_SEED", 0), count("DORMOUSE_SEEDS", 2_000));
     let (mut modules, mut calls) = (0, 0);
     for seed in first..first + seeds {
-        let compared = compare(&smith(seed), seed, 12);
+        let reset = RESETS[seed as usize % RESETS.len()];
+        let compared = compare(&smith(seed), seed, 12, reset);
         modules += u64::from(compared > 0);
         calls += compared;
     }
@@ -297,8 +301,10 @@ fn hand_written_guests_run_as_on_a_fresh_raw_instance() {
         "loop",
     ];
     for (seed, name) in names.iter().enumerate() {
-        let compared = compare(&guest(name), seed as u64, count("DORMOUSE_CALLS", 200));
-        assert!(compared > 0, "{name} was not compared");
+        for reset in RESETS {
+            let compared = compare(&guest(name), seed as u64, count("DORMOUSE_CALLS", 200), reset);
+            assert!(compared > 0, "{name} was not compared");
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod guests;
 mod host;
 mod limits;
 mod pool;
+mod reset;
 mod stack;
 mod stateless;
 mod support;

@@ -1,0 +1,53 @@
+//! Platforms on which pages cannot be found: nothing of [`super`] can be made, so none of it can be called.
+
+use std::{convert::Infallible, io, ops::Range};
+
+use wasmi::{Memory, MemoryType, Store};
+
+use super::Faults;
+
+pub(crate) fn available() -> bool {
+    false
+}
+
+pub(crate) fn faults() -> Option<Faults> {
+    None
+}
+
+pub(crate) struct Mapped(Infallible);
+
+impl Mapped {
+    pub(crate) fn new(_: usize, _: impl FnOnce(&mut [u8])) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self.0 {}
+    }
+}
+
+pub(crate) struct Region(Infallible);
+
+impl Region {
+    pub(crate) fn memory<T>(
+        _: &mut Store<T>,
+        _: MemoryType,
+        mapped: &Mapped,
+        _: usize,
+        _: impl FnOnce(&mut T) -> &mut Vec<Region>,
+    ) -> io::Result<Memory> {
+        match mapped.0 {}
+    }
+
+    pub(crate) fn private_pages(&self, _: &mut Vec<Range<u32>>) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    pub(crate) fn is_sound(&self) -> bool {
+        match self.0 {}
+    }
+
+    pub(crate) fn drop_pages(&self, _: Range<u32>) -> io::Result<()> {
+        match self.0 {}
+    }
+}

@@ -1,0 +1,29 @@
+//! Memory that we own, and the only unsafe code of the library: linear memories whose used pages can be found.
+//!
+//! [`linux`] maps the image of a memory copy-on-write, so that the kernel knows which pages a run has written to; what is
+//! done with that knowledge is safe code, in `instance/gate.rs`. Where the platform or the moment offers none of it,
+//! [`absent`] stands in: then memories are wasmi's own, and are cleaned by writing zeros and the image's runs.
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod linux;
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+pub(crate) use linux::{Mapped, Region, available, faults};
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+mod absent;
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+pub(crate) use absent::{Mapped, Region, available, faults};
+
+#[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]
+mod tests;
+
+/// Bytes of a page, on the machines where regions are used: those with larger pages fail the self-test.
+pub(crate) const PAGE: usize = 4 << 10;
+
+/// What tells whether a thread took page faults between two moments: its number, which no other thread of any process
+/// forked from this one has, and its count of faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Faults {
+    pub(crate) thread: u64,
+    pub(crate) count: i64,
+}

@@ -1,0 +1,284 @@
+//! What could hide a written page from the gate, each in a process of its own: locked memory, forks, denied calls, a
+//! process that may not look at itself. After each, no byte of an earlier run may be seen.
+
+use std::{env, io, process::Command};
+
+use super::{Mapped, Region, available, faults};
+use crate::{Function, Reset, Runtime, Start, Value};
+
+const PAGES: i32 = 17;
+
+/// A function on a region: used often enough to have moved there, with some pages written.
+fn settled(reset: Reset) -> Function {
+    let text = format!(
+        r#"(module (memory (export "memory") {PAGES}) (data (i32.const 70000) "image")
+             (func (export "poke") (param i32 i32) (i32.store (local.get 0) (local.get 1)))
+             (func (export "peek") (param i32) (result i32) (i32.load (local.get 0))))"#
+    );
+    let runtime = Runtime::builder().reset(reset).build();
+    let module = wat::parse_str(text).unwrap();
+    let function = runtime.deployment("f", &module).instances(0..=1).deploy().unwrap();
+    for page in 0..20 {
+        poke(&function, page);
+        check(&function);
+    }
+    function
+}
+
+/// Writes into a page; which start it was.
+fn poke(function: &Function, page: i32) -> Start {
+    let args = [Value::I32(page * 4_096 + 8), Value::I32(-1)];
+    function.call("poke", &args).unwrap().report().start()
+}
+
+/// Looks at the whole memory.
+fn check(function: &Function) {
+    let memory = function.session(|guest| guest.read(0, PAGES as usize * 65_536)).unwrap().into_value();
+    let other = memory.iter().enumerate().find(|(at, byte)| **byte != 0 && !(70_000..70_005).contains(at));
+    assert_eq!(other, None, "a byte of an earlier run");
+    assert_eq!(&memory[70_000..70_005], b"image");
+}
+
+/// Runs `body` in a process of its own: this test, called again. `name` is the test's path.
+fn in_a_process(name: &str, body: impl FnOnce()) {
+    const MARK: &str = "DORMOUSE_OWN_PROCESS";
+    if env::var_os(MARK).is_some() {
+        body();
+        return;
+    }
+    let path = format!("sys::tests::{name}");
+    let output = Command::new(env::current_exe().unwrap())
+        .args([&path, "--exact", "--nocapture", "--test-threads=1"])
+        .env(MARK, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn call(result: i32) {
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+}
+
+/// Whether this kernel has what regions need; where it does not, the tests check that instances are clean all the same.
+fn has_scan() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).filter_map(|part| part.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 7)
+}
+
+#[test]
+fn regions_are_available_exactly_where_the_kernel_lists_private_pages() {
+    if !has_scan() {
+        assert!(!available());
+    }
+}
+
+#[test]
+fn private_pages_are_those_written_to_and_go_when_they_are_dropped() {
+    if !available() {
+        return;
+    }
+    let engine = wasmi::Engine::default();
+    let mut store = wasmi::Store::new(&engine, Vec::new());
+    let mapped = Mapped::new(65_536, |bytes| bytes[5_000] = 5).unwrap();
+    let ty = wasmi::MemoryType::new(1, None);
+    let memory = Region::memory(&mut store, ty, &mapped, 65_536, |regions: &mut Vec<Region>| regions).unwrap();
+    let pages = |store: &wasmi::Store<Vec<Region>>| {
+        let mut ranges = Vec::new();
+        store.data()[0].private_pages(&mut ranges).unwrap();
+        ranges.into_iter().flatten().collect::<Vec<_>>()
+    };
+    assert_eq!(memory.data(&store)[5_000], 5);
+    assert_eq!(pages(&store), [0u32; 0]);
+    let before = faults();
+    assert_eq!(faults(), before, "looking takes no fault");
+    for page in [3, 4, 9, 15] {
+        memory.data_mut(&mut store)[page * 4_096] = 1;
+    }
+    assert_ne!(faults(), before);
+    assert_eq!(pages(&store), [3, 4, 9, 15]);
+    assert!(store.data()[0].is_sound());
+    store.data()[0].drop_pages(4..10).unwrap();
+    assert_eq!(pages(&store), [3, 15]);
+    assert_eq!((memory.data(&store)[4 * 4_096], memory.data(&store)[3 * 4_096]), (0, 1));
+    assert_eq!(mapped.bytes()[3 * 4_096], 0, "the image is as it was");
+}
+
+#[test]
+fn more_private_pages_than_one_scan_returns_are_all_found() {
+    if !available() {
+        return;
+    }
+    let engine = wasmi::Engine::default();
+    let mut store = wasmi::Store::new(&engine, Vec::new());
+    let mapped = Mapped::new(16 << 20, |_| {}).unwrap();
+    let ty = wasmi::MemoryType::new(256, None);
+    let memory = Region::memory(&mut store, ty, &mapped, 16 << 20, |regions: &mut Vec<Region>| regions).unwrap();
+    for page in (0..4_096).step_by(2) {
+        memory.data_mut(&mut store)[page * 4_096] = 1;
+    }
+    let mut ranges = Vec::new();
+    store.data()[0].private_pages(&mut ranges).unwrap();
+    assert_eq!(ranges.into_iter().flatten().collect::<Vec<_>>(), (0..4_096).step_by(2).collect::<Vec<u32>>());
+}
+
+#[test]
+fn memory_that_is_locked_between_two_runs_hides_no_write() {
+    in_a_process("memory_that_is_locked_between_two_runs_hides_no_write", || {
+        for reset in [Reset::Gated, Reset::Scanned] {
+            let function = settled(reset);
+            // SAFETY: locks the pages of this process, which runs this test alone.
+            if unsafe { libc::mlockall(libc::MCL_CURRENT) } != 0 {
+                println!("locking is not allowed here: {}", io::Error::last_os_error());
+                return;
+            }
+            // Every page is private now, without a fault of ours: writes to them take none either.
+            for page in 30..200 {
+                poke(&function, page);
+                check(&function);
+            }
+            // SAFETY: as above.
+            call(unsafe { libc::munlockall() });
+        }
+    });
+}
+
+#[test]
+fn memory_that_is_locked_within_a_run_hides_no_write_of_it() {
+    in_a_process("memory_that_is_locked_within_a_run_hides_no_write_of_it", || {
+        let function = settled(Reset::Gated);
+        let locked = function.session(|guest| {
+            // SAFETY: locks the pages of this process, which runs this test alone.
+            let locked = unsafe { libc::mlockall(libc::MCL_CURRENT) } == 0;
+            guest.call("poke", &[Value::I32(800_000), Value::I32(-1)])?;
+            guest.write(900_000, b"trace")?;
+            Ok(locked)
+        });
+        check(&function);
+        if *locked.unwrap().value() && has_scan() {
+            assert!(function.deployed().unwrap().unmappable.load(std::sync::atomic::Ordering::Relaxed));
+        }
+    });
+}
+
+#[test]
+fn memory_that_is_locked_for_the_future_leaves_regions_alone() {
+    in_a_process("memory_that_is_locked_for_the_future_leaves_regions_alone", || {
+        // SAFETY: locks the pages of this process, which runs this test alone.
+        if unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) } == 0 {
+            assert!(!available());
+        }
+        let function = settled(Reset::Gated);
+        for page in 20..60 {
+            poke(&function, page);
+            check(&function);
+        }
+    });
+}
+
+#[test]
+fn the_child_of_a_fork_and_its_parent_both_stay_clean() {
+    in_a_process("the_child_of_a_fork_and_its_parent_both_stay_clean", || {
+        let function = settled(Reset::Gated);
+        // A fork within a run too: the run ends in both.
+        let child = function.session(|guest| {
+            guest.call("poke", &[Value::I32(600_000), Value::I32(-1)])?;
+            // SAFETY: this process has no other thread that could hold a lock, as it runs this test alone; the child calls
+            // nothing but this library and leaves by `_exit`.
+            let child = unsafe { libc::fork() };
+            guest.call("poke", &[Value::I32(700_000), Value::I32(-1)])?;
+            Ok(child)
+        });
+        let child = child.unwrap().into_value();
+        let work = || {
+            for page in 40..120 {
+                check(&function);
+                poke(&function, page);
+                check(&function);
+            }
+        };
+        if child == 0 {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            // SAFETY: ends the child without running what the parent will run.
+            unsafe { libc::_exit(i32::from(outcome.is_err())) };
+        }
+        work();
+        let mut status = 0;
+        // SAFETY: waits for the child made above; the status is a local.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0, "the child found a byte of an earlier run");
+    });
+}
+
+/// From now on `number` fails in this thread with EPERM.
+fn deny(number: libc::c_long) {
+    const LOAD: u16 = 0x20;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    let filter = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let mut program = [
+        filter(LOAD, 0, 0, 0),
+        filter(JUMP_IF_EQUAL, 0, 1, number as u32),
+        filter(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        filter(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the filter is a valid program of the stated length, and the kernel copies it.
+    unsafe {
+        call(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+        call(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program));
+    }
+}
+
+#[test]
+fn calls_that_are_denied_later_lead_to_scans_or_new_instances() {
+    in_a_process("calls_that_are_denied_later_lead_to_scans_or_new_instances", || {
+        let function = settled(Reset::Gated);
+        deny(libc::SYS_getrusage);
+        for page in 40..80 {
+            poke(&function, page);
+            check(&function);
+        }
+        assert_eq!(faults(), None);
+        deny(libc::SYS_ioctl);
+        for page in 80..120 {
+            poke(&function, page);
+            check(&function);
+        }
+        deny(libc::SYS_madvise);
+        for page in 120..160 {
+            poke(&function, page);
+            check(&function);
+        }
+    });
+}
+
+#[test]
+fn calls_that_are_denied_from_the_start_leave_regions_alone() {
+    in_a_process("calls_that_are_denied_from_the_start_leave_regions_alone", || {
+        deny(libc::SYS_memfd_create);
+        assert!(!available());
+        let function = settled(Reset::Gated);
+        poke(&function, 30);
+        check(&function);
+    });
+}
+
+#[test]
+fn a_process_that_may_not_look_at_itself_uses_no_regions() {
+    in_a_process("a_process_that_may_not_look_at_itself_uses_no_regions", || {
+        // SAFETY: sets a flag of this process and drops to a user that owns nothing; it runs this test alone.
+        unsafe {
+            if libc::getuid() == 0 {
+                call(libc::setgid(65_534));
+                call(libc::setuid(65_534));
+            }
+            call(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0));
+        }
+        assert!(!available());
+        let function = settled(Reset::Gated);
+        poke(&function, 30);
+        check(&function);
+    });
+}

@@ -73,13 +73,12 @@ impl fmt::Debug for HostFunction {
 
 impl<'a> Deployment<'a> {
     pub(crate) fn new(runtime: &'a Runtime, name: &'a str, module: &'a [u8]) -> Self {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Self {
             runtime,
             name,
             module,
             options: Options { limits: Limits::default(), entry: None, host: Vec::new() },
-            instances: 0..=2 * cores,
+            instances: 0..=2 * cores(),
             max_wait: MAX_WAIT,
         }
     }
@@ -201,6 +200,13 @@ impl<'a> Deployment<'a> {
         let slot = runtime.install(name, &deployed)?;
         Ok(Function { runtime: runtime.clone(), target: Target::Name(slot) })
     }
+}
+
+/// Cores that this process may use. Asked once: the standard library opens files of the control group to find out, which
+/// took most of the time of deploying a small module.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))
 }
 
 /// A failure of initialisation as a refusal to deploy.

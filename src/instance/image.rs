@@ -7,10 +7,10 @@ use std::io;
 use wasmi::{Memory, Store, Val};
 
 use super::State;
-use crate::sys::Mapped;
+use crate::sys::{Mapped, PAGE};
 
-/// Granularity of the runs, in bytes: a page of most machines.
-const PAGE: usize = 4 << 10;
+/// A page of zeros: the granularity of the runs.
+static ZEROS: [u8; PAGE] = [0; PAGE];
 
 /// Memories and globals as initialisation left them. Tables and references belong to one store and are kept by each
 /// instance itself.
@@ -56,7 +56,11 @@ impl MemoryImage {
         let mut runs = Vec::new();
         let mut at = 0;
         while at < data.len() {
-            let is_zero = |at: usize| data[at..data.len().min(at + PAGE)].iter().all(|byte| *byte == 0);
+            // Comparing with zeros is a memcmp; looking at each byte took 20 % of deploying a small module.
+            let is_zero = |at: usize| {
+                let page = &data[at..data.len().min(at + PAGE)];
+                *page == ZEROS[..page.len()]
+            };
             let begin = at;
             while at < data.len() && !is_zero(at) {
                 at += PAGE;

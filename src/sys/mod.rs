@@ -17,7 +17,7 @@ pub(crate) use absent::{Mapped, Region, available, faults};
 #[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]
 mod tests;
 
-/// Bytes of a page, on the machines where regions are used: those with larger pages fail the self-test.
+/// Bytes of a page, on most machines; those with larger pages fail the self-test.
 pub(crate) const PAGE: usize = 4 << 10;
 
 /// What tells whether a thread took page faults between two moments: its number, which no other thread of any process

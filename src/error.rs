@@ -136,7 +136,7 @@ pub enum DeployError {
     /// process found its stack growing with the number of operators that run.
     #[error(
         "this build of the interpreter is unsafe: its native stack grew by {grown} bytes over {operators} operators of the kind {kind}. \
-         wasmi's tail-call dispatch needs `debug-assertions = false` wherever it is optimised, and opt-level 2 or 3: \
+         wasmi's tail-call dispatch needs `debug-assertions = false` wherever it is optimised, opt-level 2 or 3, and an `lto` other than \"off\": \
          build in release, or set `[profile.dev.package.\"*\"] debug-assertions = false` beside the opt-level, \
          or turn on dormouse's feature `portable-dispatch` (1.65 x slower guests, right under every profile)"
     )]

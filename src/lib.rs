@@ -10,7 +10,6 @@ mod instance;
 mod limits;
 mod module;
 mod runtime;
-#[allow(unsafe_code, reason = "the one room that may: each block has its argument")]
 mod sys;
 mod usage;
 mod value;

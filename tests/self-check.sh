@@ -157,6 +157,7 @@ if [[ ${1:-} == all ]]; then
     profile 'release at opt-level 2' either --release --config 'profile.release.opt-level=2'
     profile 'release with debug assertions' either --release --config 'profile.release.debug-assertions=true'
     profile 'release with overflow checks' either --release --config 'profile.release.overflow-checks=true'
+    profile 'release with lto = "off"' either --release --config 'profile.release.lto="off"'
     profile 'release with thin LTO' ok --release --config 'profile.release.lto="thin"'
     profile 'release with one codegen unit' ok --release --config 'profile.release.codegen-units=1'
 fi

@@ -1,8 +1,8 @@
 //! That this build of the interpreter is safe to use: checked once a process, at the first deployment.
 //!
 //! wasmi's tail-call dispatch relies on the optimiser to turn each operator's call of the next into a jump. Whether it
-//! does depends on the build: with debug assertions on in an optimised wasmi, at `opt-level = "s"`, or where only wasmi
-//! is optimised, it does not, and a plain loop then overflows the native stack and kills the process. A library cannot
+//! does depends on the build: with debug assertions on in an optimised wasmi, at `opt-level = "s"`, with `lto = "off"`, or
+//! where only wasmi is optimised, it does not, and a plain loop then overflows the native stack and kills the process. A library cannot
 //! choose its host's profile, so it looks: for each kind of operator a guest runs a loop between two calls of a host
 //! function, which notes how deep the native stack is. Some 170 functions of 32 turns each take about 1 ms in release.
 

@@ -3,6 +3,7 @@
 //! [`linux`] maps the image of a memory copy-on-write, so that the kernel knows which pages a run has written to; what is
 //! done with that knowledge is safe code, in `instance/gate.rs`. Where the platform or the moment offers none of it,
 //! [`absent`] stands in: then memories are wasmi's own, and are cleaned by writing zeros and the image's runs.
+#![allow(unsafe_code, reason = "the one room that may: each block has its argument")]
 
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod linux;

@@ -1,0 +1,274 @@
+//! Every limit of a runtime, and of invocations within invocations: at the limit all is well, one more is refused.
+
+use std::time::{Duration, Instant};
+
+use dormouse::{
+    Busy, Context, DeployError, Function, InvokeError, InvokeErrorKind, Runtime, RuntimeLimits, Start, Value,
+};
+
+use crate::support::{guest, wat};
+
+use crate::{
+    limits::PAGE,
+    limits_of_runs::{Hands, ms},
+};
+
+#[test]
+fn one_function_more_than_the_runtime_may_hold_is_refused() {
+    let runtime = Runtime::builder().limits(RuntimeLimits { functions: 2, ..RuntimeLimits::default() }).build();
+    let module = guest("fib");
+    runtime.deploy("a", &module).unwrap();
+    let b = runtime.deploy("b", &module).unwrap();
+    let error = runtime.deploy("c", &module).unwrap_err();
+    assert!(matches!(error, DeployError::TooManyFunctions { limit: 2 }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains(" 2 ") && text.contains("RuntimeLimits::functions"), "{text}");
+    assert!(runtime.find("c").is_none());
+    assert_eq!(runtime.in_use(), (0, 0));
+    // A redeployment needs no room, and an undeployed function leaves its own, though handles to it remain.
+    runtime.deploy("a", &guest("echo")).unwrap();
+    assert!(runtime.undeploy("b"));
+    runtime.deploy("c", &module).unwrap();
+    let error = runtime.deploy("b", &module).unwrap_err();
+    assert!(matches!(error, DeployError::TooManyFunctions { limit: 2 }), "{error:?}");
+    assert!(b.version().is_none());
+}
+
+/// A runtime of `limits` with the functions a, b and c, each of one page and with any number of instances.
+fn three(limits: RuntimeLimits) -> (Runtime, Hands, [Function; 3]) {
+    let hands = Hands { each_reading: 1, ..Hands::default() };
+    let runtime = Runtime::builder().limits(limits).clock(hands.clone()).build();
+    let module = guest("bomb");
+    let functions = ["a", "b", "c"].map(|name| runtime.deployment(name, &module).instances(0..=9).deploy().unwrap());
+    (runtime, hands, functions)
+}
+
+fn size(function: &Function) -> Result<Start, InvokeErrorKind> {
+    function.call("size", &[]).map(|returned| returned.report().start()).map_err(InvokeError::into_kind)
+}
+
+/// What one instance of those functions holds.
+fn one_instance() -> u64 {
+    let (runtime, _, [a, ..]) = three(RuntimeLimits::default());
+    size(&a).unwrap();
+    let (1, bytes) = runtime.in_use() else { panic!("{:?}", runtime.in_use()) };
+    assert!(bytes > PAGE, "memory and bookkeeping");
+    bytes
+}
+
+#[test]
+fn one_instance_more_than_the_runtime_may_have_costs_the_least_recently_used() {
+    let (runtime, _, [a, b, c]) = three(RuntimeLimits { instances: 2, ..RuntimeLimits::default() });
+    for function in [&a, &b] {
+        assert_eq!(size(function), Ok(Start::Cold));
+    }
+    assert_eq!(size(&a), Ok(Start::Warm));
+    assert_eq!((a.instances(), b.instances()), ((1, 1), (1, 1)));
+    // b has been idle for longer.
+    assert_eq!(size(&c), Ok(Start::Cold));
+    assert_eq!((a.instances(), b.instances(), c.instances()), ((1, 1), (0, 0), (1, 1)));
+    assert_eq!(runtime.in_use().0, 2);
+
+    let in_use = runtime.in_use();
+    let nested = a.session(|_| {
+        let inner = c.session(|_| {
+            let limit = InvokeErrorKind::Busy(Busy::RuntimeInstances { limit: 2 });
+            assert_eq!(size(&b), Err(limit.clone()));
+            assert_eq!(size(&a), Err(limit));
+            let refused = runtime.deploy("d", &guest("fib")).unwrap_err();
+            assert!(matches!(refused, DeployError::Busy(Busy::RuntimeInstances { limit: 2 })), "{refused:?}");
+            Ok(())
+        });
+        inner.map_err(InvokeError::into_kind)?;
+        // c is idle again, and has to go.
+        assert_eq!(size(&b), Ok(Start::Cold));
+        Ok(())
+    });
+    nested.unwrap();
+    assert_eq!(runtime.in_use(), in_use);
+}
+
+#[test]
+fn a_runtime_with_no_instances_refuses_to_deploy() {
+    let runtime = Runtime::builder().limits(RuntimeLimits { instances: 0, ..RuntimeLimits::default() }).build();
+    let error = runtime.deploy("fib", &guest("fib")).unwrap_err();
+    assert!(matches!(error, DeployError::Busy(Busy::RuntimeInstances { limit: 0 })), "{error:?}");
+    assert_eq!(runtime.in_use(), (0, 0));
+}
+
+#[test]
+fn one_byte_more_than_the_resident_memory_costs_the_least_recently_used() {
+    let one = one_instance();
+    let (runtime, _, [a, b, c]) = three(RuntimeLimits { resident_memory: 2 * one, ..RuntimeLimits::default() });
+    size(&a).unwrap();
+    size(&b).unwrap();
+    assert_eq!(runtime.in_use(), (2, 2 * one));
+    size(&c).unwrap();
+    assert_eq!((a.instances(), b.instances(), c.instances()), ((0, 0), (1, 1), (1, 1)));
+
+    let limit = 2 * one - 1;
+    let (runtime, _, [a, b, _]) = three(RuntimeLimits { resident_memory: limit, ..RuntimeLimits::default() });
+    size(&a).unwrap();
+    size(&b).unwrap();
+    assert_eq!((a.instances(), b.instances()), ((0, 0), (1, 1)));
+    let error = b.session(|_| size(&a)).unwrap_err();
+    assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeMemory { wanted: one, limit }));
+    assert_eq!(runtime.in_use(), (1, one));
+
+    let runtime = Runtime::builder().limits(RuntimeLimits { resident_memory: one - 1, ..RuntimeLimits::default() });
+    let error = runtime.build().deploy("bomb", &guest("bomb")).unwrap_err();
+    assert!(
+        matches!(error, DeployError::Busy(Busy::RuntimeMemory { wanted, limit }) if wanted == one && limit == one - 1),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn tables_and_element_segments_count_as_resident_memory() {
+    let held = |text: &str| {
+        let runtime = Runtime::new();
+        runtime.deployment("f", &wat(text)).instances(1..=1).deploy().unwrap();
+        runtime.in_use().1
+    };
+    let none = held("(module (func $f))");
+    // Four bytes an element, measured; each instance has its own.
+    let table = held("(module (func $f) (table 100000 funcref))");
+    assert!((400_000..2_000_000).contains(&(table - none)), "{}", table - none);
+    let segment = held(&format!("(module (func $f) (elem func {}))", "$f ".repeat(100_000)));
+    assert!((400_000..2_000_000).contains(&(segment - none)), "{}", segment - none);
+}
+
+#[test]
+fn a_running_guest_that_grows_beyond_the_budget_ends_as_busy() {
+    let one = one_instance();
+    let limit = one + 2 * PAGE;
+    let (runtime, _, [a, ..]) = three(RuntimeLimits { resident_memory: limit, ..RuntimeLimits::default() });
+    let grow = |pages| a.call("grow", &[Value::I32(pages)]);
+    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(grow(2).unwrap().values(), [Value::I32(1)]);
+    // It grew, so it was thrown away.
+    assert_eq!(runtime.in_use(), (0, 0));
+    size(&a).unwrap();
+    assert_eq!(runtime.in_use(), (1, one));
+    let error = grow(3).unwrap_err();
+    assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeMemory { wanted: 3 * PAGE, limit }));
+    assert_eq!(error.report().unwrap().outcome(), "busy");
+    assert_eq!(runtime.in_use(), (1, one));
+    // Page by page it is the third that fails, and all is given back.
+    let error = a.call("grow_all", &[]).unwrap_err();
+    assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeMemory { wanted: PAGE, limit }));
+    assert_eq!(error.report().unwrap().memory(), 3 * PAGE);
+    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(size(&a), Ok(Start::Cold));
+    assert_eq!(runtime.in_use(), (1, one));
+}
+
+#[test]
+fn a_running_guest_that_grows_takes_the_room_of_idle_instances_first() {
+    let one = one_instance();
+    let limits = RuntimeLimits { resident_memory: 3 * one, ..RuntimeLimits::default() };
+    let (runtime, _, [a, b, c]) = three(limits);
+    for function in [&b, &c, &a] {
+        size(function).unwrap();
+    }
+    assert_eq!(runtime.in_use(), (3, 3 * one));
+    a.session(|guest| {
+        assert_eq!(guest.call("grow", &[Value::I32(1)])?[0], Value::I32(1));
+        assert_eq!((b.instances(), c.instances()), ((0, 0), (1, 1)));
+        assert_eq!(runtime.in_use(), (2, 2 * one + PAGE));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(runtime.in_use(), (1, one));
+}
+
+#[test]
+fn what_all_instances_held_is_given_back() {
+    let (runtime, _, [a, b, c]) = three(RuntimeLimits::default());
+    for function in [&a, &b, &c] {
+        function.prewarm(3).unwrap();
+    }
+    assert_eq!(runtime.in_use().0, 9);
+    assert_eq!(runtime.trim(Duration::ZERO), 9);
+    assert_eq!(runtime.in_use(), (0, 0));
+    // By undeploying, and by being replaced.
+    for function in [&a, &b, &c] {
+        function.prewarm(3).unwrap();
+    }
+    runtime.undeploy("a");
+    assert_eq!(runtime.in_use().0, 6);
+    runtime.deploy("b", &guest("fib")).unwrap();
+    assert_eq!(runtime.in_use().0, 3);
+    drop(c);
+    assert_eq!(runtime.in_use().0, 3);
+    runtime.undeploy("c");
+    assert_eq!(runtime.in_use(), (0, 0));
+}
+
+#[test]
+fn prewarming_more_than_the_runtime_may_have_is_busy() {
+    let (runtime, _, [a, b, _]) = three(RuntimeLimits { instances: 3, ..RuntimeLimits::default() });
+    size(&b).unwrap();
+    // The idle one of b goes, and then there is nothing to gain by dropping one's own.
+    let error = a.prewarm(4).unwrap_err();
+    assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeInstances { limit: 3 }));
+    assert_eq!((a.instances(), b.instances()), ((3, 3), (0, 0)));
+    assert_eq!(runtime.in_use().0, 3);
+    assert_eq!(a.prewarm(3).unwrap(), 3);
+
+    let four = runtime.deployment("d", &guest("bomb")).instances(4..=4).deploy().unwrap_err();
+    assert!(matches!(four, DeployError::Busy(Busy::RuntimeInstances { limit: 3 })), "{four:?}");
+    assert!(runtime.in_use().0 <= 3, "{:?}", runtime.in_use());
+}
+
+/// Deploys `down`: `down(n)` calls the host, which calls `down(n - 1)` of the same function, and answers the depth.
+fn nesting(runtime: &Runtime, instances: usize) -> Function {
+    let module = wat(r#"(module (import "env" "down" (func $down (param i32) (result i32)))
+        (func (export "down") (param i32) (result i32)
+            (if (result i32) (local.get 0)
+                (then (i32.add (i32.const 1) (call $down (i32.sub (local.get 0) (i32.const 1)))))
+                (else (i32.const 1)))))"#);
+    runtime
+        .deployment("down", &module)
+        .instances(0..=instances)
+        .host("env", "down", |guest: &mut Context<'_, '_>, n: i32| {
+            let function = guest.runtime().find("down").ok_or("undeployed")?;
+            Ok::<_, dormouse::HostError>(function.call("down", &[Value::I32(n)])?.values()[0].as_i32())
+        })
+        .deploy()
+        .unwrap()
+}
+
+#[test]
+fn invocations_nest_four_below_the_outermost_and_no_deeper() {
+    let runtime = Runtime::new();
+    let function = nesting(&runtime, 9);
+    assert_eq!(function.call("down", &[Value::I32(4)]).unwrap().values(), [Value::I32(5)]);
+    let error = function.call("down", &[Value::I32(5)]).unwrap_err();
+    match error.kind() {
+        InvokeErrorKind::HostFunction { message, .. } => assert!(message.contains("nested 5 deep"), "{message}"),
+        other => panic!("{other:?}"),
+    }
+    // By type, where the embedder's own code nests.
+    fn down(function: &Function, levels: usize) -> Result<(), InvokeErrorKind> {
+        if levels == 0 {
+            return Ok(());
+        }
+        function.session(|_| down(function, levels - 1)).map(|_| ()).map_err(InvokeError::into_kind)
+    }
+    assert_eq!(down(&function, 5), Ok(()));
+    assert_eq!(down(&function, 6), Err(InvokeErrorKind::NestedTooDeep { limit: 5 }));
+    assert_eq!(down(&function, 5), Ok(()));
+    assert_eq!(runtime.in_use().0, 5);
+}
+
+#[test]
+fn a_function_that_invokes_itself_uses_another_instance_or_is_busy_at_once() {
+    let runtime = Runtime::new();
+    let function = nesting(&runtime, 2);
+    assert_eq!(function.call("down", &[Value::I32(1)]).unwrap().values(), [Value::I32(2)]);
+    let began = Instant::now();
+    let error = function.call("down", &[Value::I32(2)]).unwrap_err();
+    assert!(error.to_string().contains("all 2 instances"), "{error}");
+    assert!(began.elapsed() < ms(900), "it did not wait");
+}

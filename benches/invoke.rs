@@ -4,8 +4,8 @@
 
 use std::{hint::black_box, time::Duration};
 
-use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
-use dormouse::{Function, Runtime, Start, Value};
+use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
+use dormouse::{Function, Reset, Runtime, Start, Value};
 use wasmi::{
     CompilationMode, Config, CustomFuelCosts, Engine, Global, Instance, Memory, Module, Store, TypedFunc, Val,
 };
@@ -32,6 +32,7 @@ fn main() {
     for functions in [14, 500, 3_000] {
         invoke(criterion.benchmark_group(format!("invoke/functions/{functions}")), &echo(1, functions));
     }
+    threads(criterion.benchmark_group("threads"), &echo(17, 14));
     call(criterion.benchmark_group("call"));
     deploy(criterion.benchmark_group("deploy/echo"), &echo(1, 14), &EVENT, &EVENT);
     let json = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guests/json.rust.reactor.wasm");
@@ -162,6 +163,14 @@ fn invoke(mut group: BenchmarkGroup<'_, WallTime>, bytes: &[u8]) {
             assert_eq!((&*reply, report.start()), (event, Start::Warm));
         });
     });
+    for (name, reset) in [("warm_portable", Reset::Portable), ("warm_scanned", Reset::Scanned)] {
+        let runtime = Runtime::builder().reset(reset).build();
+        let function = runtime.deploy("echo", bytes).expect("it deploys");
+        function.invoke(event).expect("the first makes an instance");
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| answered(&function, black_box(event), Start::Warm));
+        });
+    }
     group.bench_function("cold", |bencher| {
         bencher.iter(|| {
             // Dropping the instance is timed, as it is in `fresh`.
@@ -175,6 +184,31 @@ fn invoke(mut group: BenchmarkGroup<'_, WallTime>, bytes: &[u8]) {
 fn answered(function: &Function, event: &[u8], start: Start) {
     let reply = function.invoke(event).expect("it answers");
     assert_eq!((reply.output(), reply.report().start()), (event, start));
+}
+
+/// One function on one and on two threads: the time for 1,000 events on each of them.
+fn threads(mut group: BenchmarkGroup<'_, WallTime>, bytes: &[u8]) {
+    let runtime = Runtime::new();
+    let function = runtime.deploy("echo", bytes).expect("it deploys");
+    for threads in [1, 2] {
+        group.throughput(Throughput::Elements(1_000 * threads));
+        group.bench_function(threads.to_string(), |bencher| {
+            bencher.iter(|| {
+                std::thread::scope(|scope| {
+                    for _ in 0..threads {
+                        scope.spawn(|| {
+                            let mut reply = Vec::new();
+                            for _ in 0..1_000 {
+                                function.invocation(black_box(&EVENT)).run_into(&mut reply).expect("it answers");
+                                assert_eq!(reply, EVENT);
+                            }
+                        });
+                    }
+                });
+            });
+        });
+    }
+    group.finish();
 }
 
 /// A plain export: two numbers in, one out.

@@ -94,6 +94,11 @@ impl<'a, 'b> Context<'a, 'b> {
         self.caller.data().home.upgrade()
     }
 
+    /// `Err` if the run is past its deadline or cancelled.
+    pub(super) fn check_time(&self) -> Result<(), InvokeErrorKind> {
+        self.caller.data().meter.check_time()
+    }
+
     fn pay(&mut self, bytes: u64) -> Result<(), InvokeErrorKind> {
         self.charge(bytes.div_ceil(64))
     }

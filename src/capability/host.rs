@@ -46,7 +46,12 @@ impl HostFunction {
         charge(&mut caller, 1)?;
         let outcome = {
             let mut context = Context::new(&mut caller);
-            catch_unwind(AssertUnwindSafe(|| (self.call)(&mut context, inputs, outputs)))
+            // All code of the host: a panic that reached the interpreter's frames would abort the process. So its error is
+            // printed, and dropped, and the clock is read, in here.
+            catch_unwind(AssertUnwindSafe(|| {
+                let done = (self.call)(&mut context, inputs, outputs).map_err(|error| cut(&error.to_string()));
+                done.map(|()| context.check_time())
+            }))
         };
         let state = caller.data_mut();
         match outcome {
@@ -60,12 +65,12 @@ impl HostFunction {
             }
             // Whatever the closure made of it, fuel that ran out while it moved bytes ends the invocation.
             Ok(_) if state.meter.exhausted => Err(Fault::error(state.meter.out_of_fuel())),
-            Ok(Err(error)) => Err(Fault::error(InvokeErrorKind::HostFunction {
+            Ok(Err(message)) => Err(Fault::error(InvokeErrorKind::HostFunction {
                 module: self.module.clone(),
                 name: self.name.clone(),
-                message: cut(&error.to_string()),
+                message,
             })),
-            Ok(Ok(())) => state.meter.check_time().map_err(Fault::error),
+            Ok(Ok(in_time)) => in_time.map_err(Fault::error),
         }
     }
 }

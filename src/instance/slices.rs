@@ -270,6 +270,12 @@ pub(crate) fn kind_of(error: &wasmi::Error, meter: &Meter) -> InvokeErrorKind {
         {
             Trap::TableOutOfBounds
         }
+        // The interpreter says why on the first call and only that it failed on later ones: a cold run could be told from a
+        // warm one.
+        None if matches!(error.kind(), ErrorKind::Translation(_)) => {
+            let problem = "a function is too large for it to translate: it has too many operands, locals or branches";
+            return InvokeErrorKind::Interpreter { problem: problem.into() };
+        }
         Some(TrapCode::GrowthOperationLimited) | None => {
             return InvokeErrorKind::Interpreter { problem: cut(&error.to_string()) };
         }

@@ -131,7 +131,16 @@ impl Deployed {
     pub(super) fn make(&self) -> Result<Ready, InvokeErrorKind> {
         let mould = &self.mould;
         let instance = if mould.prepared.reinitialises {
-            mould.initialise(&self.segments)?.0
+            let initialised = mould.initialise(&self.segments).map_err(|error| match error {
+                // It is the caller who had no more time: nothing is wrong with the function.
+                InvokeErrorKind::Initialise { cause, .. }
+                    if matches!(*cause, InvokeErrorKind::DeadlineExceeded { deadline } if deadline < mould.limits.deadline) =>
+                {
+                    *cause
+                }
+                error => error,
+            });
+            initialised?.0
         } else {
             let reservation = mould.reserve(self.image.memory_bytes())?;
             Instance::new(mould.birth(reservation), &Content::Image(&self.image))

@@ -136,7 +136,7 @@ impl<'a> Invocation<'a> {
         let _span = trace::invocation(&deployed.label);
         let runtime = self.function.runtime.id();
         let outer = nesting::outer(deployed.pool.id(), runtime)?;
-        let mut lease = deployed.pool.take(outer.holds, || deployed.now(), || deployed.make())?;
+        let mut lease = deployed.pool.take(outer.holds, outer.deadline_at, || deployed.now(), || deployed.make())?;
         let start = lease.start();
 
         let ready = lease.ready();

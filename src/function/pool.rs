@@ -71,10 +71,11 @@ impl Pool {
     }
 
     /// Lends an instance: an idle one, else a new one from `make`, else one that is given back within `max_wait`, unless
-    /// this thread holds one itself and so might wait for itself.
+    /// this thread holds one itself and so might wait for itself. Nobody waits past the deadline of a caller.
     pub(super) fn take(
         self: &Arc<Self>,
         holds: bool,
+        deadline_at: Duration,
         now: impl Fn() -> Duration,
         make: impl FnOnce() -> Result<Ready, InvokeErrorKind>,
     ) -> Result<Lease, InvokeErrorKind> {
@@ -93,17 +94,23 @@ impl Pool {
                 return busy(Duration::ZERO);
             }
             // The wait is the one place that reads the machine's time: it is about this thread, not about the guest.
-            let until = *wait_until.get_or_insert_with(|| Instant::now() + self.max_wait.min(WAIT_LONGEST));
+            let (wait, until) = *wait_until.get_or_insert_with(|| {
+                let left = if deadline_at == Duration::MAX { deadline_at } else { deadline_at.saturating_sub(now()) };
+                let wait = self.max_wait.min(left);
+                (wait, Instant::now() + wait.min(WAIT_LONGEST))
+            });
             if self.returned.wait_until(&mut state, until).timed_out()
                 && state.idle.is_empty()
                 && state.live >= self.max
             {
-                return busy(self.max_wait);
+                return busy(wait);
             }
         }
         if let Some((until, cause)) = &state.quarantine {
             let now = now();
             if now < *until {
+                // Whoever else waits for the place that this thread leaves free is to hear of it too.
+                self.returned.notify_one();
                 return Err(InvokeErrorKind::Quarantined {
                     failures: state.failures,
                     remaining: *until - now,

@@ -88,7 +88,8 @@ impl Runtime {
         };
         let current = self.0.slots.read().by_name.get(name).and_then(|slot| slot.current.read().clone());
         let found = current.filter(fits).or_else(|| {
-            let superseded = self.0.superseded.lock();
+            // A version whose last handle this turns out to be is dropped outside the lock.
+            let superseded = self.0.superseded.lock().clone();
             superseded.iter().rev().filter_map(Weak::upgrade).find(fits)
         })?;
         Some(Function { runtime: self.clone(), target: Target::Version(found) })

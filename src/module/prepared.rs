@@ -151,7 +151,7 @@ fn resolve(survey: &Survey, provided: &[Arc<HostFunction>]) -> Result<Vec<Arc<Ho
             _ => unknown.push(UnknownImport {
                 module: cut(&import.module),
                 name: cut(&import.name),
-                ty: describe(survey, import.ty).into(),
+                ty: cut(&describe(survey, import.ty)),
                 provided: found.map(|f| format!("func {}", signature(f.params, f.results)).into()),
             }),
         }

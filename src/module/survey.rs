@@ -249,7 +249,8 @@ impl<'a> Surveyor<'a> {
                     let mut operators = body.get_operators_reader()?;
                     while !operators.eof() {
                         let (operator, at) = operators.read_with_offset()?;
-                        if self.wide {
+                        // A target is one byte, and moves as much as a branch.
+                        if self.wide || matches!(operator, Operator::BrTable { .. }) {
                             let frame =
                                 |depth| validator.get_control_frame(depth as usize).map(|f| (f.kind, f.block_type));
                             self.spend(&operator, index, at, frame)?;

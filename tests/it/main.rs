@@ -1,6 +1,7 @@
 //! The library's behaviour, seen from outside: one file a room.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
+mod attack;
 mod dependencies;
 mod deploy;
 mod differential;

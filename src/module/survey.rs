@@ -204,6 +204,8 @@ struct Surveyor<'a> {
     allocations: FuncValidatorAllocations,
     /// Whether `data.drop` names a data segment; their kinds are known only after the code.
     dropped: Vec<bool>,
+    /// A function without parameters and results is imported.
+    imports_bare: bool,
     /// Some function type has so many parameters and results that operators of that type must be paid for.
     wide: bool,
     /// What is left of [`MOVES_MAX`].
@@ -219,6 +221,7 @@ impl<'a> Surveyor<'a> {
             validator: Validator::new_with_features(features),
             allocations: FuncValidatorAllocations::default(),
             dropped: Vec::new(),
+            imports_bare: false,
             wide: false,
             moves: MOVES_MAX,
         }
@@ -339,6 +342,7 @@ impl<'a> Surveyor<'a> {
                     let import = import?;
                     match import.ty {
                         TypeRef::Func(ty) => {
+                            self.imports_bare |= is_bare(&survey.types[ty as usize]);
                             survey.functions.push(ty);
                             survey.imported_functions += 1;
                         }
@@ -478,6 +482,17 @@ impl<'a> Surveyor<'a> {
             | Op::TableFill { table }
             | Op::TableInit { table, .. }
             | Op::TableCopy { dst_table: table, .. } => survey.tables_written[table as usize] = true,
+            // wasmi 2.0.0 then returns to the caller with a dangling stack pointer, which a caller without locals uses.
+            Op::ReturnCall { function_index }
+                if function_index < survey.imported_functions && is_bare(survey.function_type(function_index)) =>
+            {
+                return Err(bare_tail_call(function, at));
+            }
+            Op::ReturnCallIndirect { type_index, .. }
+                if self.imports_bare && is_bare(&survey.types[type_index as usize]) =>
+            {
+                return Err(bare_tail_call(function, at));
+            }
             Op::TableGrow { .. } => return Err(DeployError::TableGrow { function, offset: at }.into()),
             Op::ElemDrop { .. } => survey.drops_segments = true,
             Op::MemoryInit { data_index, mem } => {
@@ -520,6 +535,20 @@ impl<'a> Surveyor<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a function has neither parameters nor results.
+fn is_bare(ty: &FuncType) -> bool {
+    ty.params().is_empty() && ty.results().is_empty()
+}
+
+#[cold]
+fn bare_tail_call(function: u32, at: usize) -> Refusal {
+    let problem = format!(
+        "function {function} makes a tail call (at byte {at}) that may reach an imported function without parameters and \
+         results, after which the interpreter uses memory that is not its own; use an ordinary call"
+    );
+    DeployError::Refused { problem: problem.into() }.into()
 }
 
 /// The value of a segment's offset: constants and, by the extended-const proposal, sums and products of them.

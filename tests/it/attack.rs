@@ -294,19 +294,20 @@ impl Span {
 
 #[test]
 fn no_operator_that_succeeds_or_fails_and_goes_on_leaks_native_stack() {
-    let module = wat(r#"(module (import "host" "f" (func $f)) (type $t (func))
+    let module = wat(r#"(module (import "host" "f" (func $f (param i32))) (type $t (func (param i32)))
         (memory 1) (memory $m 1) (table 2 funcref) (table $x 2 externref)
         (elem (i32.const 0) $f $g) (elem $p func $f) (elem $q func $g) (data $d "abc") (data $e "x")
-        (func $g)
-        (func $tail (return_call $f))
-        (func $tail_indirect (return_call_indirect (type $t) (i32.const 0)))
+        (func $g (param i32))
+        (func $tail (return_call $f (i32.const 1)))
+        (func $tail_indirect (return_call_indirect (type $t) (i32.const 1) (i32.const 0)))
         (func $turn (param $n i32)
-          (call $f) (drop (memory.grow (i32.const 70000)))
+          (call $f (i32.const 1)) (drop (memory.grow (i32.const 70000)))
           (if (local.get $n) (then (return_call $turn (i32.sub (local.get $n) (i32.const 1))))))
         (func (export "run") (local i32)
           (call $turn (i32.const 5000))
           (loop
-            (call $f) (call $tail) (call $tail_indirect) (call_indirect (type $t) (i32.const 0))
+            (call $f (i32.const 1)) (call $tail) (call $tail_indirect)
+            (call_indirect (type $t) (i32.const 1) (i32.const 0))
             (memory.fill (i32.const 65536) (i32.const 0) (i32.const 0))
             (memory.init $d (i32.const 0) (i32.const 0) (i32.const 3))
             (memory.copy $m 0 (i32.const 65536) (i32.const 0) (i32.const 0))
@@ -321,7 +322,7 @@ fn no_operator_that_succeeds_or_fails_and_goes_on_leaks_native_stack() {
     let span = Span::default();
     let note = {
         let span = span.clone();
-        move |_: &mut Context<'_, '_>| span.note()
+        move |_: &mut Context<'_, '_>, _: i32| span.note()
     };
     let function = Runtime::new().deployment("f", &module).host("host", "f", note).deploy().unwrap();
     function.call("run", &[]).unwrap();
@@ -426,5 +427,33 @@ fn figures_at_their_extremes_panic_nowhere() {
                 }
             }
         }
+    }
+}
+
+/// A failure here kills the test process: wasmi 2.0.0 returns from such a call with a dangling stack pointer.
+#[test]
+fn tail_calls_of_imports_without_parameters_and_results_are_refused() {
+    let deploy = |tail: &str| {
+        let module = wat(&format!(
+            r#"(module (import "host" "f" (func $f)) (import "host" "g" (func $g (param i32)))
+            (type $t (func)) (table 1 funcref) (elem (i32.const 0) $f)
+            (global $x (mut i32) (i32.const 5))
+            (func $tail {tail})
+            (func $add (param i32 i32 i32) (result i32) (i32.add (local.get 0) (i32.add (local.get 1) (local.get 2))))
+            (func (export "run") (result i32)
+              (call $tail)
+              (call $add (global.get $x) (i32.mul (global.get $x) (global.get $x)) (i32.sub (global.get $x) (i32.const 1)))))"#
+        ));
+        let runtime = Runtime::new();
+        let deployment = runtime.deployment("f", &module).host("host", "f", |_: &mut Context<'_, '_>| ());
+        let function = deployment.host("host", "g", |_: &mut Context<'_, '_>, _: i32| ()).deploy()?;
+        Ok::<_, DeployError>(function.call("run", &[]).unwrap().values().to_vec())
+    };
+    for tail in ["(return_call $f)", "(return_call_indirect (type $t) (i32.const 0))"] {
+        let error = deploy(tail).unwrap_err();
+        assert!(matches!(error, DeployError::Refused { .. }) && error.to_string().contains("tail call"), "{error}");
+    }
+    for tail in ["(call $f)", "(call_indirect (type $t) (i32.const 0))", "(return_call $g (i32.const 1))"] {
+        assert_eq!(deploy(tail).unwrap(), [Value::I32(34)], "{tail}");
     }
 }

@@ -163,15 +163,18 @@ fn explain(bytes: &[u8], limits: &Limits, error: &BinaryReaderError) -> DeployEr
     }
     // Without the feature `simd` the parser does not know the operators, whatever the validator is told.
     let simd = error.message().starts_with("unexpected SIMD opcode");
-    for &(feature, proposal, remedy) in PROPOSALS {
+    let further = |features| match Surveyor::new(features, limits).run(bytes) {
+        Ok(_) | Err(Refusal::Limit(_)) => true,
+        Err(Refusal::Invalid(other)) => other.offset() > error.offset(),
+    };
+    // All at once first: most modules are invalid for another reason, and large ones take their time.
+    let all = PROPOSALS.iter().fold(features(), |all, (feature, ..)| all | *feature);
+    let proposals = if simd || further(all) { PROPOSALS } else { &[] };
+    for &(feature, proposal, remedy) in proposals {
         if simd && feature == WasmFeatures::SIMD {
             return DeployError::MissingProposal { proposal, offset: error.offset(), remedy };
         }
-        let further = match Surveyor::new(features() | feature, limits).run(bytes) {
-            Ok(_) | Err(Refusal::Limit(_)) => true,
-            Err(Refusal::Invalid(other)) => other.offset() > error.offset(),
-        };
-        if further && !features().contains(feature) {
+        if !features().contains(feature) && further(features() | feature) {
             return DeployError::MissingProposal { proposal, offset: error.offset(), remedy };
         }
     }

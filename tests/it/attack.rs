@@ -457,3 +457,30 @@ fn tail_calls_of_imports_without_parameters_and_results_are_refused() {
         assert_eq!(deploy(tail).unwrap(), [Value::I32(34)], "{tail}");
     }
 }
+
+/// Counts of sections and the memory's index after `memory.grow` may be longer than they need be.
+#[test]
+fn numbers_in_more_bytes_than_they_need_are_rewritten_right() {
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    section(1, &[0x81, 0x80, 0x00, 0x60, 0, 1, 0x7f], &mut module);
+    section(3, &[0x82, 0x80, 0x80, 0x80, 0x00, 0, 0], &mut module);
+    section(5, &[0x82, 0x00, 1, 1, 5, 1, 0, 9], &mut module);
+    section(7, b"\x02\x06second\0\0\x05first\0\x01", &mut module);
+    // grow 1, grow 2, size of the second memory, added up; grow 3, size, grow -1 of the first.
+    let second = [
+        &[0, 0x41, 1, 0x40, 0x81, 0x80, 0x80, 0x80, 0x00][..],
+        &[0x41, 2, 0x40, 0x81, 0x00, 0x6a, 0x3f, 0x81, 0x00, 0x6a, 0x0b],
+    ];
+    let first = [&[0, 0x41, 3, 0x40, 0x80, 0x00, 0x3f, 0x80, 0x00, 0x6a][..], &[0x41, 0x7f, 0x40, 0, 0x6a, 0x0b]];
+    let mut code = vec![2];
+    for body in [second.concat(), first.concat()] {
+        leb(body.len(), &mut code);
+        code.extend_from_slice(&body);
+    }
+    section(10, &code, &mut module);
+    let function = Runtime::new().deploy("f", &module).unwrap();
+    for (export, sum) in [("second", 1 + 3), ("first", 1 + 4 - 1)] {
+        let returned = function.call(export, &[]).unwrap();
+        assert_eq!((returned.values(), returned.report().fuel()), (&[Value::I32(sum)][..], 3_080), "{export}");
+    }
+}

@@ -31,7 +31,8 @@ pub(crate) struct Meter {
     left: u64,
     /// A growth stub burns [`GROW_STUB_FUEL`] and gets it back at once, so a run that has less left must be able to pass
     /// through one: it is lent what is missing. If what runs next is not the growth function after all but ordinary code
-    /// of the same price, the run ends as it would have without the loan: `short` is what it had.
+    /// of the same price, the run ends as it would have without the loan: `short` is what it had. (Within a session that
+    /// code's stores can be read afterwards: four units' worth, the same each time.)
     overdraft: u64,
     short: u64,
     /// A host function was refused fuel; the run ends when it returns.

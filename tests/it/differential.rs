@@ -278,7 +278,9 @@ fn generated_modules_run_as_on_a_fresh_raw_instance() {
         calls += compared;
     }
     println!("{modules} modules of {seeds} seeds, {calls} calls compared");
-    assert!(modules * 4 >= seeds, "too few modules can be compared: {modules} of {seeds}");
+    // With vectors and 64-bit addresses fewer modules have an export that takes and gives numbers only.
+    let least = if cfg!(any(feature = "simd", feature = "memory64")) { seeds / 10 } else { seeds / 4 };
+    assert!(modules >= least, "too few modules can be compared: {modules} of {seeds}");
 }
 
 #[test]

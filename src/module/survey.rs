@@ -82,7 +82,6 @@ pub(crate) struct MemoryFact {
     pub(crate) ty: MemoryType,
     /// An operator stores to it; hosts may write to it all the same.
     pub(crate) written: bool,
-    pub(crate) grows: bool,
 }
 
 impl MemoryFact {
@@ -350,7 +349,7 @@ impl<'a> Surveyor<'a> {
                             survey.imported_functions += 1;
                         }
                         TypeRef::Table(ty) => survey.tables.push(ty),
-                        TypeRef::Memory(ty) => survey.memories.push(MemoryFact { ty, written: false, grows: false }),
+                        TypeRef::Memory(ty) => survey.memories.push(MemoryFact { ty, written: false }),
                         TypeRef::Global(ty) => survey.globals.push(ty),
                         TypeRef::Tag(_) => {}
                     }
@@ -377,7 +376,7 @@ impl<'a> Surveyor<'a> {
             }
             Payload::MemorySection(section) => {
                 for ty in section {
-                    survey.memories.push(MemoryFact { ty: ty?, written: false, grows: false });
+                    survey.memories.push(MemoryFact { ty: ty?, written: false });
                 }
                 let bytes = survey.memories.iter().fold(0u64, |sum, memory| sum.saturating_add(memory.initial_bytes()));
                 within(Bound::Memory, bytes, self.limits.memory)?;
@@ -512,7 +511,6 @@ impl<'a> Surveyor<'a> {
                 self.dropped[index] = true;
             }
             Op::MemoryGrow { mem } => {
-                survey.memories[mem as usize].grows = true;
                 // The body now read is the last one.
                 survey.grows.push(Grow { body: survey.bodies.len() as u32 - 1, at, memory: mem });
             }

@@ -30,7 +30,7 @@ use std::{
     ptr::NonNull,
     sync::{
         OnceLock,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -125,6 +125,29 @@ fn memory_file(len: usize) -> io::Result<OwnedFd> {
 pub(crate) struct Mapped {
     file: OwnedFd,
     view: Mapping,
+    _place: Place,
+}
+
+/// Images at once in a process. Each holds a descriptor, of which a process may have 1,024 by default; functions beyond this
+/// are cleaned the portable way.
+const IMAGES_MAX: usize = 256;
+
+static IMAGES: AtomicUsize = AtomicUsize::new(0);
+
+/// One of [`IMAGES_MAX`], given back when dropped.
+struct Place(());
+
+impl Place {
+    fn take() -> Option<Self> {
+        let one_more = |count: usize| (count < IMAGES_MAX).then(|| count + 1);
+        IMAGES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|_| Self(()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        IMAGES.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Mapped {
@@ -133,6 +156,7 @@ impl Mapped {
         if len == 0 || len % page() != 0 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        let place = Place::take().ok_or(io::ErrorKind::QuotaExceeded)?;
         let file = memory_file(len)?;
         let writable = Mapping::new(len, READ_WRITE, libc::MAP_SHARED, Some(&file))?;
         // SAFETY: the mapping is new, of `len` bytes, and known to nobody else; so is the file.
@@ -144,7 +168,7 @@ impl Mapped {
             return Err(io::Error::last_os_error());
         }
         let view = Mapping::new(len, libc::PROT_READ, libc::MAP_PRIVATE, Some(&file))?;
-        Ok(Self { file, view })
+        Ok(Self { file, view, _place: place })
     }
 
     /// The content.

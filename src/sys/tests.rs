@@ -283,3 +283,23 @@ fn a_process_that_may_not_look_at_itself_uses_no_regions() {
         check(&function);
     });
 }
+
+#[test]
+fn more_functions_than_there_are_descriptors_for_stay_clean_the_portable_way() {
+    in_a_process("more_functions_than_there_are_descriptors_for_stay_clean_the_portable_way", || {
+        let runtime = Runtime::builder().reset(Reset::Gated).build();
+        let text = r#"(module (memory (export "memory") 1)
+            (func (export "poke") (param i32 i32) (i32.store (local.get 0) (local.get 1))))"#;
+        let module = wat::parse_str(text).unwrap();
+        for number in 0..300 {
+            let function = runtime.deploy(&format!("f{number}"), &module).unwrap();
+            for page in 0..4 {
+                poke(&function, page);
+            }
+            let memory = function.session(|guest| guest.read(0, 65_536)).unwrap().into_value();
+            assert!(memory.iter().all(|byte| *byte == 0), "function {number}");
+        }
+        let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        assert!(open < 300, "{open} descriptors are open");
+    });
+}

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! $ cargo run --release --example quickstart
-//! DEPLOY greet@2ec658f module=133B functions=2 init_fuel=2 duration=2.1ms memory=64KiB image=4KiB reset=in-place
+//! DEPLOY greet@2ec658f contract=buffer module=133B functions=2 init_fuel=2 duration=2.1ms memory=64KiB image=4KiB reset=in-place
 //!
 //! Hello, World!
 //! REPORT greet@2ec658f start=cold fuel=12 duration=6.5us memory=64KiB in=5B out=13B host_calls=0 outcome=ok

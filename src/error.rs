@@ -94,7 +94,7 @@ pub enum DeployError {
         /// What was found, and what is needed.
         problem: Box<str>,
     },
-    /// An active data or element segment lies outside its memory or table.
+    /// An active data segment lies outside its memory. (An element segment outside its table fails initialisation.)
     #[error("data segment {segment} reaches from {offset} for {len} bytes, beyond its memory {memory} of {size} bytes")]
     SegmentOutOfBounds {
         /// Index of the data segment.
@@ -296,11 +296,7 @@ impl fmt::Display for InvokeError {
     }
 }
 
-impl std::error::Error for InvokeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(self.kind())
-    }
-}
+impl std::error::Error for InvokeError {}
 
 /// What ended or refused an invocation.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

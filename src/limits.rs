@@ -143,7 +143,9 @@ impl Default for RuntimeLimits {
 #[non_exhaustive]
 pub enum Reset {
     /// The fastest that works here: instances that are used often move to memory whose written pages can be found (Linux
-    /// 6.7 and later), and only these are cleaned.
+    /// 6.7 and later), and only these are cleaned. An instance moves at the end of its 16th invocation, which costs that one
+    /// some 0.4 ms for each MiB of memory. Holds a descriptor for each memory of a function that is used often, 256 at most.
+    /// For hosts under a seccomp filter that kills: use [`Portable`](Self::Portable).
     #[default]
     Auto,
     /// Zeros and the image's bytes over the whole memory: everywhere, and nothing is asked of the system.

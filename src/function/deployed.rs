@@ -77,11 +77,16 @@ pub(super) struct InitUse {
 
 impl Mould {
     fn reserve(&self, memory_bytes: u64) -> Result<Reservation, InvokeErrorKind> {
+        self.budget.reserve(self.instance_bytes(memory_bytes)).map_err(InvokeErrorKind::Busy)
+    }
+
+    /// What an instance with so much memory takes.
+    fn instance_bytes(&self, memory_bytes: u64) -> u64 {
         let own = INSTANCE_BYTES
             + FUNCTION_BYTES * u64::from(self.prepared.functions)
             + GLOBAL_BYTES * self.prepared.globals_defined
             + ELEMENT_BYTES.saturating_mul(self.prepared.elements);
-        self.budget.reserve(memory_bytes.saturating_add(own)).map_err(InvokeErrorKind::Busy)
+        memory_bytes.saturating_add(own)
     }
 
     fn birth(&self, reservation: Reservation) -> Birth<'_> {
@@ -178,7 +183,8 @@ impl Deployed {
         let Some(mapped) = self.mapped.get_or_init(map) else { return };
         let mould = &self.mould;
         // A squeezed budget or a failed mapping leaves the instance where it is.
-        let Ok(reservation) = mould.reserve(self.image.memory_bytes()) else { return };
+        let bytes = mould.instance_bytes(self.image.memory_bytes());
+        let Ok(reservation) = mould.budget.reserve_spare(bytes) else { return };
         if let Ok(instance) = Instance::new(mould.birth(reservation), &Content::Mapped(&self.image, mapped)) {
             let bound = mould.contract.bind(&instance);
             *ready = Ready { instance, bound };

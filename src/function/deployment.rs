@@ -134,10 +134,12 @@ impl<'a> Deployment<'a> {
     /// # Errors
     /// See [`DeployError`]; nothing has changed then.
     pub fn deploy(self) -> Result<Function, DeployError> {
-        let Self { runtime, name, module, options, instances, max_wait } = self;
+        let Self { runtime, name, module, mut options, instances, max_wait } = self;
         let _span = trace::deployment(name);
         let clock = runtime.clock();
         let began = clock.now();
+        // The order in which they were given is no part of the version.
+        options.host.sort_by(|a, b| (&a.module, &a.name).cmp(&(&b.module, &b.name)));
         check_name(name)?;
         check_options(&options, &instances)?;
         self_check()?;

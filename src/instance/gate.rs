@@ -1,6 +1,6 @@
 //! Cleaning a memory that stands on a region of ours: only the pages that runs have written to.
 //!
-//! The set of private pages ("known") only grows, as cleaning copies the image's bytes back and unmaps nothing: no new
+//! The set of private pages ("known") only grows between two givings-back, as cleaning copies the image's bytes back: no new
 //! faults, no shoot-downs on other cores. A scan finds the set; the gate saves most scans: the set can only have grown if
 //! the invoking thread took a page fault during the run, so if its count is what it was before, the set stands. Measured in
 //! a prototype: of 200,000 runs 1 to 200 needed a scan.
@@ -37,6 +37,8 @@ pub(crate) struct Gate {
     /// Where the thread's count stood before the run; none means: scan.
     before: Option<Faults>,
     resets: u32,
+    /// Enough pages are cold to be given back.
+    gives_back: bool,
     /// Kept for its room.
     ranges: Vec<Range<u32>>,
 }
@@ -71,15 +73,10 @@ impl Gate {
         }
         self.resets = self.resets.wrapping_add(1);
         if self.resets % COMPARE_EVERY == 0 && self.known.len() > COLD_MIN {
-            return self.compare(region, image, data);
+            return self.compare(image, data);
         }
-        let mut pages = self.known.iter().map(|known| known.page).peekable();
-        while let Some(first) = pages.next() {
-            let mut end = first + 1;
-            while pages.next_if_eq(&end).is_some() {
-                end += 1;
-            }
-            let run = bytes(first..end);
+        for pages in runs(self.known.iter()) {
+            let run = bytes(pages);
             data[run.clone()].copy_from_slice(&image[run]);
         }
         true
@@ -101,8 +98,8 @@ impl Gate {
         true
     }
 
-    /// Copies the pages that differ, and gives back those that have not differed for long.
-    fn compare(&mut self, region: &Region, image: &[u8], data: &mut [u8]) -> bool {
+    /// Copies the pages that differ, and counts how long the others have not.
+    fn compare(&mut self, image: &[u8], data: &mut [u8]) -> bool {
         for known in &mut self.known {
             let run = bytes(known.page..known.page + 1);
             if data[run.clone()] == image[run.clone()] {
@@ -112,25 +109,44 @@ impl Gate {
                 data[run.clone()].copy_from_slice(&image[run]);
             }
         }
-        let is_cold = |known: &Known| known.unchanged >= COLD_AFTER;
-        let cold = self.known.iter().filter(|known| is_cold(known)).count();
-        if cold < COLD_MIN.max(self.known.len() / 8) {
-            return true;
-        }
-        let mut pages = self.known.iter().filter(|known| is_cold(known)).map(|known| known.page).peekable();
-        while let Some(first) = pages.next() {
-            let mut end = first + 1;
-            while pages.next_if_eq(&end).is_some() {
-                end += 1;
-            }
-            // Locked pages cannot be given back; they stay as they are, which is right too. Then they stay known.
-            if region.drop_pages(first..end).is_err() {
-                return true;
-            }
-        }
-        self.known.retain(|known| !is_cold(known));
+        let cold = self.known.iter().filter(|known| known.is_cold()).count();
+        self.gives_back = cold >= COLD_MIN.max(self.known.len() / 8);
         true
     }
+
+    /// Gives the pages back that nobody has changed for long, if there are enough of them. Not while a slice of the memory
+    /// is at hand: their bytes stay the same, but come from elsewhere.
+    pub(crate) fn give_back(&mut self, region: &Region) {
+        if !std::mem::take(&mut self.gives_back) {
+            return;
+        }
+        for pages in runs(self.known.iter().filter(|known| known.is_cold())) {
+            // Locked pages cannot be given back. They stay as they are, which is right too, and stay known.
+            if region.drop_pages(pages).is_err() {
+                return;
+            }
+        }
+        self.known.retain(|known| !known.is_cold());
+    }
+}
+
+impl Known {
+    fn is_cold(&self) -> bool {
+        self.unchanged >= COLD_AFTER
+    }
+}
+
+/// Neighbouring pages as ranges.
+fn runs<'a>(pages: impl Iterator<Item = &'a Known>) -> impl Iterator<Item = Range<u32>> {
+    let mut pages = pages.map(|known| known.page).peekable();
+    std::iter::from_fn(move || {
+        let first = pages.next()?;
+        let mut end = first + 1;
+        while pages.next_if_eq(&end).is_some() {
+            end += 1;
+        }
+        Some(first..end)
+    })
 }
 
 fn bytes(pages: Range<u32>) -> Range<usize> {

@@ -40,7 +40,7 @@ use crate::{
     clock::Clock,
     error::InvokeErrorKind,
     module::Prepared,
-    sys::{Mapped, Region},
+    sys::{Mapped, Regions},
     usage::{Label, Reservation},
     value::ValueType,
 };
@@ -154,7 +154,7 @@ impl Instance {
                         let most =
                             fact.ty.maximum.map_or(u64::MAX, |pages| pages.saturating_mul(1 << fact.page_log2()));
                         let capacity = usize::try_from(most.min(memory_max)).unwrap_or(usize::MAX);
-                        Region::memory(&mut store, ty, &mapped[index], capacity, |state| &mut state.regions)
+                        Regions::memory(&mut store, ty, &mapped[index], capacity, |state| &mut state.regions)
                             .map_err(|error| wasmi::Error::new(error.to_string()))?
                     }
                     Content::Segments(_) | Content::Image(_) => Memory::new(&mut store, ty)?,
@@ -202,21 +202,23 @@ impl Instance {
                 for (index, memory) in image.memories.iter().enumerate() {
                     memory.fill(new.memory(index).data_mut(&mut new.store));
                 }
-                new.begin_clean(image);
+                new.begin_clean(image)?;
             }
             Content::Mapped(image, mapped) => {
                 new.gates.resize_with(mapped.len(), Gate::default);
-                new.begin_clean(image);
+                new.begin_clean(image)?;
             }
         }
         Ok(new)
     }
 
     /// Completes an instance whose memories are those of the image.
-    fn begin_clean(&mut self, image: &Image) {
-        let set = self.set_globals(image);
-        debug_assert!(set, "the image's globals have the module's types");
+    fn begin_clean(&mut self, image: &Image) -> Result<(), InvokeErrorKind> {
+        if !self.set_globals(image) {
+            return Err(InvokeErrorKind::Interpreter { problem: "a global does not take its value".into() });
+        }
         self.mark = Mark::Clean;
+        Ok(())
     }
 
     fn memory(&self, index: usize) -> Memory {

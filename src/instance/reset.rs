@@ -8,6 +8,7 @@
 //! | tables that code writes | set entry by entry | |
 //! | table size | cannot change: `table.grow` is refused | |
 //! | dropped segments | | always, where the module drops any |
+//! | regions whose canary has died | | always |
 //! | fuel, log, counters, cancel handle | cleared | |
 //! | host code that panicked | | always |
 
@@ -45,9 +46,12 @@ impl Instance {
                 match self.gates.get_mut(index) {
                     None => image.restore(data),
                     Some(gate) => {
-                        if !gate.restore(&state.regions[index], mapped[index].bytes(), data, always_scan) {
+                        let region = state.regions.get(index);
+                        if !gate.restore(region, mapped[index].bytes(), data, always_scan) {
                             return Cleaned::Lost;
                         }
+                        // The slice of the memory has ended here.
+                        gate.give_back(region);
                     }
                 }
             }

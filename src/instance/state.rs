@@ -1,6 +1,6 @@
 //! The host side of an instance: what the interpreter's store carries for us.
 //!
-//! Invariant: between invocations all of it that belongs to one run is as it was when the instance was made.
+//! Invariant: all of it that belongs to one run is cleared when the instance is reset, or set anew when the next run is armed.
 
 use std::{
     any::Any,
@@ -14,7 +14,7 @@ use super::{Birth, slices::Meter};
 use crate::{
     error::InvokeErrorKind,
     module::Prepared,
-    sys::Region,
+    sys::Regions,
     usage::{Label, Reservation},
 };
 
@@ -28,7 +28,7 @@ pub(crate) struct State {
     pub(crate) memories: Vec<Memory>,
     pub(crate) main_memory: Option<Memory>,
     /// Where the memories stand, if on regions of ours: nothing is ever taken out, so that they live as long as the store.
-    pub(crate) regions: Vec<Region>,
+    pub(crate) regions: Regions,
     /// Bytes of all memories, and how many there may be.
     pub(crate) memory_bytes: u64,
     pub(crate) memory_max: u64,
@@ -52,7 +52,7 @@ impl State {
             meter,
             memories: Vec::new(),
             main_memory: None,
-            regions: Vec::new(),
+            regions: Regions::new(),
             memory_bytes: 0,
             memory_max: birth.memory_max,
             reservation: birth.reservation,

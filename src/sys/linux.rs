@@ -11,12 +11,15 @@
 //! count of faults has not moved proves that it made no page private meanwhile, which is cheaper to ask (0.2 us against
 //! 0.55 us and 27 ns for each mapped page).
 //!
-//! The one event that makes pages private without a fault of ours is `mlockall(MCL_CURRENT)`, by any thread. The canary
-//! tells: a page mapped like the image, of a file that we can write to. As long as writes to the file show through the
-//! mapping, the canary has not become private, and so has no other page.
+//! The one event that makes pages private without a fault of ours and without naming our addresses is
+//! `mlockall(MCL_CURRENT)`, by any thread. The canary tells: a page mapped like the image, of a file that we can write to.
+//! As long as writes to the file show through the mapping, the canary has not become private; the kernel goes through a
+//! process's memory upwards, and the canary lies below the image, so no page of that has either. (Whoever names our
+//! addresses, as a debugger or a host that calls `mlock` or `MADV_POPULATE_WRITE` on them, is on his own.)
 //!
 //! In the child of a fork a descriptor of `pagemap` shows the parent, and counts begin anew: a word in a page that is wiped
-//! by a fork tells, and both are made anew.
+//! by a fork tells, the descriptor is opened anew, and what was counted before belongs to another epoch. Parent and child
+//! share the canary's file: one may take the other's write for a dead canary, which costs an instance and no more.
 //!
 //! Invariants: a [`Region`] owns its addresses until it is dropped, which happens after the store that uses them is gone; the
 //! image is never written to after it has been sealed.
@@ -30,7 +33,7 @@ use std::{
     ptr::NonNull,
     sync::{
         OnceLock,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence},
     },
 };
 
@@ -65,33 +68,32 @@ impl Mapping {
         Ok(Self { at, len })
     }
 
-    /// Maps `range` of this mapping anew.
+    /// Maps `range` of this mapping anew. An error leaves the addresses mapped for ever: a failed mmap may have unmapped some
+    /// of them, which may be somebody else's by now.
     ///
     /// # Safety
     /// Nobody holds a reference into `range`, and what is there may be lost.
-    unsafe fn replace(
-        &self,
-        range: Range<usize>,
-        protection: i32,
-        flags: i32,
-        file: Option<&OwnedFd>,
-    ) -> io::Result<()> {
+    unsafe fn replace(self, range: Range<usize>, protection: i32, flags: i32, file: &OwnedFd) -> io::Result<Self> {
         assert!(range.start <= range.end && range.end <= self.len, "a range within the mapping");
-        if range.is_empty() {
-            return Ok(());
-        }
-        let fd = file.map_or(-1, AsRawFd::as_raw_fd);
         // SAFETY: the range lies within this mapping, which is ours, and the caller vouches for what is in it.
         let at = unsafe {
             let at = self.at.as_ptr().add(range.start).cast();
-            libc::mmap(at, range.len(), protection, flags | libc::MAP_FIXED, fd, 0)
+            libc::mmap(at, range.len(), protection, flags | libc::MAP_FIXED, file.as_raw_fd(), 0)
         };
-        if at == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+        if at == libc::MAP_FAILED {
+            let error = io::Error::last_os_error();
+            std::mem::forget(self);
+            return Err(error);
+        }
+        Ok(self)
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        if self.len == 0 {
+            return;
+        }
         // SAFETY: the mapping is ours, and whoever held references into it has given them up: see the fields that hold
         // mappings. An error leaves it mapped, which is safe.
         unsafe { libc::munmap(self.at.as_ptr().cast(), self.len) };
@@ -178,6 +180,9 @@ impl Mapped {
     }
 }
 
+/// The regions of one store's memories. They belong into the store's data, and can only be added to.
+pub(crate) struct Regions(Vec<Region>);
+
 /// The addresses of one memory of one instance.
 pub(crate) struct Region {
     /// The canary's page, the image, and room to grow.
@@ -188,9 +193,18 @@ pub(crate) struct Region {
     canary: Mapping,
 }
 
-impl Region {
-    /// Makes a memory of a store on a region that begins with the image, and puts the region where the store's data keeps
-    /// it: it must stay there for as long as the store lives.
+impl Regions {
+    pub(crate) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(crate) fn get(&self, index: usize) -> &Region {
+        &self.0[index]
+    }
+
+    /// Makes a memory of a store on a region that begins with the image, and keeps the region in the store's data, where
+    /// `keep` finds the place for it: it must stay there for as long as the store lives. After an error the store may only
+    /// be dropped.
     ///
     /// `capacity` is how many bytes the memory may grow to. The type's minimum must be the image's size.
     ///
@@ -201,28 +215,62 @@ impl Region {
         ty: MemoryType,
         mapped: &Mapped,
         capacity: usize,
-        keep: impl FnOnce(&mut T) -> &mut Vec<Region>,
+        keep: impl Fn(&mut T) -> &mut Self,
     ) -> io::Result<Memory> {
         let len = mapped.view.len;
-        let capacity = capacity.max(len).next_multiple_of(page());
+        let region = Region::new(len, capacity.max(len).next_multiple_of(page()))?;
+        let (at, capacity) = (region.memory(), region.mapping.len - page());
+        let regions = &mut keep(store.data_mut()).0;
+        let index = regions.len();
+        regions.push(region);
+        // SAFETY: `capacity` bytes at `at` are mapped, zero and unknown to anybody. The slice is `'static` only in name: the
+        // region stands in the store's data and so outlives the memory; wasmi's buffer of such a memory keeps address and
+        // length, makes references of them only while a method of the memory or guest code runs, and does not touch them
+        // when it is dropped (wasmi_core 2.0.0, `ByteBuffer`; the version is pinned).
+        let bytes = unsafe { std::slice::from_raw_parts_mut(at, capacity) };
+        let memory = Memory::new_static(&mut *store, ty, bytes).map_err(|error| io::Error::other(error.to_string()))?;
+        let region = &mut keep(store.data_mut()).0[index];
+        region.map_image(mapped)?;
+        Ok(memory)
+    }
+}
+
+impl Region {
+    /// Reserves the addresses: a canary, and zeros for the image and for growth.
+    fn new(len: usize, capacity: usize) -> io::Result<Self> {
         let private = libc::MAP_PRIVATE | libc::MAP_NORESERVE;
         let mapping = Mapping::new(page() + capacity, READ_WRITE, private | libc::MAP_ANONYMOUS, None)?;
-
         let file = memory_file(page())?;
         let canary = Mapping::new(page(), READ_WRITE, libc::MAP_SHARED, Some(&file))?;
         // SAFETY: the mapping is new, nobody holds a reference into it.
-        unsafe { mapping.replace(0..page(), READ_WRITE, libc::MAP_PRIVATE, Some(&file))? };
+        let mapping = unsafe { mapping.replace(0..page(), READ_WRITE, private, &file)? };
+        Ok(Self { mapping, len, canary })
+    }
 
-        // SAFETY: `page() + capacity` bytes are mapped, zero and unknown to anybody. The slice is `'static` only in name:
-        // the region goes into the store's data below, on success as on failure, and so outlives the memory.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(mapping.at.as_ptr().add(page()), capacity) };
-        let memory = Memory::new_static(&mut *store, ty, bytes);
-        // SAFETY: wasmi keeps the slice as address and length and makes references of it only while a method of the memory or
-        // guest code runs; none does now. What is lost are the zeros that it has written; the image has the same length.
-        let placed = unsafe { mapping.replace(page()..page() + len, READ_WRITE, private, Some(&mapped.file)) };
-        keep(store.data_mut()).push(Self { mapping, len, canary });
-        placed?;
-        memory.map_err(|error| io::Error::other(error.to_string()))
+    /// Puts the image where zeros are: its bytes appear, as by a write, and its pages are the file's.
+    fn map_image(&mut self, mapped: &Mapped) -> io::Result<()> {
+        assert_eq!(self.len, mapped.view.len, "the image that the region was made for");
+        let (at, len) = (self.memory(), self.len);
+        // SAFETY: the range is the part of the region that is for the image. wasmi, which knows the addresses, holds no
+        // reference to them now: no method of the memory and no guest code runs. What is lost are zeros.
+        let placed = unsafe {
+            let flags = libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_FIXED;
+            libc::mmap(at.cast(), len, READ_WRITE, flags, mapped.file.as_raw_fd(), 0)
+        };
+        if placed == libc::MAP_FAILED {
+            let error = io::Error::last_os_error();
+            // Some of the addresses may be unmapped, and somebody else's by now: none of them may be unmapped by us.
+            let nothing = Mapping { at: NonNull::dangling(), len: 0 };
+            std::mem::forget(std::mem::replace(&mut self.mapping, nothing));
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Where the memory begins.
+    fn memory(&self) -> *mut u8 {
+        // SAFETY: the mapping has a page for the canary and more behind it.
+        unsafe { self.mapping.at.as_ptr().add(page()) }
     }
 
     /// Appends the ranges of pages, numbered within the memory, that are private: written to at some time, now in memory or
@@ -236,7 +284,7 @@ impl Region {
                 size: size_of::<ScanArg>() as u64,
                 start: at,
                 end,
-                vec: found.as_mut_ptr().addr() as u64,
+                vec: found.as_mut_ptr().expose_provenance() as u64,
                 vec_len: found.len() as u64,
                 category_inverted: PAGE_IS_FILE,
                 category_mask: PAGE_IS_FILE,
@@ -244,12 +292,9 @@ impl Region {
                 ..ScanArg::default()
             };
             let count = with_pagemap(|pagemap| {
-                // SAFETY: the argument has the layout that the kernel documents, and its vector the length that it says;
-                // exposing the vector's address lets the kernel write to it. Both live on this stack.
-                let count = unsafe {
-                    let _ = found.as_mut_ptr().expose_provenance();
-                    libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN, &raw mut scan)
-                };
+                // SAFETY: the argument has the layout that the kernel documents, and its vector the length that it says. Both
+                // live on this stack, and the vector's address has been exposed for the kernel to write to.
+                let count = unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN, &raw mut scan) };
                 usize::try_from(count).map_err(|_| io::Error::last_os_error())
             })?;
             for region in &found[..count.min(found.len())] {
@@ -271,6 +316,8 @@ impl Region {
             unsafe { (&*self.canary.at.as_ptr().cast::<AtomicU64>(), &*self.mapping.at.as_ptr().cast::<AtomicU64>()) };
         let next = file.load(Ordering::Relaxed).wrapping_add(1);
         file.store(next, Ordering::Relaxed);
+        // The two are one to the machine, but not to the compiler.
+        compiler_fence(Ordering::SeqCst);
         page.load(Ordering::Relaxed) == next
     }
 
@@ -279,8 +326,8 @@ impl Region {
         let range = pages.start as usize * page()..pages.end as usize * page();
         assert!(range.start <= range.end && range.end <= self.len, "pages of the image");
         // SAFETY: the range lies in the part of the region that maps the image; dropping private pages shows the file's
-        // again, a change of bytes as by a write. No reference into the memory is alive: it is only reached through the
-        // store, and an instance is reset while nobody else has it.
+        // again, a change of bytes as by a write. No reference into the memory is alive: it is reached through the store only,
+        // and who calls this has borrowed the whole store for it (`Instance::reset`), after its slice of the memory has ended.
         let dropped = unsafe {
             let at = self.mapping.at.as_ptr().add(page() + range.start).cast();
             libc::madvise(at, range.len(), libc::MADV_DONTNEED)
@@ -320,15 +367,18 @@ struct PageRegion {
     categories: u64,
 }
 
-/// The descriptor of `/proc/self/pagemap`, of the process that opened it. The one file that this library opens unasked.
+/// The descriptor of `/proc/self/pagemap`, of the process that opened it. The one path that this library opens unasked.
 static PAGEMAP: RwLock<Option<File>> = RwLock::new(None);
 
 fn with_pagemap<T>(use_it: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
-    if !is_epoch() {
+    if epoch() == 0 {
         let mut pagemap = PAGEMAP.write();
-        *pagemap = None;
-        *pagemap = Some(File::open("/proc/self/pagemap")?);
-        begin_epoch();
+        // Another thread may have been faster.
+        if epoch() == 0 {
+            *pagemap = None;
+            *pagemap = Some(File::open("/proc/self/pagemap")?);
+            begin_epoch();
+        }
     }
     match &*PAGEMAP.read() {
         Some(pagemap) => use_it(pagemap),
@@ -336,7 +386,7 @@ fn with_pagemap<T>(use_it: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T>
     }
 }
 
-/// A page that a fork wipes. Its first word is the number of this process's epoch, or 0.
+/// A page that a fork wipes. Its first word is the number of this process's epoch, or 0 before it has begun.
 fn epoch_word() -> Option<&'static AtomicU32> {
     static PAGE: OnceLock<Option<Mapping>> = OnceLock::new();
     let mapping = PAGE.get_or_init(|| {
@@ -349,14 +399,16 @@ fn epoch_word() -> Option<&'static AtomicU32> {
     mapping.as_ref().map(|mapping| unsafe { &*mapping.at.as_ptr().cast::<AtomicU32>() })
 }
 
-/// Whether this process has opened its own descriptor.
-fn is_epoch() -> bool {
-    epoch_word().is_some_and(|word| word.load(Ordering::Acquire) != 0)
+/// The number of this process's epoch, which began when it opened its own descriptor; 0 before.
+fn epoch() -> u32 {
+    epoch_word().map_or(0, |word| word.load(Ordering::Acquire))
 }
 
+/// Begins this process's epoch, under a number that none of its forebears had: the counter goes on over a fork.
 fn begin_epoch() {
+    static EPOCHS: AtomicU32 = AtomicU32::new(1);
     if let Some(word) = epoch_word() {
-        word.store(1, Ordering::Release);
+        word.store(EPOCHS.fetch_add(1, Ordering::Relaxed), Ordering::Release);
     }
 }
 
@@ -366,10 +418,9 @@ pub(crate) fn faults() -> Option<Faults> {
     thread_local! {
         static NUMBER: Cell<u64> = const { Cell::new(0) };
     }
-    // In the child of a fork the thread's count begins anew under the number of the parent's thread: until the child has an
-    // epoch of its own nothing may be compared, and then the thread takes a new number.
-    if !is_epoch() {
-        NUMBER.set(0);
+    // In the child of a fork the thread's count begins anew: nothing may be compared before the child has an epoch of its own.
+    let epoch = epoch();
+    if epoch == 0 {
         return None;
     }
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
@@ -383,7 +434,7 @@ pub(crate) fn faults() -> Option<Faults> {
     if NUMBER.get() == 0 {
         NUMBER.set(NUMBERS.fetch_add(1, Ordering::Relaxed));
     }
-    Some(Faults { thread: NUMBER.get(), count: usage.ru_minflt + usage.ru_majflt })
+    Some(Faults { epoch, thread: NUMBER.get(), count: usage.ru_minflt + usage.ru_majflt })
 }
 
 /// Whether all this works here: found out once a process, in some 100 us.
@@ -400,15 +451,8 @@ fn self_test() -> io::Result<bool> {
         return Ok(false);
     }
     let mapped = Mapped::new(PAGES * size, |bytes| bytes[3 * size..].fill(7))?;
-    let mapping = Mapping::new((1 + PAGES) * size, READ_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, None)?;
-    let file = memory_file(size)?;
-    let canary = Mapping::new(size, READ_WRITE, libc::MAP_SHARED, Some(&file))?;
-    // SAFETY: the mapping is new, nobody holds a reference into it.
-    unsafe {
-        mapping.replace(0..size, READ_WRITE, libc::MAP_PRIVATE, Some(&file))?;
-        mapping.replace(size..(1 + PAGES) * size, READ_WRITE, libc::MAP_PRIVATE, Some(&mapped.file))?;
-    }
-    let region = Region { mapping, len: PAGES * size, canary };
+    let mut region = Region::new(PAGES * size, PAGES * size)?;
+    region.map_image(&mapped)?;
     let byte = |page: usize| {
         // SAFETY: within the region, which is mapped for as long as `region` lives; accessed as atomics only.
         unsafe { &*region.mapping.at.as_ptr().add((1 + page) * size).cast::<std::sync::atomic::AtomicU8>() }
@@ -434,9 +478,8 @@ fn self_test() -> io::Result<bool> {
     let after_read = count()? > before && pages()? == [1, 4];
     // A write by the kernel.
     let before = count()?;
-    let zeros = File::open("/dev/zero").or_else(|_| File::open("/proc/self/stat"))?;
     // SAFETY: one byte within the region is written to, as by a store.
-    let read = unsafe { libc::read(zeros.as_raw_fd(), byte(6).as_ptr().cast(), 1) };
+    let read = unsafe { libc::pread(mapped.file.as_raw_fd(), byte(6).as_ptr().cast(), 1, 0) };
     let by_kernel = read == 1 && count()? > before && pages()? == [1, 4, 6];
     // The image and the canary are as they were; dropping pages brings the image's back.
     let unchanged =

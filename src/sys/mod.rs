@@ -8,12 +8,12 @@
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod linux;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-pub(crate) use linux::{Mapped, Region, available, faults};
+pub(crate) use linux::{Mapped, Region, Regions, available, faults};
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 mod absent;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-pub(crate) use absent::{Mapped, Region, available, faults};
+pub(crate) use absent::{Mapped, Region, Regions, available, faults};
 
 #[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]
 mod tests;
@@ -21,10 +21,11 @@ mod tests;
 /// Bytes of a page, on most machines; those with larger pages fail the self-test.
 pub(crate) const PAGE: usize = 4 << 10;
 
-/// What tells whether a thread took page faults between two moments: its number, which no other thread of any process
-/// forked from this one has, and its count of faults.
+/// What tells whether a thread took page faults between two moments: the epoch, which differs between a process and those
+/// forked from it, the thread's number within it, and its count of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Faults {
+    pub(crate) epoch: u32,
     pub(crate) thread: u64,
     pub(crate) count: i64,
 }

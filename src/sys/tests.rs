@@ -4,7 +4,7 @@
 
 use std::{env, io, process::Command};
 
-use super::{Mapped, Region, available, faults};
+use super::{Mapped, Regions, available, faults};
 use crate::{Function, Reset, Runtime, Start, Value};
 
 const PAGES: i32 = 17;
@@ -81,13 +81,13 @@ fn private_pages_are_those_written_to_and_go_when_they_are_dropped() {
         return;
     }
     let engine = wasmi::Engine::default();
-    let mut store = wasmi::Store::new(&engine, Vec::new());
+    let mut store = wasmi::Store::new(&engine, Regions::new());
     let mapped = Mapped::new(65_536, |bytes| bytes[5_000] = 5).unwrap();
     let ty = wasmi::MemoryType::new(1, None);
-    let memory = Region::memory(&mut store, ty, &mapped, 65_536, |regions: &mut Vec<Region>| regions).unwrap();
-    let pages = |store: &wasmi::Store<Vec<Region>>| {
+    let memory = Regions::memory(&mut store, ty, &mapped, 65_536, |regions: &mut Regions| regions).unwrap();
+    let pages = |store: &wasmi::Store<Regions>| {
         let mut ranges = Vec::new();
-        store.data()[0].private_pages(&mut ranges).unwrap();
+        store.data().get(0).private_pages(&mut ranges).unwrap();
         ranges.into_iter().flatten().collect::<Vec<_>>()
     };
     assert_eq!(memory.data(&store)[5_000], 5);
@@ -99,8 +99,8 @@ fn private_pages_are_those_written_to_and_go_when_they_are_dropped() {
     }
     assert_ne!(faults(), before);
     assert_eq!(pages(&store), [3, 4, 9, 15]);
-    assert!(store.data()[0].is_sound());
-    store.data()[0].drop_pages(4..10).unwrap();
+    assert!(store.data().get(0).is_sound());
+    store.data().get(0).drop_pages(4..10).unwrap();
     assert_eq!(pages(&store), [3, 15]);
     assert_eq!((memory.data(&store)[4 * 4_096], memory.data(&store)[3 * 4_096]), (0, 1));
     assert_eq!(mapped.bytes()[3 * 4_096], 0, "the image is as it was");
@@ -112,15 +112,15 @@ fn more_private_pages_than_one_scan_returns_are_all_found() {
         return;
     }
     let engine = wasmi::Engine::default();
-    let mut store = wasmi::Store::new(&engine, Vec::new());
+    let mut store = wasmi::Store::new(&engine, Regions::new());
     let mapped = Mapped::new(16 << 20, |_| {}).unwrap();
     let ty = wasmi::MemoryType::new(256, None);
-    let memory = Region::memory(&mut store, ty, &mapped, 16 << 20, |regions: &mut Vec<Region>| regions).unwrap();
+    let memory = Regions::memory(&mut store, ty, &mapped, 16 << 20, |regions: &mut Regions| regions).unwrap();
     for page in (0..4_096).step_by(2) {
         memory.data_mut(&mut store)[page * 4_096] = 1;
     }
     let mut ranges = Vec::new();
-    store.data()[0].private_pages(&mut ranges).unwrap();
+    store.data().get(0).private_pages(&mut ranges).unwrap();
     assert_eq!(ranges.into_iter().flatten().collect::<Vec<_>>(), (0..4_096).step_by(2).collect::<Vec<u32>>());
 }
 

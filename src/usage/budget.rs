@@ -63,15 +63,24 @@ impl Budget {
 
     /// Room for one more instance that holds `bytes`, idle ones going where there is none.
     pub(crate) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, Busy> {
+        self.reserve_or(bytes, Self::evict)
+    }
+
+    /// The same at nobody's cost: only where there is room.
+    pub(crate) fn reserve_spare(self: &Arc<Self>, bytes: u64) -> Result<Reservation, Busy> {
+        self.reserve_or(bytes, |_| false)
+    }
+
+    fn reserve_or(self: &Arc<Self>, bytes: u64, make_room: fn(&Self) -> bool) -> Result<Reservation, Busy> {
         let limit = self.limits.instances;
         let one_more = |count: usize| (count < limit).then(|| count + 1);
         while self.instances.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
-            if !self.evict() {
+            if !make_room(self) {
                 return Err(Busy::RuntimeInstances { limit });
             }
         }
         let mut reservation = Reservation { budget: Arc::clone(self), bytes: 0 };
-        reservation.grow(bytes)?;
+        reservation.grow_or(bytes, make_room)?;
         Ok(reservation)
     }
 
@@ -101,10 +110,14 @@ pub(crate) struct Reservation {
 impl Reservation {
     /// Takes `bytes` more, idle instances going where there is no room.
     pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), Busy> {
+        self.grow_or(bytes, Budget::evict)
+    }
+
+    fn grow_or(&mut self, bytes: u64, make_room: fn(&Budget) -> bool) -> Result<(), Busy> {
         let limit = self.budget.limits.resident_memory;
         let more = |held: u64| held.checked_add(bytes).filter(|total| *total <= limit);
         while self.budget.memory.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
-            if bytes > limit || !self.budget.evict() {
+            if bytes > limit || !make_room(&self.budget) {
                 return Err(Busy::RuntimeMemory { wanted: bytes, limit });
             }
         }

@@ -76,8 +76,8 @@ impl Report {
         self.fuel
     }
 
-    /// Time from the first guest instruction to the last, by the runtime's clock. Waiting for an instance, making one
-    /// and cleaning it are not in it.
+    /// Time that the run took, by the runtime's clock: the guest, host functions, the copies of input and output, and the
+    /// closure of a session. Waiting for an instance, making one and cleaning it are not in it.
     pub fn duration(&self) -> Duration {
         self.duration
     }
@@ -196,8 +196,8 @@ impl DeployReport {
         self.image_bytes
     }
 
-    /// How a used instance becomes clean: `none` (nothing in it can change), `in place`, or `replaced` (the module
-    /// drops segments, which cannot be undone).
+    /// How a used instance becomes clean: `none` (no code of the guest changes anything; what the host writes is undone all
+    /// the same), `in place`, or `replaced` (the module drops segments, which cannot be undone).
     pub fn reset(&self) -> &'static str {
         self.reset
     }

@@ -4,7 +4,9 @@ use std::fmt::{self, Write};
 
 use sha2::{Digest, Sha256};
 
-/// The immutable content of a function: SHA-256 over its module's bytes and its options.
+/// The immutable content of a function: SHA-256 over its module's bytes and its options, which are limits, entry, and the
+/// names and types of host functions. Its name, how many instances it may have and how long to wait for one are no part of
+/// it.
 ///
 /// `Display` is 64 hexadecimal digits; logs and reports show the first seven.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

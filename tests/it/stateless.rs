@@ -272,3 +272,45 @@ fn fuel_is_the_same_cold_and_warm_and_on_a_fresh_instance() {
         .collect();
     assert!(fuels.iter().all(|fuel| *fuel == fuels[0]), "{fuels:?}");
 }
+
+/// Each operator that stores must mark its memory as written, or what it leaves would stay.
+#[test]
+fn what_any_single_store_operator_writes_is_undone() {
+    let at = "(i32.const 64)";
+    let mut stores: Vec<String> = vec![];
+    for (ty, operators) in [
+        ("i32", &["store", "store8", "store16"][..]),
+        ("i64", &["store", "store8", "store16", "store32"]),
+        ("f32", &["store"]),
+        ("f64", &["store"]),
+    ] {
+        for operator in operators {
+            // The lowest bits are set in each form.
+            let value = if ty.starts_with('f') { "nan" } else { "-1" };
+            stores.push(format!("({ty}.{operator} {at} ({ty}.const {value}))"));
+        }
+    }
+    stores.push(format!("(memory.fill {at} (i32.const 255) (i32.const 9))"));
+    stores.push(format!("(memory.copy {at} (i32.const 0) (i32.const 8))"));
+    stores.push(format!("(memory.init $p {at} (i32.const 0) (i32.const 8))"));
+    if cfg!(feature = "simd") {
+        stores.push(format!("(v128.store {at} (v128.const i64x2 -1 -1))"));
+        for lanes in [8, 16, 32, 64] {
+            stores.push(format!("(v128.store{lanes}_lane 0 {at} (v128.const i64x2 -1 -1))"));
+        }
+    }
+    for store in stores {
+        let function = deploy(&format!(
+            r#"(module (memory (export "memory") 1) (data (i32.const 0) "\ff\ff\ff\ff\ff\ff\ff\ff") (data $p "\ff\ff\ff\ff\ff\ff\ff\ff")
+                 (func (export "run") {store})
+                 (func (export "look") (result i64) (i64.load (i32.const 64))))"#
+        ));
+        let within = function.session(|guest| {
+            guest.call("run", &[])?;
+            Ok(guest.call("look", &[])?[0])
+        });
+        assert_ne!(within.unwrap().value(), &Value::I64(0), "{store} writes");
+        assert_eq!(results(&function, "look"), [0], "{store}");
+        assert_eq!(function.deploy_report().unwrap().reset(), "in place", "{store}");
+    }
+}

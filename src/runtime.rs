@@ -243,7 +243,7 @@ impl RuntimeBuilder {
     }
 }
 
-impl Context<'_, '_> {
+impl Context<'_> {
     /// The runtime that the invocation belongs to, to invoke other functions with: up to four levels deep, each within
     /// the caller's deadline. Not to be kept by the host function's closure, which would keep the runtime alive for ever.
     pub fn runtime(&self) -> Runtime {

@@ -16,21 +16,21 @@ use crate::{
 ///
 /// Every byte moved costs the guest fuel, 1 for each 64 bytes begun. Errors are turned into the host function's own by
 /// `?`; out of fuel ends the invocation whatever the function makes of it.
-pub struct Context<'a, 'b> {
-    caller: &'a mut Caller<'b, State>,
+pub struct Context<'a> {
+    caller: Caller<'a, State>,
     /// A run stays on its thread: whose page faults are counted is who writes.
     stays: PhantomData<*const ()>,
 }
 
-impl<'a, 'b> Context<'a, 'b> {
-    pub(crate) fn new(caller: &'a mut Caller<'b, State>) -> Self {
+impl<'a> Context<'a> {
+    pub(super) fn new(caller: Caller<'a, State>) -> Self {
         Self { caller, stays: PhantomData }
     }
 
     /// Bytes of the guest's memory now, 0 if it exports none. The memory is the export `memory`, or else the first that
     /// is exported.
     pub fn memory_size(&self) -> u64 {
-        memory_size(&*self.caller)
+        memory_size(&self.caller)
     }
 
     /// Copies `len` bytes at address `at` out of the guest's memory.
@@ -40,7 +40,7 @@ impl<'a, 'b> Context<'a, 'b> {
     /// [`InvokeErrorKind::OutOfFuel`].
     pub fn read(&mut self, at: u32, len: u32) -> Result<Vec<u8>, InvokeErrorKind> {
         self.pay(u64::from(len))?;
-        memory_read(&*self.caller, u64::from(at), u64::from(len))
+        memory_read(&self.caller, u64::from(at), u64::from(len))
     }
 
     /// As [`read`](Self::read), for UTF-8 text.
@@ -58,7 +58,7 @@ impl<'a, 'b> Context<'a, 'b> {
     /// As [`read`](Self::read).
     pub fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), InvokeErrorKind> {
         self.pay(bytes.len() as u64)?;
-        memory_write(&mut *self.caller, u64::from(at), bytes)
+        memory_write(&mut self.caller, u64::from(at), bytes)
     }
 
     /// Appends a line to the invocation's log, which the reply carries; cut at `Limits::log`.
@@ -76,7 +76,7 @@ impl<'a, 'b> Context<'a, 'b> {
     /// # Errors
     /// [`InvokeErrorKind::OutOfFuel`] if it has less; then the invocation ends when the host function returns.
     pub fn charge(&mut self, fuel: u64) -> Result<(), InvokeErrorKind> {
-        if charge(self.caller, fuel).is_err() {
+        if charge(&mut self.caller, fuel).is_err() {
             let meter = &mut self.caller.data_mut().meter;
             meter.exhausted = true;
             return Err(meter.out_of_fuel());
@@ -92,6 +92,11 @@ impl<'a, 'b> Context<'a, 'b> {
     /// The runtime as [`crate::runtime`] handed it in, which also gives it back by type.
     pub(crate) fn home(&self) -> Option<Arc<dyn Any + Send + Sync>> {
         self.caller.data().home.upgrade()
+    }
+
+    /// The state of the run that calls.
+    pub(super) fn state(&mut self) -> &mut State {
+        self.caller.data_mut()
     }
 
     /// `Err` if the run is past its deadline or cancelled.

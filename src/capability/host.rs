@@ -17,7 +17,7 @@ use crate::{
 /// The error of a host function: any error, or a text, by `?` or `.into()`.
 pub type HostError = Box<dyn std::error::Error + Send + Sync>;
 
-type Erased = dyn Fn(&mut Context<'_, '_>, &[Val], &mut [Val]) -> Result<(), HostError> + Send + Sync;
+type Erased = dyn Fn(&mut Context<'_>, &[Val], &mut [Val]) -> Result<(), HostError> + Send + Sync;
 
 /// A function of the host under the name by which guests import it.
 pub(crate) struct HostFunction {
@@ -44,16 +44,14 @@ impl HostFunction {
     ) -> Result<(), wasmi::Error> {
         caller.data_mut().host_calls += 1;
         charge(&mut caller, 1)?;
-        let outcome = {
-            let mut context = Context::new(&mut caller);
-            // All code of the host: a panic that reached the interpreter's frames would abort the process. So its error is
-            // printed, and dropped, and the clock is read, in here.
-            catch_unwind(AssertUnwindSafe(|| {
-                let done = (self.call)(&mut context, inputs, outputs).map_err(|error| cut(&error.to_string()));
-                done.map(|()| context.check_time())
-            }))
-        };
-        let state = caller.data_mut();
+        let mut context = Context::new(caller);
+        // All code of the host: a panic that reached the interpreter's frames would abort the process. So its error is
+        // printed, and dropped, and the clock is read, in here.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let done = (self.call)(&mut context, inputs, outputs).map_err(|error| cut(&error.to_string()));
+            done.map(|()| context.check_time())
+        }));
+        let state = context.state();
         match outcome {
             Err(panic) => {
                 state.poisoned = true;
@@ -197,7 +195,7 @@ macro_rules! host_function {
     ($($($name:ident $index:tt),*;)*) => {$(
         impl<Function, Results, $($name),*> IntoHostFunction<($($name,)*), Results> for Function
         where
-            Function: Fn(&mut Context<'_, '_>, $($name),*) -> Results + Send + Sync + 'static,
+            Function: Fn(&mut Context<'_>, $($name),*) -> Results + Send + Sync + 'static,
             Results: IntoResults,
             $($name: Scalar,)*
         {
@@ -205,7 +203,7 @@ macro_rules! host_function {
                 const fn types<R: IntoResults>() -> &'static [ValueType] {
                     R::TYPES
                 }
-                let call = move |context: &mut Context<'_, '_>, _inputs: &[Val], outputs: &mut [Val]| {
+                let call = move |context: &mut Context<'_>, _inputs: &[Val], outputs: &mut [Val]| {
                     // wasmi passes as many values as the types below say.
                     self(context, $($name::lift(bits(&_inputs[$index]))),*)
                         .write(&mut |index, bits| outputs[index] = val(Results::TYPES[index], bits))

@@ -131,9 +131,9 @@ fn a_caller_that_is_out_of_time_does_not_quarantine_what_it_calls() {
     let clock = TestClock::default();
     let runtime = Runtime::builder().clock(clock.clone()).build();
     let module = wat(SLOW);
-    let deployment = runtime.deployment("slow", &module).host("host", "hold", |_: &mut Context<'_, '_>| ());
+    let deployment = runtime.deployment("slow", &module).host("host", "hold", |_: &mut Context<'_>| ());
     let slow = deployment.deploy().unwrap();
-    let late = move |guest: &mut Context<'_, '_>| -> Result<(), HostError> {
+    let late = move |guest: &mut Context<'_>| -> Result<(), HostError> {
         clock.advance(Duration::from_secs(2));
         guest.runtime().find("slow").ok_or("gone")?.call("run", &[])?;
         Ok(())
@@ -155,7 +155,7 @@ fn a_quarantined_function_is_told_to_all_who_wait() {
     let (entered, leave) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
     let hold = {
         let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
-        move |_: &mut Context<'_, '_>| -> () {
+        move |_: &mut Context<'_>| -> () {
             entered.wait();
             leave.wait();
             panic!("gives its place up");
@@ -187,7 +187,7 @@ fn a_nested_invocation_waits_no_longer_than_its_callers_deadline() {
     let runtime = Runtime::new();
     let empty = wat(r#"(module (func (export "run")))"#);
     let held = runtime.deployment("held", &empty).instances(0..=1).max_wait(Duration::from_secs(60)).deploy().unwrap();
-    let call = |guest: &mut Context<'_, '_>| -> Result<(), HostError> {
+    let call = |guest: &mut Context<'_>| -> Result<(), HostError> {
         guest.runtime().find("held").ok_or("gone")?.call("run", &[])?;
         Ok(())
     };
@@ -228,7 +228,7 @@ impl std::error::Error for Unprintable {}
 #[test]
 fn a_host_error_that_panics_when_it_is_printed_ends_that_invocation_alone() {
     let module = wat(r#"(module (import "host" "f" (func $f)) (func (export "run") (call $f)))"#);
-    let fail = |_: &mut Context<'_, '_>| -> Result<(), Unprintable> { Err(Unprintable) };
+    let fail = |_: &mut Context<'_>| -> Result<(), Unprintable> { Err(Unprintable) };
     let function = Runtime::new().deployment("f", &module).host("host", "f", fail).deploy().unwrap();
     for _ in 0..2 {
         let error = function.call("run", &[]).unwrap_err();
@@ -249,7 +249,7 @@ fn a_host_function_does_the_same_however_it_is_called() {
         (func $tail (export "tail") (param i32) (result i32) (return_call $f (local.get 0)))
         (func (export "tail_indirect") (param i32) (result i32) (return_call_indirect (type $t) (local.get 0) (i32.const 0)))
         (func (export "below") (param i32) (result i32) (local i32) (i32.or (i32.const 0) (call $tail (local.get 0)))))"#);
-    let f = |guest: &mut Context<'_, '_>, what: i32| -> Result<i32, HostError> {
+    let f = |guest: &mut Context<'_>, what: i32| -> Result<i32, HostError> {
         match what {
             0 => return Err("no".into()),
             1 => panic!("boom"),
@@ -322,7 +322,7 @@ fn no_operator_that_succeeds_or_fails_and_goes_on_leaks_native_stack() {
     let span = Span::default();
     let note = {
         let span = span.clone();
-        move |_: &mut Context<'_, '_>, _: i32| span.note()
+        move |_: &mut Context<'_>, _: i32| span.note()
     };
     let function = Runtime::new().deployment("f", &module).host("host", "f", note).deploy().unwrap();
     function.call("run", &[]).unwrap();
@@ -342,7 +342,7 @@ fn calls_that_trap_within_a_session_leak_no_native_stack() {
     let span = Span::default();
     let note = {
         let span = span.clone();
-        move |_: &mut Context<'_, '_>| span.note()
+        move |_: &mut Context<'_>| span.note()
     };
     let function = Runtime::new().deployment("f", &module).host("host", "f", note).deploy().unwrap();
     let session = function.session(|guest| {
@@ -445,8 +445,8 @@ fn tail_calls_of_imports_without_parameters_and_results_are_refused() {
               (call $add (global.get $x) (i32.mul (global.get $x) (global.get $x)) (i32.sub (global.get $x) (i32.const 1)))))"#
         ));
         let runtime = Runtime::new();
-        let deployment = runtime.deployment("f", &module).host("host", "f", |_: &mut Context<'_, '_>| ());
-        let function = deployment.host("host", "g", |_: &mut Context<'_, '_>, _: i32| ()).deploy()?;
+        let deployment = runtime.deployment("f", &module).host("host", "f", |_: &mut Context<'_>| ());
+        let function = deployment.host("host", "g", |_: &mut Context<'_>, _: i32| ()).deploy()?;
         Ok::<_, DeployError>(function.call("run", &[]).unwrap().values().to_vec())
     };
     for tail in ["(return_call $f)", "(return_call_indirect (type $t) (i32.const 0))"] {

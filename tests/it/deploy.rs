@@ -171,7 +171,7 @@ fn an_import_of_another_type_is_told_what_is_provided() {
     let runtime = Runtime::new();
     let deploy = |ty: &str| {
         let module = wat(&format!(r#"(module (import "env" "add" {ty}) (import "env" "more" (func)))"#));
-        let add = |_: &mut Context<'_, '_>, a: i32, b: i64| -> f64 { f64::from(a) + b as f64 };
+        let add = |_: &mut Context<'_>, a: i32, b: i64| -> f64 { f64::from(a) + b as f64 };
         match runtime.deployment("f", &module).host("env", "add", add).deploy() {
             Err(DeployError::UnknownImports { imports }) => imports,
             other => panic!("{other:?}"),
@@ -441,7 +441,7 @@ fn ticking(then: &str) -> Result<Function, DeployError> {
             (func (export "then") {then})
             (start $start))"#
     ));
-    Runtime::new().deployment("f", &module).host("env", "tick", |_: &mut Context<'_, '_>| {}).deploy()
+    Runtime::new().deployment("f", &module).host("env", "tick", |_: &mut Context<'_>| {}).deploy()
 }
 
 #[test]
@@ -477,8 +477,8 @@ fn a_host_function_given_twice_is_the_later_one() {
     let runtime = Runtime::new();
     let function = runtime
         .deployment("f", &module)
-        .host("env", "n", |_: &mut Context<'_, '_>| 1i64)
-        .host("env", "n", |_: &mut Context<'_, '_>| 2)
+        .host("env", "n", |_: &mut Context<'_>| 1i64)
+        .host("env", "n", |_: &mut Context<'_>| 2)
         .deploy()
         .unwrap();
     assert_eq!(id(&function), Ok(2));
@@ -537,7 +537,7 @@ fn a_deployment_that_panics_in_the_host_is_refused_and_leaves_nothing() {
     let counted = Arc::clone(&calls);
     let result = runtime
         .deployment("f", &module)
-        .host("env", "boom", move |_: &mut Context<'_, '_>| -> i32 {
+        .host("env", "boom", move |_: &mut Context<'_>| -> i32 {
             counted.fetch_add(1, Relaxed);
             std::panic::resume_unwind(Box::new("boom"));
         })

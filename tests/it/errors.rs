@@ -136,7 +136,7 @@ fn each_trap_has_its_name() {
 fn host_fails(with: impl Fn() -> Result<(), HostError> + Send + Sync + 'static) -> InvokeError {
     let runtime = Runtime::new();
     let module = wat(r#"(module (import "env" "h\1b[2J\n" (func $h)) (func (export "run") (call $h)))"#);
-    let host = move |_: &mut Context<'_, '_>| with();
+    let host = move |_: &mut Context<'_>| with();
     let function = runtime.deployment("f", &module).host("env", "h\u{1b}[2J\n", host).deploy().unwrap();
     function.call("run", &[]).unwrap_err()
 }

@@ -15,7 +15,7 @@ const CALLER: &str = r#"(module
     (memory (export "memory") 1) (data (i32.const 8) "hello from the guest")
     (func (export "run") (param i32 i32) (result i32) (call $take (local.get 0) (local.get 1))))"#;
 
-type Take = fn(&mut Context<'_, '_>, u32, u32) -> Result<i32, HostError>;
+type Take = fn(&mut Context<'_>, u32, u32) -> Result<i32, HostError>;
 
 fn run(take: Take, at: i32, len: i32) -> Result<(Vec<Value>, String, u64), InvokeErrorKind> {
     let runtime = Runtime::new();
@@ -69,7 +69,7 @@ fn an_error_of_a_host_function_ends_that_invocation_and_names_it() {
 #[test]
 fn a_panic_in_a_host_function_ends_that_invocation_and_its_instance_alone() {
     let runtime = Runtime::new();
-    let take = |_: &mut Context<'_, '_>, at: u32, _: u32| -> u32 {
+    let take = |_: &mut Context<'_>, at: u32, _: u32| -> u32 {
         assert!(at != 13, "thirteen of all numbers");
         at
     };
@@ -93,7 +93,7 @@ fn out_of_fuel_in_a_host_function_cannot_be_swallowed() {
 fn a_guest_that_only_calls_the_host_runs_out_of_fuel_too() {
     let module = wat(r#"(module (import "env" "nop" (func $nop)) (func (export "run") (loop (call $nop) (br 0))))"#);
     let runtime = Runtime::new();
-    let function = runtime.deployment("f", &module).host("env", "nop", |_: &mut Context<'_, '_>| ()).deploy().unwrap();
+    let function = runtime.deployment("f", &module).host("env", "nop", |_: &mut Context<'_>| ()).deploy().unwrap();
     let error = function.invocation(b"").fuel(300_000).call("run", &[]).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::OutOfFuel { limit: 300_000 });
     // Each turn costs 1 for the loop, 1 for the call, 1 for the branch, and 1 for the host function.
@@ -107,7 +107,7 @@ fn scalars_of_every_type_pass_through_a_host_function() {
              (func (export "run") (param i32 i64 f32 f64) (result f64 f32 i64 i32)
                (call $turn (local.get 0) (local.get 1) (local.get 2) (local.get 3) (i32.const -1))))"#);
     let runtime = Runtime::new();
-    let turn = |_: &mut Context<'_, '_>, a: i32, b: u64, c: f32, d: f64, e: u32| {
+    let turn = |_: &mut Context<'_>, a: i32, b: u64, c: f32, d: f64, e: u32| {
         assert_eq!(e, u32::MAX);
         (d, c, b, a)
     };
@@ -123,7 +123,7 @@ fn a_host_function_invokes_another_function_within_the_callers_deadline() {
     let clock = TestClock::default();
     let runtime = Runtime::builder().clock(clock.clone()).build();
     let spin = runtime.deploy("spin", &guest("loop")).unwrap();
-    let call = move |guest: &mut Context<'_, '_>| -> Result<(), HostError> {
+    let call = move |guest: &mut Context<'_>| -> Result<(), HostError> {
         // The inner function may run for 30 s by itself, but the outer has 1 s.
         clock.step(Duration::from_millis(100));
         let error = guest.runtime().find("spin").ok_or("gone")?.call("spin", &[]).unwrap_err();
@@ -206,7 +206,7 @@ fn a_host_function_that_deploys_its_own_caller_comes_to_an_end() {
     fn deploy(runtime: &Runtime, module: Vec<u8>) -> Result<dormouse::Function, dormouse::DeployError> {
         let again = {
             let module = module.clone();
-            move |guest: &mut Context<'_, '_>| deploy(&guest.runtime(), module.clone()).map(drop)
+            move |guest: &mut Context<'_>| deploy(&guest.runtime(), module.clone()).map(drop)
         };
         runtime.deployment("again", &module).host("host", "again", again).deploy()
     }

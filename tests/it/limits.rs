@@ -14,7 +14,7 @@ pub(crate) const PAGE: u64 = 65_536;
 /// Deploys with limits and host functions `env.a` and `env.b`, which do nothing.
 pub(crate) fn deploy(module: &[u8], limits: Limits) -> Result<Function, DeployError> {
     let runtime = Runtime::new();
-    let nothing = |_: &mut Context<'_, '_>| {};
+    let nothing = |_: &mut Context<'_>| {};
     runtime.deployment("f", module).limits(limits).host("env", "a", nothing).host("env", "b", nothing).deploy()
 }
 

@@ -124,7 +124,7 @@ fn waiting(deadline: Duration, start: &str) -> (Hands, Result<Function, DeployEr
     let function = runtime
         .deployment("waiting", &module)
         .limits(Limits { deadline, ..Limits::default() })
-        .host("env", "wait", move |_: &mut Context<'_, '_>, ms: u32| host.forward(u64::from(ms)))
+        .host("env", "wait", move |_: &mut Context<'_>, ms: u32| host.forward(u64::from(ms)))
         .deploy();
     (hands, function)
 }
@@ -312,7 +312,7 @@ fn a_log_is_cut_after_its_last_byte_and_the_invocation_goes_on() {
     let function = runtime
         .deployment("log", &module)
         .limits(Limits { log: 10, ..Limits::default() })
-        .host("env", "log", |guest: &mut Context<'_, '_>, n: u32| guest.log(&"x".repeat(n as usize)))
+        .host("env", "log", |guest: &mut Context<'_>, n: u32| guest.log(&"x".repeat(n as usize)))
         .deploy()
         .unwrap();
     let log = |n| {
@@ -337,7 +337,7 @@ fn a_log_is_cut_between_characters() {
     let function = runtime
         .deployment("log", &module)
         .limits(Limits { log: 4, ..Limits::default() })
-        .host("env", "log", |guest: &mut Context<'_, '_>| guest.log("aöö"))
+        .host("env", "log", |guest: &mut Context<'_>| guest.log("aöö"))
         .deploy()
         .unwrap();
     let returned = function.call("log", &[]).unwrap();

@@ -231,7 +231,7 @@ fn nesting(runtime: &Runtime, instances: usize) -> Function {
     runtime
         .deployment("down", &module)
         .instances(0..=instances)
-        .host("env", "down", |guest: &mut Context<'_, '_>, n: i32| {
+        .host("env", "down", |guest: &mut Context<'_>, n: i32| {
             let function = guest.runtime().find("down").ok_or("undeployed")?;
             Ok::<_, dormouse::HostError>(function.call("down", &[Value::I32(n)])?.values()[0].as_i32())
         })

@@ -42,7 +42,7 @@ fn holding(
 ) -> Function {
     let module = wat(r#"(module (import "host" "hold" (func $hold)) (func (export "run") (call $hold)))"#);
     let deployment = runtime.deployment("holding", &module).instances(instances).max_wait(Duration::from_millis(20));
-    deployment.host("host", "hold", move |_: &mut dormouse::Context<'_, '_>| hold()).deploy().unwrap()
+    deployment.host("host", "hold", move |_: &mut dormouse::Context<'_>| hold()).deploy().unwrap()
 }
 
 #[test]

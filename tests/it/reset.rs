@@ -32,7 +32,7 @@ fn deploy(
     reset: Reset,
     pages: u32,
     instances: usize,
-    call: impl Fn(&mut Context<'_, '_>) + Send + Sync + 'static,
+    call: impl Fn(&mut Context<'_>) + Send + Sync + 'static,
 ) -> Function {
     let runtime = Runtime::builder().reset(reset).build();
     let module = module(pages);

@@ -106,7 +106,7 @@ fn invocations_nested_to_the_limit_fit_in_512_kib() {
              (func $grow (loop (br_if 0 (i32.ne (memory.grow (i32.const 70000)) (i32.const -1)))))
              (func (export "run") (call $grow) (call $again) (call $grow)))"#);
     let run = move || {
-        let again = |guest: &mut dormouse::Context<'_, '_>| -> Result<(), dormouse::HostError> {
+        let again = |guest: &mut dormouse::Context<'_>| -> Result<(), dormouse::HostError> {
             guest.runtime().find("f").ok_or("gone")?.call("run", &[])?;
             Ok(())
         };

@@ -75,7 +75,7 @@ fn a_host_function_can_replace_and_undeploy_the_function_that_calls_it() {
         (func (export "id") (result i32) (call $replace) (i32.const 1)))"#);
     let function = runtime
         .deployment("f", &module)
-        .host("env", "replace", |guest: &mut Context<'_, '_>| -> Result<(), dormouse::HostError> {
+        .host("env", "replace", |guest: &mut Context<'_>| -> Result<(), dormouse::HostError> {
             guest.runtime().deploy("f", &numbered(2))?;
             guest.runtime().undeploy("f");
             guest.runtime().deploy("f", &numbered(3))?;
@@ -185,9 +185,9 @@ fn equal_content_and_options_are_the_same_version() {
         version(one.deployment("f", &custom_section)),
         version(one.deployment("f", &guest("bad-answer"))),
         version(base().entry("handle")),
-        version(base().host("env", "now", |_: &mut Context<'_, '_>| 1i64)),
-        version(base().host("env", "now", |_: &mut Context<'_, '_>| 1i32)),
-        version(base().host("env", "then", |_: &mut Context<'_, '_>| 1i64)),
+        version(base().host("env", "now", |_: &mut Context<'_>| 1i64)),
+        version(base().host("env", "now", |_: &mut Context<'_>| 1i32)),
+        version(base().host("env", "then", |_: &mut Context<'_>| 1i64)),
     ];
     let d = Limits::default;
     for limits in [

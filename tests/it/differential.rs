@@ -4,7 +4,7 @@
 //! `DORMOUSE_SEEDS=100000 cargo test --release differential` runs longer; `DORMOUSE_FIRST_SEED` begins elsewhere.
 
 use arbitrary::Unstructured;
-use dormouse::{DeployError, Function, InvokeErrorKind, Limits, Reset, Runtime, Value};
+use dormouse::{DeployError, Function, InvokeErrorKind, Limits, Reset, Runtime, Trap, Value};
 use wasmi::{Config, CustomFuelCosts, Engine, Instance, Linker, Module, ResourceLimiter, Store, TrapCode, Val};
 
 use crate::support::{Random, count, guest};
@@ -212,6 +212,7 @@ fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> u64 {
     if exports.is_empty() {
         return 0;
     }
+    let grows = grows_memory(bytes);
     let mut random = Random::new(seed);
     for call in 0..calls {
         let (export, types) = &exports[random.below(exports.len() as u64) as usize];
@@ -221,11 +222,25 @@ fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> u64 {
             1 => random.below(5_000),
             _ => FUEL,
         };
-        let theirs = oracle.call(export, &args, fuel);
+        let mut theirs = oracle.call(export, &args, fuel);
         let ours = ours(&function, export, &args, fuel);
+        // The one difference that there is, documented at `Limits::call_depth`: growing memory counts as a call, so a
+        // recursion that grows memory at its end may come to the end of the stack one call earlier.
+        if grows && ours.result == theirs.result && ours.result == Err(Trap::StackOverflow.to_string()) {
+            theirs.fuel = ours.fuel;
+        }
         assert_eq!(ours, theirs, "seed {seed}, call {call}: {export}{args:?} with {fuel} fuel");
     }
     calls
+}
+
+/// Whether a module contains `memory.grow`.
+fn grows_memory(bytes: &[u8]) -> bool {
+    wasmparser::Parser::new(0).parse_all(bytes).any(|payload| {
+        let Ok(wasmparser::Payload::CodeSectionEntry(body)) = payload else { return false };
+        let mut operators = body.get_operators_reader().unwrap().into_iter();
+        operators.any(|operator| matches!(operator, Ok(wasmparser::Operator::MemoryGrow { .. })))
+    })
 }
 
 /// A module from a seed: multi-memory, bulk memory, reference types, tail calls, start functions.

@@ -1,6 +1,6 @@
 //! The host's clock: deadlines, durations and idle times are read from it and from nothing else.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Monotonic time as the runtime sees it.
 ///
@@ -24,6 +24,12 @@ pub trait Clock: Send + Sync + 'static {
     /// each slice of fuel, once for each further call of a session and once for each call of a custom host function. Must not go back; if it does, durations
     /// read as zero.
     fn now(&self) -> Duration;
+
+    /// Time since the beginning of 1970 in UTC, for a clock that knows the date. Asked once, when the runtime is made; after that the date is what
+    /// the host tells it, and goes on with [`now`](Self::now).
+    fn wall(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// The clock of the machine, about 25 ns a reading.
@@ -39,5 +45,9 @@ impl SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> Duration {
         self.0.elapsed()
+    }
+
+    fn wall(&self) -> Option<Duration> {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()
     }
 }

@@ -21,6 +21,21 @@ pub enum Error {
     /// An invocation failed or was refused.
     #[error(transparent)]
     Invoke(#[from] InvokeError),
+    /// An alias was refused.
+    #[error(transparent)]
+    Alias(#[from] crate::runtime::AliasError),
+    /// A trigger was refused.
+    #[cfg(feature = "events")]
+    #[error(transparent)]
+    Trigger(#[from] crate::trigger::TriggerError),
+    /// An event was not published.
+    #[cfg(feature = "events")]
+    #[error(transparent)]
+    Publish(#[from] crate::delivery::PublishError),
+    /// A dead letter was not delivered again.
+    #[cfg(feature = "events")]
+    #[error(transparent)]
+    Redrive(#[from] crate::delivery::RedriveError),
 }
 
 /// Why a deployment was refused. Nothing is changed by a refused deployment: a function that has the name goes on.
@@ -86,7 +101,7 @@ pub enum DeployError {
         /// Each import that is missing or has another type.
         imports: Vec<UnknownImport>,
     },
-    /// The export that the deployment names as entry is missing or has another type.
+    /// The module does not keep the contract that the deployment names: an export is missing or has another type.
     #[error("the entry {:?} {problem}", Text(entry))]
     Entry {
         /// The name as given.
@@ -340,6 +355,14 @@ pub enum InvokeErrorKind {
         /// The panic's text.
         message: Box<str>,
     },
+    /// The guest ended itself: a program with an exit code that is not 0, or anything else with whatever code.
+    #[error("the guest exited with code {code}{}", Tail(log))]
+    Exit {
+        /// The code.
+        code: u32,
+        /// The end of its log, 1 KiB at most.
+        log: Box<str>,
+    },
     /// The guest does not keep its contract.
     #[error("the guest broke its contract: {problem}")]
     Contract {
@@ -421,13 +444,11 @@ pub enum InvokeErrorKind {
     },
     /// The module keeps no contract through which bytes can be passed; only `call` and `session` work.
     #[error(
-        "the function takes no bytes: {found}. The buffer contract needs the exports `memory`, `alloc(i32) -> i32` and `{entry}(i32, i32) -> i64`; use `call` or `session` for plain exports"
+        "the function takes no bytes: {found}. The buffer contract needs the exports `memory`, `alloc(i32) -> i32` and `handle(i32, i32) -> i64`, a WASI program `_start`; use `call` or `session` for plain exports"
     )]
     NotInvocable {
         /// What was found.
         found: Box<str>,
-        /// The entry's name.
-        entry: Box<str>,
     },
     /// A typed payload could not be made or read.
     #[error("the {side} is not what the codec expects: {}", Text(problem))]
@@ -461,6 +482,7 @@ impl InvokeErrorKind {
             Self::Trap(_) => "trap",
             Self::HostFunction { .. } => "host_function",
             Self::HostPanic { .. } => "host_panic",
+            Self::Exit { .. } => "exit",
             Self::Contract { .. } => "contract",
             Self::OutOfBounds { .. } => "out_of_bounds",
             Self::InputTooLarge { .. } => "input_too_large",
@@ -507,6 +529,15 @@ pub enum Busy {
         /// The limit.
         limit: u64,
     },
+}
+
+/// The end of a log, where there is any.
+struct Tail<'a>(&'a str);
+
+impl fmt::Display for Tail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, ", having logged: {}", Text(self.0)) }
+    }
 }
 
 /// [`Busy::Instances`] in words.

@@ -125,11 +125,14 @@ pub struct RuntimeLimits {
     pub instances: usize,
     /// Bytes of linear memory and bookkeeping of all live instances; default 1 GiB. At the limit as above.
     pub resident_memory: u64,
+    /// How long an instance may be idle before [`Runtime::tick`](crate::Runtime::tick) drops it; default 5 minutes. Instances that a deployment asked to keep
+    /// stay. Without ticks, see [`Runtime::trim`](crate::Runtime::trim).
+    pub idle_for: Duration,
 }
 
 impl Default for RuntimeLimits {
     fn default() -> Self {
-        Self { functions: 10_000, instances: 4_096, resident_memory: 1 << 30 }
+        Self { functions: 10_000, instances: 4_096, resident_memory: 1 << 30, idle_for: Duration::from_secs(300) }
     }
 }
 
@@ -142,15 +145,17 @@ impl Default for RuntimeLimits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reset {
-    /// The fastest that works here: instances that are used often move to memory whose written pages can be found (Linux
-    /// 6.7 and later), and only these are cleaned. An instance moves at the end of its 16th invocation, which costs that one
-    /// some 0.4 ms for each MiB of memory. Holds a descriptor for each memory of a function that is used often, 256 at most.
+    /// The fastest that works here: instances that are used often move to memory whose written pages can be found (Linux),
+    /// and only these are cleaned. An instance moves at the end of an invocation, once cleaning it has written 4 MiB, which
+    /// costs that one 20 to 50 us and 10 to 30 us for each MiB of memory (0.4 ms where it has more than 16); later ones of large memories begin there. Holds a
+    /// descriptor for each memory of a function that is used often, 256 at most, and 2 to 16 MiB of touched pages to make such
+    /// instances with, until [`Runtime::trim`](crate::Runtime::trim).
     /// For hosts under a seccomp filter that kills: use [`Portable`](Self::Portable).
     #[default]
     Auto,
     /// Zeros and the image's bytes over the whole memory: everywhere, and nothing is asked of the system.
     Portable,
-    /// As `Auto`, but instances move there after their first use.
+    /// As `Auto`, but all instances begin there.
     Gated,
     /// As `Gated`, but the written pages are looked for after every run, whether the thread took page faults or not.
     Scanned,
@@ -164,3 +169,9 @@ pub(crate) const ERROR_TEXT_MAX: usize = 4 << 10;
 
 /// The smallest value stack that can be asked for, in bytes: wasmi starts with 1,000.
 pub(crate) const STACK_MIN: u64 = 4 << 10;
+
+/// Whether a function, a trigger or an alias can have this name: what can stand in a file name, a URL and a log line as it is.
+pub(crate) fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(fits)
+}

@@ -2,6 +2,8 @@
 
 use std::{fmt, ops::Deref};
 
+use smallvec::SmallVec;
+
 /// One WebAssembly number, as parameter or result of an export.
 ///
 /// Vectors and references are not passed to or from exports.
@@ -112,8 +114,9 @@ impl fmt::Display for ValueType {
 }
 
 /// The results of one call, in the order of the export's type. Reads as a slice of [`Value`].
+/// Up to two, as nearly all exports have, need no allocation.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Values(pub(crate) Vec<Value>);
+pub struct Values(pub(crate) SmallVec<[Value; 2]>);
 
 impl Deref for Values {
     type Target = [Value];
@@ -125,6 +128,6 @@ impl Deref for Values {
 
 impl From<Values> for Vec<Value> {
     fn from(values: Values) -> Self {
-        values.0
+        values.0.into_vec()
     }
 }

@@ -7,6 +7,8 @@ use std::{any::Any, marker::PhantomData, sync::Arc};
 use wasmi::Caller;
 
 use super::HostError;
+#[cfg(feature = "wasi")]
+use crate::instance::memory_and_state;
 use crate::{
     error::InvokeErrorKind,
     instance::{State, charge, memory_read, memory_size, memory_write},
@@ -94,6 +96,32 @@ impl<'a> Context<'a> {
         self.caller.data().home.upgrade()
     }
 
+    /// Ends the run with this error, whatever the host function answers: what it is to return.
+    #[cfg(feature = "wasi")]
+    pub(super) fn end(&mut self, kind: InvokeErrorKind) -> HostError {
+        self.state().ending = Some(kind);
+        "the run ends".into()
+    }
+
+    /// The guest's memory, which is written to, and the state of the run.
+    #[cfg(feature = "wasi")]
+    pub(super) fn memory_and_state(&mut self) -> (&mut [u8], &mut State) {
+        memory_and_state(&mut self.caller)
+    }
+
+    /// The host's side of WASI, which every instance has that imports any of it.
+    #[cfg(feature = "wasi")]
+    pub(super) fn wasi(&mut self) -> Result<&mut super::wasi::Wasi, InvokeErrorKind> {
+        let missing = || InvokeErrorKind::Contract { problem: "WASI is not set up for this instance".into() };
+        self.state().wasi.as_deref_mut().ok_or_else(missing)
+    }
+
+    /// What this run has logged.
+    #[cfg(feature = "wasi")]
+    pub(super) fn logged(&self) -> &[u8] {
+        &self.caller.data().log.text
+    }
+
     /// The state of the run that calls.
     pub(super) fn state(&mut self) -> &mut State {
         self.caller.data_mut()
@@ -104,7 +132,8 @@ impl<'a> Context<'a> {
         self.caller.data().meter.check_time()
     }
 
-    fn pay(&mut self, bytes: u64) -> Result<(), InvokeErrorKind> {
+    /// Charges for bytes that are moved or made.
+    pub(super) fn pay(&mut self, bytes: u64) -> Result<(), InvokeErrorKind> {
         self.charge(bytes.div_ceil(64))
     }
 }

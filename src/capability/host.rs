@@ -2,16 +2,18 @@
 
 use std::{
     any::Any,
+    borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use smallvec::SmallVec;
 use wasmi::{Caller, Val};
 
 use super::Context;
 use crate::{
     error::{InvokeErrorKind, cut},
     instance::{Fault, State, charge},
-    value::ValueType,
+    value::{Value, ValueType},
 };
 
 /// The error of a host function: any error, or a text, by `?` or `.into()`.
@@ -23,15 +25,54 @@ type Erased = dyn Fn(&mut Context<'_>, &[Val], &mut [Val]) -> Result<(), HostErr
 pub(crate) struct HostFunction {
     pub(crate) module: Box<str>,
     pub(crate) name: Box<str>,
-    pub(crate) params: &'static [ValueType],
-    pub(crate) results: &'static [ValueType],
+    pub(crate) params: Cow<'static, [ValueType]>,
+    pub(crate) results: Cow<'static, [ValueType]>,
+    /// Given by the host: its calls are counted, and no initialisation that must be repeated may make one.
+    is_custom: bool,
     call: Box<Erased>,
 }
 
 impl HostFunction {
     pub(crate) fn new<P, R>(module: &str, name: &str, function: impl IntoHostFunction<P, R>) -> Self {
+        Self { is_custom: true, ..Self::own(module, name, function) }
+    }
+
+    /// A function of this library.
+    pub(crate) fn own<P, R>(module: &str, name: &str, function: impl IntoHostFunction<P, R>) -> Self {
         let (params, results, call) = function.erase();
-        Self { module: module.into(), name: name.into(), params, results, call }
+        let (params, results) = (params.into(), results.into());
+        Self { module: module.into(), name: name.into(), params, results, is_custom: false, call }
+    }
+
+    #[cfg(feature = "wasi")]
+    pub(crate) fn is_custom(&self) -> bool {
+        self.is_custom
+    }
+
+    /// A function whose type is known at run time alone.
+    pub(crate) fn dynamic(
+        module: &str,
+        name: &str,
+        params: &[ValueType],
+        results: &[ValueType],
+        function: impl Fn(&mut Context<'_>, &[Value], &mut [Value]) -> Result<(), HostError> + Send + Sync + 'static,
+    ) -> Self {
+        let types: (Box<[ValueType]>, Box<[ValueType]>) = (params.into(), results.into());
+        let call = move |context: &mut Context<'_>, inputs: &[Val], outputs: &mut [Val]| {
+            let given = |(ty, value): (&ValueType, &Val)| value_of(*ty, bits(value));
+            let args: SmallVec<[Value; 8]> = types.0.iter().zip(inputs).map(given).collect();
+            let mut answers: SmallVec<[Value; 4]> = types.1.iter().map(|ty| value_of(*ty, 0)).collect();
+            function(context, &args, &mut answers)?;
+            for (index, ((ty, answer), output)) in types.1.iter().zip(&answers).zip(outputs).enumerate() {
+                if answer.ty() != *ty {
+                    return Err(format!("result {index} is of the type {}, declared is {ty}", answer.ty()).into());
+                }
+                *output = val(*ty, answer.as_u64());
+            }
+            Ok(())
+        };
+        let (params, results) = (params.to_vec().into(), results.to_vec().into());
+        Self { module: module.into(), name: name.into(), params, results, is_custom: true, call: Box::new(call) }
     }
 
     /// Runs the function for a guest: 1 fuel, then the closure, then the deadline. An error, a panic or exhausted fuel
@@ -42,7 +83,7 @@ impl HostFunction {
         inputs: &[Val],
         outputs: &mut [Val],
     ) -> Result<(), wasmi::Error> {
-        caller.data_mut().host_calls += 1;
+        caller.data_mut().host_calls += u64::from(self.is_custom);
         charge(&mut caller, 1)?;
         let mut context = Context::new(caller);
         // All code of the host: a panic that reached the interpreter's frames would abort the process. So its error is
@@ -52,6 +93,7 @@ impl HostFunction {
             done.map(|()| context.check_time())
         }));
         let state = context.state();
+        let ending = state.ending.take();
         match outcome {
             Err(panic) => {
                 state.poisoned = true;
@@ -63,12 +105,15 @@ impl HostFunction {
             }
             // Whatever the closure made of it, fuel that ran out while it moved bytes ends the invocation.
             Ok(_) if state.meter.exhausted => Err(Fault::error(state.meter.out_of_fuel())),
-            Ok(Err(message)) => Err(Fault::error(InvokeErrorKind::HostFunction {
-                module: self.module.clone(),
-                name: self.name.clone(),
-                message,
-            })),
-            Ok(Ok(in_time)) => in_time.map_err(Fault::error),
+            Ok(done) => match (ending, done) {
+                (Some(kind), _) => Err(Fault::error(kind)),
+                (None, Ok(in_time)) => in_time.map_err(Fault::error),
+                (None, Err(message)) => Err(Fault::error(InvokeErrorKind::HostFunction {
+                    module: self.module.clone(),
+                    name: self.name.clone(),
+                    message,
+                })),
+            },
         }
     }
 }
@@ -137,6 +182,15 @@ fn val(ty: ValueType, bits: u64) -> Val {
         ValueType::I64 => Val::I64(bits as i64),
         ValueType::F32 => Val::F32(wasmi::F32::from_bits(bits as u32)),
         ValueType::F64 => Val::F64(wasmi::F64::from_bits(bits)),
+    }
+}
+
+fn value_of(ty: ValueType, bits: u64) -> Value {
+    match ty {
+        ValueType::I32 => Value::I32(bits as i32),
+        ValueType::I64 => Value::I64(bits as i64),
+        ValueType::F32 => Value::F32(f32::from_bits(bits as u32)),
+        ValueType::F64 => Value::F64(f64::from_bits(bits)),
     }
 }
 

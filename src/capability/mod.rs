@@ -3,6 +3,8 @@
 
 mod context;
 mod host;
+#[cfg(feature = "wasi")]
+pub(crate) mod wasi;
 
 pub use context::Context;
 pub(crate) use host::HostFunction;

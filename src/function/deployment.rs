@@ -1,5 +1,7 @@
 //! Deploying: from bytes and options to a version that can be invoked.
 
+#[cfg(feature = "wasi")]
+use std::time::SystemTime;
 use std::{
     fmt,
     num::NonZero,
@@ -11,19 +13,25 @@ use std::{
 
 use super::{
     Function, Target,
-    deployed::{Deployed, Mould},
+    deployed::{Deployed, Lanes, Mould},
     pool::{Pool, Ready},
 };
+#[cfg(feature = "wasi")]
+use crate::capability::wasi;
 use crate::{
-    capability::{HostFunction, IntoHostFunction},
-    contract::Contract,
+    capability::{Context, HostError, HostFunction, IntoHostFunction},
+    contract::{Contract, ContractKind},
     error::{DeployError, InvokeErrorKind, cut, signature},
-    instance::Segment,
-    limits::{Limits, STACK_MIN},
+    instance::{Segment, Technique},
+    limits::{Limits, STACK_MIN, is_name},
     module::{Prepared, Survey, self_check},
     runtime::Runtime,
     usage::{DeployReport, Label, Version, trace},
+    value::{Value, ValueType},
 };
+
+/// Lanes of a function at most.
+const LANES_MAX: usize = 16;
 
 /// How long an invocation waits for an instance, unless the deployment says otherwise.
 const MAX_WAIT: Duration = Duration::from_secs(1);
@@ -62,12 +70,15 @@ pub struct Deployment<'a> {
 struct Options<'a> {
     limits: Limits,
     entry: Option<&'a str>,
+    contract: Option<ContractKind>,
+    #[cfg(feature = "wasi")]
+    wasi: wasi::Options,
     host: Vec<Arc<HostFunction>>,
 }
 
 impl fmt::Debug for HostFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}{}", self.module, self.name, signature(self.params, self.results))
+        write!(f, "{}.{}{}", self.module, self.name, signature(&self.params, &self.results))
     }
 }
 
@@ -77,7 +88,14 @@ impl<'a> Deployment<'a> {
             runtime,
             name,
             module,
-            options: Options { limits: Limits::default(), entry: None, host: Vec::new() },
+            options: Options {
+                limits: Limits::default(),
+                entry: None,
+                contract: None,
+                #[cfg(feature = "wasi")]
+                wasi: wasi::Options::default(),
+                host: Vec::new(),
+            },
             instances: 0..=2 * cores(),
             max_wait: MAX_WAIT,
         }
@@ -111,6 +129,64 @@ impl<'a> Deployment<'a> {
         self
     }
 
+    /// The contract by which the guest takes events, instead of the one that is found in its imports and exports. A module
+    /// that does not keep it is refused.
+    pub fn contract(mut self, contract: ContractKind) -> Self {
+        self.options.contract = Some(contract);
+        self
+    }
+
+    /// The arguments of a WASI program, its own name first; `guest` alone unless given. 64 KiB at most.
+    #[cfg(feature = "wasi")]
+    pub fn args<'s>(mut self, args: impl IntoIterator<Item = &'s str>) -> Self {
+        self.options.wasi.args = Some(args.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// A variable of a WASI guest's environment, which is empty unless given; of one name the later value holds. 64 KiB at
+    /// most.
+    #[cfg(feature = "wasi")]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        let env = &mut self.options.wasi.env;
+        match env.binary_search_by(|(known, _)| (**known).cmp(name)) {
+            Ok(at) => env[at].1 = value.into(),
+            Err(at) => env.insert(at, (name.into(), value.into())),
+        }
+        self
+    }
+
+    /// Grants the time to WASI guests: read with each of their readings of a clock, on the invoking thread. Their sleeps take
+    /// no time and are added to what they read.
+    ///
+    /// Without it a guest's clock begins at 2000-01-01 in each invocation and advances by a microsecond with each reading, so
+    /// that invocations are repeatable. In initialisation, whose outcome all invocations share, it always does.
+    ///
+    /// ```
+    /// # let module = wat::parse_str(r#"(module (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+    /// #   (memory (export "memory") 1)
+    /// #   (func (export "now") (result i64) (drop (call $time (i32.const 0) (i64.const 0) (i32.const 0))) (i64.load (i32.const 0))))"#).unwrap();
+    /// # let runtime = dormouse::Runtime::new();
+    /// let function = runtime.deployment("clock", &module).time(std::time::SystemTime::now).deploy()?;
+    /// assert!(function.call("now", &[])?.values()[0].as_u64() > 1_700_000_000 * 1_000_000_000);
+    /// # Ok::<(), dormouse::Error>(())
+    /// ```
+    #[cfg(feature = "wasi")]
+    pub fn time(mut self, time: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.options.wasi.time = Some(Arc::new(time));
+        self
+    }
+
+    /// Grants seeds for the random numbers of WASI guests: asked for once in each invocation that draws any, on the invoking
+    /// thread. Random numbers are SHA-256 of the seed and a counter: as good as the seed is secret.
+    ///
+    /// Without it they come from a seed that is the same for all invocations of a version, so that invocations are repeatable
+    /// (and nothing that a guest draws is a secret). In initialisation, whose outcome all invocations share, they always do.
+    #[cfg(feature = "wasi")]
+    pub fn seeds(mut self, seeds: impl Fn() -> [u8; 32] + Send + Sync + 'static) -> Self {
+        self.options.wasi.seeds = Some(Arc::new(seeds));
+        self
+    }
+
     /// Grants the guest a function of the host under the module and name by which it imports it. Given twice, the later
     /// holds. See [`IntoHostFunction`] for what closures fit.
     ///
@@ -118,10 +194,44 @@ impl<'a> Deployment<'a> {
     /// [`Context::runtime`](crate::Context::runtime).
     ///
     /// A closure is not part of the version's hash, only its name and type are.
-    pub fn host<P, R>(mut self, module: &str, name: &str, function: impl IntoHostFunction<P, R>) -> Self {
+    pub fn host<P, R>(self, module: &str, name: &str, function: impl IntoHostFunction<P, R>) -> Self {
+        self.grant(HostFunction::new(module, name, function))
+    }
+
+    /// As [`host`](Self::host), for a function whose type is known at run time alone: bindings to other languages, imports
+    /// read from a file. It is given its arguments, and results of the right types to overwrite, zeros until then; a result of
+    /// another type is an error of the function's.
+    ///
+    /// ```
+    /// # let module = wat::parse_str(r#"(module (import "env" "sum" (func $sum (param i32 i32) (result i64)))
+    /// #   (func (export "sum") (result i64) (call $sum (i32.const 20) (i32.const 22))))"#).unwrap();
+    /// use dormouse::{Runtime, Value, ValueType::{I32, I64}};
+    ///
+    /// let adder = Runtime::new()
+    ///     .deployment("adder", &module)
+    ///     .host_dynamic("env", "sum", &[I32, I32], &[I64], |_, args, results| {
+    ///         results[0] = Value::I64(args.iter().map(|value| value.as_i64()).sum());
+    ///         Ok(())
+    ///     })
+    ///     .deploy()?;
+    /// assert_eq!(adder.call("sum", &[])?.values(), [Value::I64(42)]);
+    /// # Ok::<(), dormouse::Error>(())
+    /// ```
+    pub fn host_dynamic(
+        self,
+        module: &str,
+        name: &str,
+        params: &[ValueType],
+        results: &[ValueType],
+        function: impl Fn(&mut Context<'_>, &[Value], &mut [Value]) -> Result<(), HostError> + Send + Sync + 'static,
+    ) -> Self {
+        self.grant(HostFunction::dynamic(module, name, params, results, function))
+    }
+
+    fn grant(mut self, function: HostFunction) -> Self {
         let host = &mut self.options.host;
-        host.retain(|other| *other.module != *module || *other.name != *name);
-        host.push(Arc::new(HostFunction::new(module, name, function)));
+        host.retain(|other| other.module != function.module || other.name != function.name);
+        host.push(Arc::new(function));
         self
     }
 
@@ -140,32 +250,41 @@ impl<'a> Deployment<'a> {
         let began = clock.now();
         // The order in which they were given is no part of the version.
         options.host.sort_by(|a, b| (&a.module, &a.name).cmp(&(&b.module, &b.name)));
-        check_name(name)?;
+        if !is_name(name) {
+            return Err(DeployError::InvalidName { name: cut(name) });
+        }
         check_options(&options, &instances)?;
         self_check()?;
 
         let survey = Survey::of(module, &options.limits)?;
         let prepared = Prepared::new(module, &survey, &options.host, &options.limits, *instances.end())?;
-        let contract = Contract::detect(&prepared, options.entry)?;
+        let code = prepared.compile().map_err(|problem| DeployError::Refused { problem })?;
+        let contract = Contract::detect(&prepared, options.contract, options.entry)?;
         let segments = segments(module, &survey)?;
-        let label = Arc::new(Label { name: name.into(), version: Version::of(module, &options) });
+        let label = Label { name: name.into(), version: Version::of(module, &options) };
+        #[cfg(feature = "wasi")]
+        let grant = prepared.imports_wasi.then(|| Arc::new(options.wasi.grant(label.version.as_bytes())));
+        let lanes = lanes(*instances.end());
         let mould = Mould {
             prepared: Arc::new(prepared),
+            lanes: Lanes::new(lanes, code, label),
             contract,
-            label: Arc::clone(&label),
+            #[cfg(feature = "wasi")]
+            wasi: grant,
             limits: options.limits,
             clock: Arc::clone(clock),
             home: runtime.home(),
             budget: Arc::clone(runtime.budget()),
         };
-        let (instance, init) = mould.initialise(&segments).map_err(refused)?;
+        let (instance, init) = mould.initialise(0, &segments).map_err(refused)?;
         let prepared = &mould.prepared;
         if prepared.reinitialises && init.host_calls > 0 {
             return Err(DeployError::UnrepeatableInitialisation { calls: init.host_calls });
         }
         let image = instance.capture();
+        let technique = Technique::choose(runtime.reset(), prepared, &image, &mould.limits);
         let report = DeployReport {
-            label: Arc::clone(&label),
+            label: Arc::clone(mould.label()),
             module_bytes: module.len() as u64,
             functions: prepared.functions,
             contract: mould.contract.name(),
@@ -173,35 +292,40 @@ impl<'a> Deployment<'a> {
             duration: clock.now().saturating_sub(began),
             memory: image.memory_bytes(),
             image_bytes: image.kept_bytes(),
-            reset: match prepared {
-                p if p.drops_segments => "replaced",
-                p if p.globals.is_empty() && p.tables.is_empty() && !p.memories.iter().any(|memory| memory.written) => {
-                    "none"
-                }
-                _ => "in place",
-            },
+            reset: technique.name(),
         };
         trace::report(&report);
-        let pool = Pool::new(*instances.start(), *instances.end(), max_wait);
+        let pool = Arc::new(Pool::new(*instances.start(), *instances.end(), lanes, max_wait));
+        let tallies = runtime.books().open(mould.label(), lanes);
         let deployed = Arc::new(Deployed {
-            label,
             report,
             image,
             segments: if prepared.reinitialises { segments } else { Vec::new() },
             pool,
+            tallies,
             reset: runtime.reset(),
+            technique,
             mapped: OnceLock::new(),
             unmappable: AtomicBool::new(false),
+            started: AtomicBool::new(*instances.end() > 0),
             mould,
         });
-        if *instances.start() > 0 {
+        if *instances.end() > 0 {
             let bound = deployed.mould.contract.bind(&instance);
-            deployed.pool.adopt(Ready { instance, bound }, clock.now());
+            deployed.pool.adopt(Ready { instance, bound, lane: 0, is_newborn: true }, clock.now());
+        }
+        if *instances.start() > 0 {
             deployed.prewarm(*instances.start()).map_err(refused)?;
         }
         let slot = runtime.install(name, &deployed)?;
         Ok(Function { runtime: runtime.clone(), target: Target::Name(slot) })
     }
+}
+
+/// Lanes of a function with so many instances: as many as can run at once, within reason, since each compiles the code that
+/// it runs for itself.
+fn lanes(instances: usize) -> usize {
+    instances.min(cores()).clamp(1, LANES_MAX)
 }
 
 /// Cores that this process may use. Asked once: the standard library opens files of the control group to find out, which
@@ -220,15 +344,6 @@ fn refused(kind: InvokeErrorKind) -> DeployError {
     }
 }
 
-/// Names are what can stand in a file name, a URL and a log line as it is.
-fn check_name(name: &str) -> Result<(), DeployError> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if (1..=64).contains(&name.len()) && name.bytes().all(fits) {
-        return Ok(());
-    }
-    Err(DeployError::InvalidName { name: cut(name) })
-}
-
 fn check_options(options: &Options<'_>, instances: &RangeInclusive<usize>) -> Result<(), DeployError> {
     let invalid = |option, problem: String| Err(DeployError::InvalidOption { option, problem: problem.into() });
     if instances.start() > instances.end() {
@@ -236,6 +351,10 @@ fn check_options(options: &Options<'_>, instances: &RangeInclusive<usize>) -> Re
             "instances",
             format!("{} kept warm are more than {} at most", instances.start(), instances.end()),
         );
+    }
+    #[cfg(feature = "wasi")]
+    if let Some((option, problem)) = options.wasi.problem() {
+        return invalid(option, problem);
     }
     if options.limits.stack < STACK_MIN {
         return invalid(

@@ -1,16 +1,19 @@
 //! One run: take an instance, arm it, run the guest, settle what it used, give it back clean.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{
     Function, Guest, Reply, Returned,
-    nesting::{self, Level},
+    nesting::{self, Level, Origin},
     pool::Ready,
 };
 use crate::{
     error::{InvokeError, InvokeErrorKind},
     instance::{Allowance, Cancel, Cleaned},
-    limits::{Limits, Reset},
+    limits::Limits,
     usage::{Report, trace},
     value::{Value, Values},
 };
@@ -38,11 +41,23 @@ pub struct Invocation<'a> {
     fuel: u64,
     deadline: Duration,
     cancel: Option<Cancel>,
+    origin: Option<Origin>,
+    #[cfg(feature = "wasi")]
+    seed: Option<[u8; 32]>,
 }
 
 impl<'a> Invocation<'a> {
     pub(super) fn new(function: &'a Function, input: &'a [u8]) -> Self {
-        Self { function, input, fuel: u64::MAX, deadline: Duration::MAX, cancel: None }
+        Self {
+            function,
+            input,
+            fuel: u64::MAX,
+            deadline: Duration::MAX,
+            cancel: None,
+            origin: None,
+            #[cfg(feature = "wasi")]
+            seed: None,
+        }
     }
 
     /// Fuel for this invocation.
@@ -60,6 +75,21 @@ impl<'a> Invocation<'a> {
     /// A handle that ends this invocation from another thread.
     pub fn cancel(mut self, cancel: &Cancel) -> Self {
         self.cancel = Some(cancel.clone());
+        self
+    }
+
+    /// What the random numbers of this invocation come from, for guests that draw them through WASI, instead of what the
+    /// deployment grants. It is never printed.
+    #[cfg(feature = "wasi")]
+    pub fn seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The delivery that it belongs to.
+    #[cfg(feature = "events")]
+    pub(crate) fn origin(mut self, origin: Origin) -> Self {
+        self.origin = Some(origin);
         self
     }
 
@@ -125,47 +155,59 @@ impl<'a> Invocation<'a> {
     ) -> Result<(T, Vec<u8>, Report), InvokeError> {
         let deployed = self.function.deployed()?;
         // What is shorter than a slice would not look at it.
+        let refused = |kind: InvokeErrorKind| {
+            deployed.tallies.refused(kind.name());
+            kind
+        };
         if self.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
-            return Err(InvokeErrorKind::Cancelled.into());
+            return Err(refused(InvokeErrorKind::Cancelled).into());
         }
         let limits = &deployed.mould.limits;
         let size = self.input.len() as u64;
         if size > limits.input {
-            return Err(InvokeErrorKind::InputTooLarge { size, limit: limits.input }.into());
+            return Err(refused(InvokeErrorKind::InputTooLarge { size, limit: limits.input }).into());
         }
-        let _span = trace::invocation(&deployed.label);
+        let _span = trace::invocation(deployed.label());
         let runtime = self.function.runtime.id();
-        let outer = nesting::outer(deployed.pool.id(), runtime)?;
-        let mut lease = deployed.pool.take(outer.holds, outer.deadline_at, || deployed.now(), || deployed.make())?;
+        let outer = nesting::outer(deployed.pool.id(), runtime).map_err(refused)?;
+        let pool = &deployed.pool;
+        let lease = pool.take(outer.holds, outer.deadline_at, || deployed.now(), |lane| deployed.make(lane));
+        let mut lease = lease.map_err(refused)?;
         let start = lease.start();
 
         let ready = lease.ready();
+        ready.is_newborn = false;
+        let lane = ready.lane;
         let began = ready.instance.arm(Allowance {
             fuel: self.fuel.min(limits.fuel),
             deadline: self.deadline.min(limits.deadline),
             deadline_at_most: outer.deadline_at,
             cancel: self.cancel,
         });
-        let level = Level::enter(deployed.pool.id(), runtime, ready.instance.deadline_at());
+        #[cfg(feature = "wasi")]
+        if let (Some(seed), Some(wasi)) = (self.seed, ready.instance.wasi()) {
+            wasi.seed(seed);
+        }
+        let level = Level::enter(deployed.pool.id(), runtime, ready.instance.deadline_at(), self.origin);
         let ran = body(ready, &deployed.mould.contract, limits);
         drop(level);
         let used = ready.instance.settle(began);
 
-        let mut report = Report {
-            label: deployed.label.clone(),
+        let report = Report {
+            label: Arc::clone(ready.instance.label()),
             start,
             fuel: used.fuel,
             duration: used.duration,
             memory: used.memory,
             input: size,
-            output: 0,
+            output: ran.as_ref().map_or(0, |(_, output)| *output),
             host_calls: used.host_calls,
             log_cut: used.log_cut,
-            outcome: "ok",
+            outcome: ran.as_ref().map_or_else(|kind| kind.name(), |_| "ok"),
         };
         // An empty vector allocates nothing: a log costs only those who log.
         let log = ready.instance.log().to_vec();
-        let cleaned = ready.instance.reset(&deployed.image, deployed.mapped(), deployed.reset == Reset::Scanned);
+        let cleaned = ready.instance.reset(&deployed.image, deployed.mapped(), deployed.technique);
         if cleaned == Cleaned::Lost {
             deployed.unmappable.store(true, Ordering::Relaxed);
         }
@@ -173,19 +215,14 @@ impl<'a> Invocation<'a> {
             deployed.settle_in(ready);
             lease.give_back(began.saturating_add(used.duration));
         }
-        let outcome = match ran {
-            Ok((value, output)) => {
-                report.output = output;
-                Ok((value, log, report))
-            }
-            Err(kind) => {
-                report.outcome = kind.name();
-                Err((kind, report))
-            }
-        };
-        trace::report(match &outcome {
-            Ok((_, _, report)) | Err((_, report)) => report,
-        });
-        outcome.map_err(|(kind, report)| InvokeError::new(kind, Some(report)))
+        if let Err(kind) = &ran {
+            deployed.tallies.failed(kind.name());
+        }
+        deployed.tallies.ran(lane, &report);
+        trace::report(&report);
+        match ran {
+            Ok((value, _)) => Ok((value, log, report)),
+            Err(kind) => Err(InvokeError::new(kind, Some(report))),
+        }
     }
 }

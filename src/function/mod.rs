@@ -8,9 +8,9 @@ mod pool;
 mod reply;
 mod session;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
-use parking_lot::RwLock;
+use arc_swap::{ArcSwapOption, Guard};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use deployment::Deployment;
@@ -19,19 +19,41 @@ pub use reply::{Reply, Returned};
 pub use session::Guest;
 
 pub(crate) use deployed::Deployed;
+#[cfg(feature = "events")]
+pub(crate) use nesting::{Origin, origin};
 
 use crate::{
     codec::Codec,
     error::{InvokeError, InvokeErrorKind},
     runtime::Runtime,
-    usage::{DeployReport, Version},
+    usage::{DeployReport, Report, Version},
     value::{Value, Values},
 };
 
 /// The place of a name: the version that it stands for now, none after `undeploy`.
+///
+/// Every invocation reads it, from any thread: hence a pointer that is read without writing to anything shared, where a lock
+/// and a reference count would pass between the cores.
 pub(crate) struct Slot {
     pub(crate) name: Box<str>,
-    pub(crate) current: RwLock<Option<Arc<Deployed>>>,
+    pub(crate) current: ArcSwapOption<Deployed>,
+}
+
+/// The version behind a handle, for as long as one invocation needs it.
+pub(crate) enum Held<'a> {
+    Pinned(&'a Arc<Deployed>),
+    Current(Guard<Option<Arc<Deployed>>>),
+}
+
+impl Deref for Held<'_> {
+    type Target = Arc<Deployed>;
+
+    fn deref(&self) -> &Arc<Deployed> {
+        match self {
+            Self::Pinned(deployed) => deployed,
+            Self::Current(guard) => guard.as_ref().expect("held only where there is one"),
+        }
+    }
 }
 
 /// A deployed function.
@@ -77,6 +99,30 @@ impl Function {
     /// See [`InvokeErrorKind`]; an error of a guest that ran carries its report.
     pub fn invoke(&self, input: &[u8]) -> Result<Reply, InvokeError> {
         self.invocation(input).run()
+    }
+
+    /// As [`invoke`](Self::invoke), with the reply left in `output`, whose room is used again; what was in it is gone, also
+    /// after an error. On a warm instance nothing is allocated then, as long as the reply fits and the guest logs nothing.
+    ///
+    /// ```
+    /// # let echo = wat::parse_str(r#"(module (memory (export "memory") 1)
+    /// #   (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+    /// #   (func (export "handle") (param i32 i32) (result i64)
+    /// #     (i64.or (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 32)) (i64.extend_i32_u (local.get 1)))))"#).unwrap();
+    /// # let runtime = dormouse::Runtime::new();
+    /// # let function = runtime.deploy("echo", &echo)?;
+    /// let mut output = Vec::with_capacity(4_096);
+    /// for event in [b"one", b"two"] {
+    ///     let report = function.invoke_into(event, &mut output)?;
+    ///     assert_eq!((&output[..], report.output()), (&event[..], 3));
+    /// }
+    /// # Ok::<(), dormouse::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As `invoke`.
+    pub fn invoke_into(&self, input: &[u8], output: &mut Vec<u8>) -> Result<Report, InvokeError> {
+        self.invocation(input).run_into(output)
     }
 
     /// As [`invoke`](Self::invoke), with Rust values for input and output.
@@ -163,13 +209,13 @@ impl Function {
     pub fn name(&self) -> &str {
         match &self.target {
             Target::Name(slot) => &slot.name,
-            Target::Version(deployed) => &deployed.label.name,
+            Target::Version(deployed) => &deployed.label().name,
         }
     }
 
     /// The version that the next invocation runs; none after `undeploy`.
     pub fn version(&self) -> Option<Version> {
-        self.deployed().ok().map(|deployed| deployed.label.version)
+        self.deployed().ok().map(|deployed| deployed.label().version)
     }
 
     /// A handle that stays with the version that this one stands for now, through redeployments and `undeploy`, and
@@ -178,7 +224,7 @@ impl Function {
     /// # Errors
     /// [`InvokeErrorKind::Undeployed`].
     pub fn pinned(&self) -> Result<Self, InvokeError> {
-        Ok(Self { runtime: self.runtime.clone(), target: Target::Version(self.deployed()?) })
+        Ok(Self { runtime: self.runtime.clone(), target: Target::Version(Arc::clone(&*self.deployed()?)) })
     }
 
     /// What the deployment of the current version found and cost.
@@ -205,18 +251,45 @@ impl Function {
         self.deployed().map_or(0, |deployed| deployed.trim(idle_for))
     }
 
+    /// Invocations at most at once, from now on, instead of what [`Deployment::instances`] said: for the version that the handle stands for now.
+    /// With 0 it is off: its invocations are refused as busy, and deliveries to it wait until it is on again. Invocations under way finish.
+    ///
+    /// ```
+    /// # let echo = wat::parse_str(r#"(module (memory (export "memory") 1)
+    /// #   (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+    /// #   (func (export "handle") (param i32 i32) (result i64) (i64.const 0)))"#).unwrap();
+    /// # let runtime = dormouse::Runtime::new();
+    /// # let function = runtime.deploy("echo", &echo)?;
+    /// function.set_concurrency(0)?;
+    /// assert!(function.invoke(b"x").is_err());
+    /// function.set_concurrency(4)?;
+    /// assert!(function.invoke(b"x").is_ok());
+    /// # Ok::<(), dormouse::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvokeErrorKind::Undeployed`].
+    pub fn set_concurrency(&self, max: usize) -> Result<(), InvokeError> {
+        let deployed = self.deployed()?;
+        deployed.pool.set_max(max);
+        #[cfg(feature = "events")]
+        self.runtime.hub().arrived(&deployed.label().name);
+        Ok(())
+    }
+
     /// Instances of the current version: idle ones, and all of them.
     pub fn instances(&self) -> (usize, usize) {
         self.deployed().map_or((0, 0), |deployed| deployed.pool.counts())
     }
 
-    /// The version behind the handle. One read lock and one reference count: some 20 ns.
-    pub(crate) fn deployed(&self) -> Result<Arc<Deployed>, InvokeErrorKind> {
+    /// The version behind the handle. No lock, and no count that threads share.
+    pub(crate) fn deployed(&self) -> Result<Held<'_>, InvokeErrorKind> {
         match &self.target {
-            Target::Version(deployed) => Ok(Arc::clone(deployed)),
-            Target::Name(slot) => {
-                slot.current.read().clone().ok_or_else(|| InvokeErrorKind::Undeployed { name: slot.name.clone() })
-            }
+            Target::Version(deployed) => Ok(Held::Pinned(deployed)),
+            Target::Name(slot) => match slot.current.load() {
+                guard if guard.is_some() => Ok(Held::Current(guard)),
+                _ => Err(InvokeErrorKind::Undeployed { name: slot.name.clone() }),
+            },
         }
     }
 }

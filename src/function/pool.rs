@@ -1,16 +1,23 @@
 //! The instances of one version: bounded, most recently used first.
 //!
-//! A stack of idle instances under one lock, held for a push or a pop and never while a guest runs, an instance is made
-//! or one is dropped. Most recently used first keeps caches warm and lets the rest age, so that they can be trimmed.
+//! Idle instances lie in lanes, a stack under a lock each, held for a push or a pop and never while a guest runs, an instance
+//! is made or one is dropped. A thread looks into its own lane first and goes through the others before it makes an
+//! instance: so there are never more instances than run at once. A new one is for the lane that has fewest, and goes back there
+//! after each use: so threads that keep running come to find one each that they share nothing with. Most recently used first keeps
+//! caches warm and lets the rest age, so that they can be trimmed.
 //!
-//! Invariants: `live` counts the instances that are idle, lent or being made, and is never above `max`; idle instances
-//! are clean; the idle stack is ordered by the time since when they have been idle, oldest at the bottom.
+//! Invariants: `live` counts the instances that are idle, lent or being made, in all and for each lane, and is never above `max`;
+//! idle instances are clean; each lane is ordered by the time since when its instances have been idle, oldest in front. Whoever gives an
+//! instance or a place back looks afterwards whether somebody waits, and whoever waits looks for both after it has said so.
 
 use std::{
-    sync::Arc,
+    cell::Cell,
+    collections::VecDeque,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
+use crossbeam::utils::CachePadded;
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
@@ -25,28 +32,42 @@ const QUARANTINE_AFTER: u32 = 3;
 const QUARANTINE_FIRST: Duration = Duration::from_secs(1);
 const QUARANTINE_LONGEST: Duration = Duration::from_secs(60);
 
+/// The longest wait that is asked of the machine's clock, which cannot add any duration to an instant: a year.
+const WAIT_LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 /// An instance and its contract's handles.
 pub(super) struct Ready {
     pub(super) instance: Instance,
     pub(super) bound: Bound,
+    /// The lane that it was made for.
+    pub(super) lane: usize,
+    /// Left by deployment for the first invocation, which is a cold start all the same: nobody has asked for an instance to be
+    /// made ahead of time.
+    pub(super) is_newborn: bool,
 }
 
 /// The pool of one version.
 pub(crate) struct Pool {
     min: usize,
-    max: usize,
+    max: AtomicUsize,
     max_wait: Duration,
-    state: Mutex<State>,
+    lanes: Box<[CachePadded<Lane>]>,
+    live: CachePadded<AtomicUsize>,
+    /// Threads that wait, under the lock of `failures`; and one more while more live than may, since `max` was lowered: whoever gives
+    /// an instance back looks here anyway.
+    waiting: AtomicUsize,
     returned: Condvar,
+    failures: Mutex<Failures>,
+    /// How many instances lived at most when one was thrown away after a run, since `replenish` last looked.
+    lost: AtomicUsize,
+    /// More may live than `max` allows, since that was lowered.
+    lowered: AtomicBool,
 }
 
 #[derive(Default)]
-struct State {
-    idle: Vec<Idle>,
-    live: usize,
-    /// Instances that failed to initialise since one succeeded, with the last failure and until when to wait.
-    failures: u32,
-    quarantine: Option<(Duration, InvokeErrorKind)>,
+struct Lane {
+    idle: Mutex<VecDeque<Idle>>,
+    live: AtomicUsize,
 }
 
 struct Idle {
@@ -54,9 +75,40 @@ struct Idle {
     since: Duration,
 }
 
+/// Instances that failed to initialise since one succeeded, with the last failure and until when to wait.
+#[derive(Default)]
+struct Failures {
+    count: u32,
+    quarantine: Option<(Duration, InvokeErrorKind)>,
+}
+
+/// This thread's number, from which its lane follows: threads take turns.
+fn thread_number() -> usize {
+    static NUMBERS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    NUMBER.get().unwrap_or_else(|| {
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        NUMBER.set(Some(number));
+        number
+    })
+}
+
 impl Pool {
-    pub(super) fn new(min: usize, max: usize, max_wait: Duration) -> Arc<Self> {
-        Arc::new(Self { min, max, max_wait, state: Mutex::default(), returned: Condvar::new() })
+    pub(super) fn new(min: usize, max: usize, lanes: usize, max_wait: Duration) -> Self {
+        Self {
+            min,
+            max: AtomicUsize::new(max),
+            max_wait,
+            lanes: (0..lanes).map(|_| CachePadded::default()).collect(),
+            live: CachePadded::default(),
+            waiting: AtomicUsize::new(0),
+            returned: Condvar::new(),
+            failures: Mutex::default(),
+            lost: AtomicUsize::new(0),
+            lowered: AtomicBool::new(false),
+        }
     }
 
     /// Its identity, for the invocations under way on a thread.
@@ -64,112 +116,210 @@ impl Pool {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Idle instances, and all.
+    fn max(&self) -> usize {
+        self.max.load(Ordering::SeqCst)
+    }
+
+    /// Lets so many live at most from now on. Idle ones that are too many go at once, lent ones when they come back.
+    pub(super) fn set_max(&self, max: usize) {
+        {
+            let _failures = self.failures.lock();
+            self.max.store(max, Ordering::SeqCst);
+            if !self.lowered.swap(true, Ordering::SeqCst) {
+                self.waiting.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        self.shed();
+        self.returned.notify_all();
+    }
+
+    /// Drops idle instances while more live than may. Once no more do, nobody has to look any more.
+    fn shed(&self) {
+        while self.live.load(Ordering::SeqCst) > self.max() {
+            let Some(gone) = self.take_oldest(Duration::MAX) else { return };
+            let lane = gone.ready.lane;
+            drop(gone);
+            self.lanes[lane].live.fetch_sub(1, Ordering::Relaxed);
+            self.live.fetch_sub(1, Ordering::SeqCst);
+        }
+        let _failures = self.failures.lock();
+        if self.live.load(Ordering::SeqCst) <= self.max() && self.lowered.swap(false, Ordering::SeqCst) {
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Idle instances, and all. A moment's figures: the lanes are looked at one after the other.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        let state = self.state.lock();
-        (state.idle.len(), state.live)
+        (self.idle(), self.live.load(Ordering::Relaxed))
+    }
+
+    fn idle(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.idle.lock().len()).sum()
     }
 
     /// Lends an instance: an idle one, else a new one from `make`, else one that is given back within `max_wait`, unless
     /// this thread holds one itself and so might wait for itself. Nobody waits past the deadline of a caller.
     pub(super) fn take(
-        self: &Arc<Self>,
+        &self,
         holds: bool,
         deadline_at: Duration,
         now: impl Fn() -> Duration,
-        make: impl FnOnce() -> Result<Ready, InvokeErrorKind>,
-    ) -> Result<Lease, InvokeErrorKind> {
-        let mut state = self.state.lock();
-        let mut wait_until = None;
-        loop {
-            if let Some(Idle { ready, .. }) = state.idle.pop() {
-                drop(state);
-                return Ok(Lease::of(self, Some(ready), Start::Warm));
-            }
-            if state.live < self.max {
-                break;
-            }
-            let busy = |waited| Err(InvokeErrorKind::Busy(Busy::Instances { max: self.max, waited }));
-            if holds || self.max == 0 || self.max_wait.is_zero() {
-                return busy(Duration::ZERO);
-            }
-            // The wait is the one place that reads the machine's time: it is about this thread, not about the guest.
-            let (wait, until) = *wait_until.get_or_insert_with(|| {
-                let left = if deadline_at == Duration::MAX { deadline_at } else { deadline_at.saturating_sub(now()) };
-                let wait = self.max_wait.min(left);
-                (wait, Instant::now() + wait.min(WAIT_LONGEST))
-            });
-            if self.returned.wait_until(&mut state, until).timed_out()
-                && state.idle.is_empty()
-                && state.live >= self.max
-            {
-                return busy(wait);
-            }
+        make: impl FnOnce(usize) -> Result<Ready, InvokeErrorKind>,
+    ) -> Result<Lease<'_>, InvokeErrorKind> {
+        let own = thread_number() % self.lanes.len();
+        if let Some(ready) = self.pop(own) {
+            return Ok(Lease::of(self, ready));
         }
-        if let Some((until, cause)) = &state.quarantine {
-            let now = now();
-            if now < *until {
-                // Whoever else waits for the place that this thread leaves free is to hear of it too.
-                self.returned.notify_one();
-                return Err(InvokeErrorKind::Quarantined {
-                    failures: state.failures,
-                    remaining: *until - now,
-                    cause: Box::new(cause.clone()),
-                });
-            }
-        }
-        state.live += 1;
-        drop(state);
+        let lane = match self.claim(own) {
+            Some(lane) => lane,
+            None => match self.wait(own, holds, deadline_at, &now)? {
+                Found::Idle(ready) => return Ok(Lease::of(self, ready)),
+                Found::Place(lane) => lane,
+            },
+        };
         // Gives the place back if making fails or panics.
-        let mut lease = Lease::of(self, None, Start::Cold);
-        match make() {
+        let mut lease = Lease::place(self, lane);
+        self.check_quarantine(&now)?;
+        match make(lane) {
             Ok(ready) => {
-                self.state.lock().succeeded();
+                self.failures.lock().succeeded();
                 lease.ready = Some(Box::new(ready));
                 Ok(lease)
             }
             Err(error) => {
                 if matches!(error, InvokeErrorKind::Initialise { .. }) {
-                    self.state.lock().failed(now(), &error);
+                    let now = now();
+                    self.failures.lock().failed(now, &error);
                 }
                 Err(error)
             }
         }
     }
 
-    /// Puts a clean instance on top of the stack.
+    /// An idle instance: of this lane, else of another.
+    fn pop(&self, own: usize) -> Option<Box<Ready>> {
+        let lanes = self.lanes[own..].iter().chain(&self.lanes[..own]);
+        lanes.into_iter().find_map(|lane| Some(lane.idle.lock().pop_back()?.ready))
+    }
+
+    /// Takes a place for an instance to come, in the lane that has fewest, this one among equals.
+    fn claim(&self, own: usize) -> Option<usize> {
+        let one_more = |live: usize| (live < self.max()).then(|| live + 1);
+        self.live.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok()?;
+        let lanes = (own..self.lanes.len()).chain(0..own);
+        let lane = lanes.min_by_key(|lane| self.lanes[*lane].live.load(Ordering::Relaxed)).unwrap_or(own);
+        self.lanes[lane].live.fetch_add(1, Ordering::Relaxed);
+        Some(lane)
+    }
+
+    /// `Err` while the function is left alone. The clock, which may be the host's, is read outside the lock.
+    fn check_quarantine(&self, now: &impl Fn() -> Duration) -> Result<(), InvokeErrorKind> {
+        let (failures, (until, cause)) = {
+            let failures = self.failures.lock();
+            let Some(quarantine) = &failures.quarantine else { return Ok(()) };
+            (failures.count, quarantine.clone())
+        };
+        match until.checked_sub(now()) {
+            Some(remaining) if !remaining.is_zero() => {
+                Err(InvokeErrorKind::Quarantined { failures, remaining, cause: Box::new(cause) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for an instance, or a place for one.
+    #[cold]
+    fn wait(
+        &self,
+        own: usize,
+        holds: bool,
+        deadline_at: Duration,
+        now: &impl Fn() -> Duration,
+    ) -> Result<Found, InvokeErrorKind> {
+        let busy = |waited| Err(InvokeErrorKind::Busy(Busy::Instances { max: self.max(), waited }));
+        if holds || self.max() == 0 || self.max_wait.is_zero() {
+            return busy(Duration::ZERO);
+        }
+        let left = if deadline_at == Duration::MAX { deadline_at } else { deadline_at.saturating_sub(now()) };
+        let wait = self.max_wait.min(left);
+        // The wait is the one place that reads the machine's time: it is about this thread, not about the guest.
+        let until = Instant::now() + wait.min(WAIT_LONGEST);
+        let mut failures = self.failures.lock();
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut in_time = true;
+        let found = loop {
+            // Either this finds what is given back, or `give_back`, which holds the same locks, or `forget`, whose count is in
+            // one order with this one, finds that somebody waits.
+            if let Some(ready) = self.pop(own) {
+                break Ok(Found::Idle(ready));
+            }
+            if let Some(lane) = self.claim(own) {
+                break Ok(Found::Place(lane));
+            }
+            if !in_time {
+                break busy(wait);
+            }
+            in_time = !self.returned.wait_until(&mut failures, until).timed_out();
+        };
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        found
+    }
+
+    /// Tells somebody who waits that there is an instance or a place.
+    #[cold]
+    fn notify(&self) {
+        if self.lowered.load(Ordering::SeqCst) {
+            self.shed();
+        }
+        // Between its last look and its sleep a waiter holds this lock.
+        drop(self.failures.lock());
+        self.returned.notify_one();
+    }
+
+    /// Puts a clean instance on top of its lane.
     fn give_back(&self, ready: Box<Ready>, since: Duration) {
         debug_assert!(ready.instance.is_clean(), "idle instances are clean");
-        self.state.lock().idle.push(Idle { ready, since });
-        self.returned.notify_one();
+        let waiting = {
+            let mut lane = self.lanes[ready.lane].idle.lock();
+            lane.push_back(Idle { ready, since });
+            self.waiting.load(Ordering::Relaxed)
+        };
+        if waiting > 0 {
+            self.notify();
+        }
     }
 
-    /// An instance is gone.
-    fn forget(&self) {
-        self.state.lock().live -= 1;
-        self.returned.notify_one();
+    /// An instance of this lane is gone.
+    fn forget(&self, lane: usize) {
+        self.lanes[lane].live.fetch_sub(1, Ordering::Relaxed);
+        self.live.fetch_sub(1, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.notify();
+        }
     }
 
-    /// Makes instances until `count` are idle or no more may live.
+    /// Makes instances until `count` are idle or no more may live, for each lane in turn.
     ///
     /// They are held until all are made: an idle one could be dropped to make room for the next, without end.
     pub(super) fn prewarm(
-        self: &Arc<Self>,
+        &self,
         count: usize,
         now: impl Fn() -> Duration,
-        make: impl Fn() -> Result<Ready, InvokeErrorKind>,
+        make: impl Fn(usize) -> Result<Ready, InvokeErrorKind>,
     ) -> Result<usize, InvokeErrorKind> {
+        // What deployment left counts, and is from now on one that was made ahead of time.
+        for lane in &self.lanes {
+            lane.idle.lock().iter_mut().for_each(|idle| idle.ready.is_newborn = false);
+        }
         let mut made = Vec::new();
         let outcome = loop {
-            let mut state = self.state.lock();
-            if state.idle.len() + made.len() >= count || state.live >= self.max {
+            if self.idle() + made.len() >= count {
                 break Ok(());
             }
-            state.live += 1;
-            drop(state);
+            let Some(lane) = self.claim(thread_number() % self.lanes.len()) else { break Ok(()) };
             // Gives the place back if making fails or panics.
-            let mut lease = Lease::of(self, None, Start::Cold);
-            match make() {
+            let mut lease = Lease::place(self, lane);
+            match make(lane) {
                 Ok(ready) => lease.ready = Some(Box::new(ready)),
                 Err(error) => break Err(error),
             }
@@ -178,39 +328,110 @@ impl Pool {
         for lease in made {
             lease.give_back(now());
         }
-        outcome.map(|()| self.state.lock().idle.len())
+        outcome.map(|()| self.idle())
+    }
+
+    /// Whether an instance was thrown away after a run since `replenish` last looked.
+    #[cfg(feature = "events")]
+    pub(crate) fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed) > 0
+    }
+
+    /// Makes instances in place of those that were thrown away after a run: until as many live as did then. Returns how many.
+    #[cfg(feature = "events")]
+    pub(super) fn replenish(
+        &self,
+        now: impl Fn() -> Duration,
+        make: impl Fn(usize) -> Result<Ready, InvokeErrorKind>,
+    ) -> usize {
+        let missing = self.lost.swap(0, Ordering::Relaxed).saturating_sub(self.live.load(Ordering::Relaxed));
+        let before = self.idle();
+        // What fails here fails again where it matters, in the invocation that makes its instance itself.
+        let _ = self.prewarm(before + missing, now, make);
+        self.idle().saturating_sub(before)
     }
 
     /// Takes a sealed instance in, the one that deployment made.
-    pub(super) fn adopt(self: &Arc<Self>, ready: Ready, now: Duration) {
-        self.state.lock().live += 1;
-        Lease::of(self, Some(Box::new(ready)), Start::Cold).give_back(now);
+    pub(super) fn adopt(&self, ready: Ready, now: Duration) {
+        self.live.fetch_add(1, Ordering::SeqCst);
+        self.lanes[ready.lane].live.fetch_add(1, Ordering::Relaxed);
+        Lease::of(self, Box::new(ready)).give_back(now);
+    }
+
+    /// Drops the instance that deployment left, if nothing has used it.
+    pub(crate) fn drop_newborn(&self) {
+        let found = self.lanes.iter().find_map(|lane| {
+            let mut idle = lane.idle.lock();
+            let at = idle.iter().position(|idle| idle.ready.is_newborn)?;
+            idle.remove(at)
+        });
+        if let Some(newborn) = found {
+            let lane = newborn.ready.lane;
+            drop(newborn);
+            self.forget(lane);
+        }
     }
 
     /// Drops instances that have been idle since `before` or longer, down to the minimum.
     pub(super) fn trim(&self, before: Duration) -> usize {
-        let mut state = self.state.lock();
-        let old = state.idle.partition_point(|idle| idle.since <= before);
-        let spare = state.live.saturating_sub(self.min);
-        let gone: Vec<_> = state.idle.drain(..old.min(spare)).collect();
-        state.live -= gone.len();
-        drop(state);
-        gone.len()
+        let mut gone = 0;
+        while self.live.load(Ordering::SeqCst) > self.min {
+            let Some(idle) = self.take_oldest(before) else { break };
+            let spare = |live: usize| (live > self.min).then(|| live - 1);
+            if self.live.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spare).is_err() {
+                // Others went in between.
+                self.lanes[idle.ready.lane].idle.lock().push_front(idle);
+                self.notify();
+                break;
+            }
+            self.lanes[idle.ready.lane].live.fetch_sub(1, Ordering::Relaxed);
+            drop(idle);
+            self.notify();
+            gone += 1;
+        }
+        gone
+    }
+
+    /// Takes out the instance that has been idle longest, if that began no later than `before`.
+    fn take_oldest(&self, before: Duration) -> Option<Idle> {
+        loop {
+            let lanes = self.lanes.iter().filter_map(|lane| Some((lane.oldest()?, lane)));
+            let (since, lane) = lanes.min_by_key(|(since, _)| *since)?;
+            if since > before {
+                return None;
+            }
+            let mut idle = lane.idle.lock();
+            // Taken by somebody else in between: look again.
+            if idle.front().is_some_and(|idle| idle.since <= before) {
+                return idle.pop_front();
+            }
+        }
     }
 }
 
-/// The longest wait that is asked of the machine's clock, which cannot add any duration to an instant: a year.
-const WAIT_LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// What a thread has waited for.
+enum Found {
+    Idle(Box<Ready>),
+    /// A place in this lane.
+    Place(usize),
+}
 
-impl State {
+impl Lane {
+    /// Since when the instance that has been idle longest has been so.
+    fn oldest(&self) -> Option<Duration> {
+        self.idle.lock().front().map(|idle| idle.since)
+    }
+}
+
+impl Failures {
     fn succeeded(&mut self) {
-        self.failures = 0;
+        self.count = 0;
         self.quarantine = None;
     }
 
     fn failed(&mut self, now: Duration, error: &InvokeErrorKind) {
-        self.failures = self.failures.saturating_add(1);
-        if let Some(times) = self.failures.checked_sub(QUARANTINE_AFTER) {
+        self.count = self.count.saturating_add(1);
+        if let Some(times) = self.count.checked_sub(QUARANTINE_AFTER) {
             let time = QUARANTINE_FIRST.saturating_mul(1 << times.min(6)).min(QUARANTINE_LONGEST);
             self.quarantine = Some((now.saturating_add(time), error.clone()));
         }
@@ -219,36 +440,38 @@ impl State {
 
 impl Evict for Pool {
     fn oldest(&self) -> Option<Duration> {
-        self.state.lock().idle.first().map(|idle| idle.since)
+        self.lanes.iter().filter_map(|lane| lane.oldest()).min()
     }
 
     fn evict_oldest(&self) -> bool {
-        let mut state = self.state.lock();
-        if state.idle.is_empty() {
-            return false;
-        }
-        let gone = state.idle.remove(0);
-        state.live -= 1;
-        drop(state);
+        let Some(gone) = self.take_oldest(Duration::MAX) else { return false };
+        let lane = gone.ready.lane;
         drop(gone);
-        self.returned.notify_one();
+        self.forget(lane);
         true
     }
 }
 
 /// An instance on loan. Dropped without being given back, as when a panic unwinds through, it is thrown away.
-pub(super) struct Lease {
-    pool: Arc<Pool>,
+pub(super) struct Lease<'a> {
+    pool: &'a Pool,
+    lane: usize,
     ready: Option<Box<Ready>>,
     start: Start,
     /// The instance has gone back to the pool, and its place with it.
     returned: bool,
 }
 
-impl Lease {
+impl<'a> Lease<'a> {
+    /// An instance that has been taken out.
+    fn of(pool: &'a Pool, ready: Box<Ready>) -> Self {
+        let start = if ready.is_newborn { Start::Cold } else { Start::Warm };
+        Self { pool, lane: ready.lane, ready: Some(ready), start, returned: false }
+    }
+
     /// A place in the pool that has been counted, for an instance to come.
-    fn of(pool: &Arc<Pool>, ready: Option<Box<Ready>>, start: Start) -> Self {
-        Self { pool: Arc::clone(pool), ready, start, returned: false }
+    fn place(pool: &'a Pool, lane: usize) -> Self {
+        Self { pool, lane, ready: None, start: Start::Cold, returned: false }
     }
 
     pub(super) fn start(&self) -> Start {
@@ -269,12 +492,14 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if !self.returned {
             // The instance first, so that its memory is free before its place is.
-            drop(self.ready.take());
-            self.pool.forget();
+            if self.ready.take().is_some() {
+                self.pool.lost.fetch_max(self.pool.live.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+            self.pool.forget(self.lane);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use smallvec::{SmallVec, smallvec};
 use wasmi::Val;
 
 use crate::{
@@ -43,9 +44,10 @@ impl<'a> Guest<'a> {
     /// [`InvokeErrorKind::NoSuchExport`], [`InvokeErrorKind::Signature`], and whatever ends a run: a trap, fuel, the
     /// deadline.
     pub fn call(&mut self, export: &str, args: &[Value]) -> Result<Values, InvokeErrorKind> {
-        let prepared = self.instance.prepared().clone();
-        let missing = || no_such_export(export, prepared.exports.keys().map(|name| &**name));
-        let found = prepared.exports.get(export).ok_or_else(missing)?;
+        let prepared = self.instance.prepared();
+        let Some((slot, found)) = prepared.export(export) else {
+            return Err(no_such_export(export, prepared.exports.iter().map(|export| &*export.name)));
+        };
         if !takes(found, args) {
             return Err(InvokeErrorKind::Signature {
                 name: cut(export),
@@ -53,13 +55,13 @@ impl<'a> Guest<'a> {
                 given: cut(&arguments(args)),
             });
         }
-        let function = self.instance.export(export, found.slot).ok_or_else(missing)?;
+        let mut outputs: SmallVec<[Val; 4]> = smallvec![Val::I32(0); found.ty.results().len()];
+        let Some(function) = self.instance.export(slot) else { return Err(no_such_export(export, std::iter::empty())) };
         // A call shorter than a slice does not look at the time itself. The first one has just been given its time.
         if std::mem::replace(&mut self.called, true) {
             self.instance.check_time()?;
         }
-        let inputs: Vec<Val> = args.iter().map(|value| wasm_value(*value)).collect();
-        let mut outputs = vec![Val::I32(0); found.ty.results().len()];
+        let inputs: SmallVec<[Val; 8]> = args.iter().map(|value| wasm_value(*value)).collect();
         self.instance.call(function, &inputs, &mut outputs)?;
         Ok(Values(outputs.iter().filter_map(number).collect()))
     }
@@ -101,7 +103,6 @@ fn takes(export: &Export, args: &[Value]) -> bool {
 #[cold]
 fn no_such_export<'a>(name: &str, exports: impl Iterator<Item = &'a str>) -> InvokeErrorKind {
     let mut names: Vec<&str> = exports.collect();
-    names.sort_unstable();
     let more = names.len().saturating_sub(20);
     names.truncate(20);
     let mut exports = if names.is_empty() { "none".to_owned() } else { names.join(", ") };

@@ -7,6 +7,8 @@ use std::io;
 use wasmi::{Memory, Store, Val};
 
 use super::State;
+#[cfg(feature = "wasi")]
+use crate::capability::wasi::Base;
 use crate::sys::{Mapped, PAGE};
 
 /// A page of zeros: the granularity of the runs.
@@ -18,6 +20,9 @@ pub(crate) struct Image {
     pub(crate) memories: Vec<MemoryImage>,
     /// The globals that code can change, in the order of `Prepared::globals`; none for references.
     pub(crate) globals: Vec<Option<Val>>,
+    /// What initialisation left behind WASI.
+    #[cfg(feature = "wasi")]
+    pub(crate) wasi: Base,
 }
 
 impl Image {
@@ -95,8 +100,13 @@ impl MemoryImage {
 
     /// Whether a memory is equal to the image.
     pub(crate) fn equals(&self, data: &[u8]) -> bool {
-        let mut copy = vec![0; self.len];
-        self.fill(&mut copy);
-        copy == data
+        let is_zero = |bytes: &[u8]| bytes.chunks(PAGE).all(|page| *page == ZEROS[..page.len()]);
+        let mut clean = 0;
+        let runs = self.runs.iter().all(|run| {
+            let gap = clean..run.at;
+            clean = run.at + run.bytes.len();
+            is_zero(&data[gap]) && data[run.at..clean] == *run.bytes
+        });
+        data.len() == self.len && runs && is_zero(&data[clean..])
     }
 }

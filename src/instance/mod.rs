@@ -32,14 +32,18 @@ use wasmi::{
 
 pub use cancel::Cancel;
 pub(crate) use image::{Image, MemoryImage};
-pub(crate) use reset::Cleaned;
+pub(crate) use reset::{Cleaned, Technique};
 pub(crate) use slices::{Fault, charge};
+#[cfg(feature = "wasi")]
+pub(crate) use state::memory_and_state;
 pub(crate) use state::{State, memory_read, memory_size, memory_write};
 
+#[cfg(feature = "wasi")]
+use crate::capability::wasi::{Base, Grant, Wasi};
 use crate::{
     clock::Clock,
     error::InvokeErrorKind,
-    module::Prepared,
+    module::{Code, Prepared},
     sys::{Mapped, Regions},
     usage::{Label, Reservation},
     value::ValueType,
@@ -58,6 +62,8 @@ enum Mark {
 /// One live instantiation.
 pub(crate) struct Instance {
     store: Store<State>,
+    /// The same as the store's, so that the store can be changed while this is read.
+    prepared: Arc<Prepared>,
     mark: Mark,
     instance: wasmi::Instance,
     /// Globals and tables that code can change, in the order of `Prepared`.
@@ -78,7 +84,11 @@ pub(crate) struct Instance {
 /// What making an instance needs.
 pub(crate) struct Birth<'a> {
     pub(crate) prepared: &'a Arc<Prepared>,
+    pub(crate) code: &'a Code,
     pub(crate) label: &'a Arc<Label>,
+    /// What the deployment grants through WASI, where the module imports any of it.
+    #[cfg(feature = "wasi")]
+    pub(crate) wasi: Option<(&'a Arc<Grant>, Base)>,
     pub(crate) clock: &'a Arc<dyn Clock>,
     /// The runtime that the function belongs to, as the host's functions will be given it.
     pub(crate) home: &'a Weak<dyn Any + Send + Sync>,
@@ -127,15 +137,16 @@ impl Instance {
     /// dirty: start function and contract follow, then [`Instance::seal`].
     pub(crate) fn new(birth: Birth<'_>, content: &Content<'_>) -> Result<Self, InvokeErrorKind> {
         let prepared = Arc::clone(birth.prepared);
+        let code = birth.code;
         let memory_max = birth.memory_max;
         let meter = Meter::new(Arc::clone(birth.clock));
         let state = State::new(birth, meter);
-        let mut store = Store::new(&prepared.engine, state);
+        let mut store = Store::new(&code.engine, state);
         let mut instantiate = || -> Result<_, wasmi::Error> {
             let mut externs = Vec::with_capacity(prepared.imports.len() + prepared.memories.len());
             for import in &prepared.imports {
                 let types = |types: &[ValueType]| types.iter().map(|ty| wasm_type(*ty)).collect::<Vec<_>>();
-                let ty = FuncType::new(types(import.params), types(import.results));
+                let ty = FuncType::new(types(&import.params), types(&import.results));
                 let import = Arc::clone(import);
                 externs.push(Extern::Func(Func::new(&mut store, ty, move |caller, inputs, outputs| {
                     import.call(caller, inputs, outputs)
@@ -166,7 +177,7 @@ impl Instance {
             }
             let memories = &store.data().memories;
             store.data_mut().main_memory = prepared.main_memory.map(|index| memories[index]);
-            let instance = wasmi::Instance::new(&mut store, &prepared.module, &externs)?;
+            let instance = wasmi::Instance::new(&mut store, &code.module, &externs)?;
             if let Some(table) = prepared.grow_table.as_deref().and_then(|name| instance.get_table(&store, name)) {
                 grow::install(&mut store, table)?;
             }
@@ -181,6 +192,7 @@ impl Instance {
         let tables = prepared.tables.iter().filter_map(|name| instance.get_table(&store, name)).collect();
         let mut new = Self {
             store,
+            prepared,
             mark: Mark::Dirty,
             instance,
             pristine_references: vec![None; globals.len()],
@@ -232,6 +244,10 @@ impl Instance {
         let entries = |table: &Table| (0..table.size(store)).filter_map(|at| table.get(store, at)).collect();
         self.pristine_tables = self.tables.iter().map(entries).collect();
         self.pristine_references = self.globals.iter().map(|global| reference(global.get(store))).collect();
+        #[cfg(feature = "wasi")]
+        if let Some(wasi) = self.wasi() {
+            wasi.seal();
+        }
         self.store.data_mut().clear();
         self.mark = Mark::Clean;
     }
@@ -247,6 +263,8 @@ impl Instance {
         Image {
             memories: memories.iter().map(|memory| MemoryImage::capture(*memory, &self.store)).collect(),
             globals: self.globals.iter().map(number).collect(),
+            #[cfg(feature = "wasi")]
+            wasi: self.store.data().wasi.as_ref().map_or_else(Base::default, |wasi| wasi.base()),
         }
     }
 
@@ -297,27 +315,27 @@ impl Instance {
         &self.store.data().log.text
     }
 
-    pub(crate) fn prepared(&self) -> &Arc<Prepared> {
-        &self.store.data().prepared
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.prepared
     }
 
-    /// Finds a function under the name that the rewritten module exports it by.
-    pub(crate) fn function(&self, name: &str) -> Option<Func> {
-        self.instance.get_func(&self.store, name)
+    /// Name and version of the function that it is an instance of.
+    pub(crate) fn label(&self) -> &Arc<Label> {
+        &self.store.data().label
     }
 
-    /// The same by type, for functions that every invocation calls.
+    /// Finds a function by type, under the name that the rewritten module exports it by.
     pub(crate) fn typed<P: WasmParams, R: WasmResults>(&self, name: &str) -> Option<TypedFunc<P, R>> {
         self.instance.get_typed_func(&self.store, name).ok()
     }
 
     /// The exported function in a slot of `Prepared::exports`, looked up by name once.
-    pub(crate) fn export(&mut self, name: &str, slot: usize) -> Option<Func> {
+    pub(crate) fn export(&mut self, slot: usize) -> Option<Func> {
         if self.functions.is_empty() {
-            self.functions = vec![None; self.prepared().exports.len()];
+            self.functions = vec![None; self.prepared.exports.len()];
         }
         if self.functions[slot].is_none() {
-            self.functions[slot] = self.function(name);
+            self.functions[slot] = self.instance.get_func(&self.store, &self.prepared.exports[slot].name);
         }
         self.functions[slot]
     }
@@ -332,6 +350,12 @@ impl Instance {
 
     pub(crate) fn call(&mut self, function: Func, inputs: &[Val], outputs: &mut [Val]) -> Result<(), InvokeErrorKind> {
         slices::call(&mut self.store, function, inputs, outputs)
+    }
+
+    /// The host's side of WASI, where the module imports any of it.
+    #[cfg(feature = "wasi")]
+    pub(crate) fn wasi(&mut self) -> Option<&mut Wasi> {
+        self.store.data_mut().wasi.as_deref_mut()
     }
 
     pub(crate) fn read(&self, at: u64, len: u64) -> Result<&[u8], InvokeErrorKind> {

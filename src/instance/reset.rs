@@ -15,7 +15,59 @@
 use wasmi::Ref;
 
 use super::{Image, Instance, Mark};
-use crate::sys::Mapped;
+use crate::{
+    limits::{Limits, Reset},
+    module::Prepared,
+    sys::{self, Mapped},
+};
+
+/// Limits on memory above which no addresses are reserved for growth, in bytes.
+const MAPPED_MAX: u64 = 16 << 30;
+
+/// How the instances of a version become clean: chosen once, from facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Technique {
+    /// No code of the guest changes anything.
+    None,
+    /// In place; memories by the pages that were written to, looked for behind the gate or after every run, once an instance
+    /// stands on regions.
+    Gated,
+    Scanned,
+    /// In place; memories as a whole.
+    Portable,
+    /// By a fresh instance.
+    Replaced,
+}
+
+impl Technique {
+    pub(crate) fn choose(wish: Reset, prepared: &Prepared, image: &Image, limits: &Limits) -> Self {
+        let memories_written = prepared.memories.iter().any(|memory| memory.written);
+        let mappable = || {
+            !prepared.reinitialises
+                && limits.memory <= MAPPED_MAX
+                && image.memories.iter().all(|memory| memory.len > 0)
+                && sys::available()
+        };
+        match wish {
+            _ if prepared.drops_segments => Self::Replaced,
+            _ if !memories_written && prepared.globals.is_empty() && prepared.tables.is_empty() => Self::None,
+            Reset::Auto | Reset::Gated if memories_written && mappable() => Self::Gated,
+            Reset::Scanned if memories_written && mappable() => Self::Scanned,
+            _ => Self::Portable,
+        }
+    }
+
+    /// The same in one word, for the report of deployment.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gated => "gated",
+            Self::Scanned => "scanned",
+            Self::Portable => "portable",
+            Self::Replaced => "replaced",
+        }
+    }
+}
 
 /// What came of cleaning an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +83,9 @@ impl Instance {
     /// Makes the instance clean again, if it can be.
     ///
     /// `mapped` is the image as the regions map it, where the instance stands on them.
-    pub(crate) fn reset(&mut self, image: &Image, mapped: &[Mapped], always_scan: bool) -> Cleaned {
+    pub(crate) fn reset(&mut self, image: &Image, mapped: &[Mapped], technique: Technique) -> Cleaned {
         debug_assert_eq!(self.mark, Mark::Dirty, "only a dirty instance is reset");
-        let prepared = self.store.data().prepared.clone();
+        let prepared = &*self.prepared;
         let grew = self.store.data().memory_bytes != image.memory_bytes();
         if grew || prepared.drops_segments || self.store.data().poisoned {
             return Cleaned::Replace;
@@ -47,7 +99,7 @@ impl Instance {
                     None => image.restore(data),
                     Some(gate) => {
                         let region = state.regions.get(index);
-                        if !gate.restore(region, mapped[index].bytes(), data, always_scan) {
+                        if !gate.restore(region, mapped[index].bytes(), data, technique == Technique::Scanned) {
                             return Cleaned::Lost;
                         }
                         // The slice of the memory has ended here.

@@ -11,6 +11,8 @@ use std::{
 use wasmi::{AsContext, AsContextMut, Memory, Store};
 
 use super::{Birth, slices::Meter};
+#[cfg(feature = "wasi")]
+use crate::capability::wasi::Wasi;
 use crate::{
     error::InvokeErrorKind,
     module::Prepared,
@@ -35,6 +37,11 @@ pub(crate) struct State {
     /// Its share of the runtime's budget, given back when the instance is dropped.
     pub(crate) reservation: Reservation,
     pub(crate) log: Log,
+    /// The host's side of WASI, where the module imports any of it.
+    #[cfg(feature = "wasi")]
+    pub(crate) wasi: Option<Box<Wasi>>,
+    /// How a function of this library ends the run.
+    pub(crate) ending: Option<InvokeErrorKind>,
     /// Calls of custom host functions in this run.
     pub(crate) host_calls: u64,
     /// Host code panicked with the guest on the stack: what it left half done is unknown.
@@ -57,6 +64,9 @@ impl State {
             memory_max: birth.memory_max,
             reservation: birth.reservation,
             log: Log { text: Vec::new(), max: birth.log_max, cut: false },
+            #[cfg(feature = "wasi")]
+            wasi: birth.wasi.map(|(grant, base)| Box::new(Wasi::new(Arc::clone(grant), base))),
+            ending: None,
             host_calls: 0,
             poisoned: false,
             host_wrote: false,
@@ -68,12 +78,17 @@ impl State {
         self.meter.disarm();
         self.log.text.clear();
         self.log.cut = false;
+        #[cfg(feature = "wasi")]
+        if let Some(wasi) = &mut self.wasi {
+            wasi.clear();
+        }
+        self.ending = None;
         self.host_calls = 0;
         self.host_wrote = false;
     }
 }
 
-/// What host functions log in one run, cut at a limit.
+/// What host functions, and programs on their standard error, log in one run, cut at a limit.
 pub(crate) struct Log {
     pub(crate) text: Vec<u8>,
     max: u64,
@@ -81,6 +96,15 @@ pub(crate) struct Log {
 }
 
 impl Log {
+    /// Appends bytes as they are; what does not fit is left out.
+    #[cfg(feature = "wasi")]
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        let max = if self.cut { 0 } else { usize::try_from(self.max).unwrap_or(usize::MAX) };
+        let room = max.saturating_sub(self.text.len());
+        self.cut |= bytes.len() > room;
+        self.text.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
     /// Appends a line; what does not fit is left out, at a character's boundary.
     pub(crate) fn line(&mut self, line: &str) {
         // Once cut, nothing follows, so that what is kept is a prefix of what was logged.
@@ -134,6 +158,16 @@ pub(crate) fn memory_write(
     let range = range(at, bytes.len() as u64, data.len())?;
     data[range].copy_from_slice(bytes);
     Ok(())
+}
+
+/// The guest's memory, to be read and written, and the state of the run.
+#[cfg(feature = "wasi")]
+pub(crate) fn memory_and_state<'a>(caller: &'a mut wasmi::Caller<'_, State>) -> (&'a mut [u8], &'a mut State) {
+    caller.data_mut().host_wrote = true;
+    match caller.data().main_memory {
+        Some(memory) => memory.data_and_store_mut(caller),
+        None => (&mut [], caller.data_mut()),
+    }
 }
 
 fn range(at: u64, len: u64, size: usize) -> Result<Range<usize>, InvokeErrorKind> {

@@ -10,7 +10,7 @@ mod rewrite;
 mod self_check;
 mod survey;
 
-pub(crate) use prepared::{Export, Prepared};
+pub(crate) use prepared::{Code, Export, Prepared};
 pub(crate) use rewrite::GROW_STUB_FUEL;
 pub(crate) use self_check::self_check;
 pub(crate) use survey::Survey;

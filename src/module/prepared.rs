@@ -1,8 +1,8 @@
 //! The compiled module, with its imports resolved and its exports known.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use wasmi::{Engine, Module};
+use wasmi::{Config, Engine, Module};
 use wasmparser::{ExternalKind, FuncType, GlobalType, TableType, TypeRef, ValType};
 
 use super::{
@@ -10,6 +10,8 @@ use super::{
     rewrite::rewrite,
     survey::{MemoryFact, Survey},
 };
+#[cfg(feature = "wasi")]
+use crate::capability::wasi;
 use crate::{
     capability::HostFunction,
     error::{DeployError, UnknownImport, cut, signature},
@@ -19,15 +21,19 @@ use crate::{
 
 /// A module ready to be instantiated any number of times.
 pub(crate) struct Prepared {
-    pub(crate) engine: Engine,
-    pub(crate) module: Module,
+    /// The rewritten module and how the interpreter is set up for it: what [`Code`] is made from.
+    bytes: Box<[u8]>,
+    config: Config,
+    /// It imports functions of WASI that the host has not replaced by its own.
+    #[cfg(feature = "wasi")]
+    pub(crate) imports_wasi: bool,
     /// What each import is given, in their order.
     pub(crate) imports: Vec<Arc<HostFunction>>,
     pub(crate) memories: Vec<MemoryFact>,
     /// The memory that hosts read and write: the export `memory`, or else the first memory that is exported.
     pub(crate) main_memory: Option<usize>,
-    /// The exported functions by name.
-    pub(crate) exports: HashMap<Box<str>, Export>,
+    /// The exported functions, ordered by name. An instance keeps its handles in the same order.
+    pub(crate) exports: Box<[Export]>,
     /// Exports of the rewritten module: globals that code writes, tables that it changes, the start function, the
     /// table of growth functions.
     pub(crate) globals: Vec<String>,
@@ -49,9 +55,16 @@ pub(crate) struct Prepared {
 
 /// An exported function.
 pub(crate) struct Export {
-    /// Its number among the exported functions: where an instance keeps its handle.
-    pub(crate) slot: usize,
+    pub(crate) name: Box<str>,
     pub(crate) ty: FuncType,
+}
+
+/// A compiled module and the engine that runs it: code is translated when it is first called. Threads that share an engine
+/// fight over its reference count and its stacks in every call (two threads gave 1.55 times one, with an engine each 2.0), so
+/// a version has several; instances are made of one and stay with it.
+pub(crate) struct Code {
+    pub(crate) engine: Engine,
+    pub(crate) module: Module,
 }
 
 impl Export {
@@ -92,17 +105,11 @@ impl Prepared {
     ) -> Result<Self, DeployError> {
         let imports = resolve(survey, provided)?;
         let rewritten = rewrite(bytes, survey);
-        let engine = Engine::new(&engine::config(limits, stacks));
-        let module = Module::new(&engine, &rewritten.bytes[..])
-            .map_err(|error| DeployError::Refused { problem: cut(&error.to_string()) })?;
         let functions = survey.exports.iter().filter(|export| export.kind == ExternalKind::Func);
-        let exports = functions
-            .enumerate()
-            .map(|(slot, export)| {
-                let ty = survey.function_type(export.index).clone();
-                (export.name.clone(), Export { slot, ty })
-            })
+        let mut exports: Box<[_]> = functions
+            .map(|export| Export { name: export.name.clone(), ty: survey.function_type(export.index).clone() })
             .collect();
+        exports.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let mut memories = survey.exports.iter().filter(|export| export.kind == ExternalKind::Memory);
         let main_memory = memories
             .clone()
@@ -110,8 +117,10 @@ impl Prepared {
             .or_else(|| memories.next())
             .map(|export| export.index as usize);
         Ok(Self {
-            engine,
-            module,
+            #[cfg(feature = "wasi")]
+            imports_wasi: imports.iter().any(|import| !import.is_custom()),
+            bytes: rewritten.bytes.into(),
+            config: engine::config(limits, stacks),
             imports,
             memories: survey.memories.clone(),
             main_memory,
@@ -128,6 +137,22 @@ impl Prepared {
             reinitialises: survey.drops_segments || survey.changes_references(),
         })
     }
+
+    /// Compiles the module, lazily, in an engine of its own.
+    ///
+    /// # Errors
+    /// What the interpreter says where it refuses the module; once it has taken it, it always does.
+    pub(crate) fn compile(&self) -> Result<Code, Box<str>> {
+        let engine = Engine::new(&self.config);
+        let module = Module::new(&engine, &self.bytes[..]).map_err(|error| cut(&error.to_string()))?;
+        Ok(Code { engine, module })
+    }
+
+    /// Finds an exported function and its number among them.
+    pub(crate) fn export(&self, name: &str) -> Option<(usize, &Export)> {
+        let slot = self.exports.binary_search_by(|export| (*export.name).cmp(name)).ok()?;
+        Some((slot, &self.exports[slot]))
+    }
 }
 
 /// What each import is given, or all of those that nothing provides.
@@ -135,14 +160,21 @@ fn resolve(survey: &Survey, provided: &[Arc<HostFunction>]) -> Result<Vec<Arc<Ho
     let mut resolved = Vec::with_capacity(survey.imports.len());
     let mut unknown = Vec::new();
     for import in &survey.imports {
-        let found = provided.iter().find(|f| *f.module == *import.module && *f.name == *import.name);
+        let is_it =
+            |function: &&Arc<HostFunction>| *function.module == *import.module && *function.name == *import.name;
+        let found = provided.iter().find(is_it);
+        #[cfg(feature = "wasi")]
+        let found = found.or_else(|| match *import.module == *wasi::MODULE {
+            true => wasi::functions().iter().find(is_it),
+            false => None,
+        });
         let fits = match (import.ty, found) {
             (TypeRef::Func(ty), Some(found)) => {
                 let ty = &survey.types[ty as usize];
                 let same = |a: &[ValType], b: &[ValueType]| {
                     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| scalar(*a) == Some(*b))
                 };
-                same(ty.params(), found.params) && same(ty.results(), found.results)
+                same(ty.params(), &found.params) && same(ty.results(), &found.results)
             }
             _ => false,
         };
@@ -152,7 +184,7 @@ fn resolve(survey: &Survey, provided: &[Arc<HostFunction>]) -> Result<Vec<Arc<Ho
                 module: cut(&import.module),
                 name: cut(&import.name),
                 ty: cut(&describe(survey, import.ty)),
-                provided: found.map(|f| format!("func {}", signature(f.params, f.results)).into()),
+                provided: found.map(|f| format!("func {}", signature(&f.params, &f.results)).into()),
             }),
         }
     }

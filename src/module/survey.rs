@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use wasmparser::{
     BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, DataKind, ElementItems, ExternalKind, FrameKind,
-    FuncType, FuncValidatorAllocations, GlobalType, MemoryType, Operator, Parser, Payload, TableType, TypeRef,
-    ValidPayload, Validator, WasmFeatures,
+    FuncType, FuncValidator, FuncValidatorAllocations, GlobalType, MemoryType, Operator, Parser, Payload, TableType,
+    TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 use super::engine::{PROPOSALS, features};
@@ -253,7 +253,14 @@ impl<'a> Surveyor<'a> {
                     }
                     let mut operators = body.get_operators_reader()?;
                     while !operators.eof() {
-                        let (operator, at) = operators.read_with_offset()?;
+                        let at = operators.original_position();
+                        // Most operators only need to be validated, which is faster without making an `Operator` of them.
+                        if !self.wide && !self.is_notable(bytes[at]) {
+                            operators.visit_operator(&mut validator.visitor(at))??;
+                            bounded(&validator, index, at)?;
+                            continue;
+                        }
+                        let operator = operators.read()?;
                         // A target is one byte, and moves as much as a branch.
                         if self.wide || matches!(operator, Operator::BrTable { .. }) {
                             let frame =
@@ -262,12 +269,7 @@ impl<'a> Surveyor<'a> {
                         }
                         validator.op(at, &operator)?;
                         self.note(&operator, index, at)?;
-                        if validator.operand_stack_height() > OPERANDS_MAX {
-                            let problem = format!(
-                                "function {index} puts more than {OPERANDS_MAX} operands on its stack (at byte {at}), which the interpreter cannot translate"
-                            );
-                            return Err(DeployError::Refused { problem: problem.into() }.into());
-                        }
+                        bounded(&validator, index, at)?;
                     }
                     validator.finish(operators.original_position())?;
                     self.allocations = validator.into_allocations();
@@ -287,6 +289,16 @@ impl<'a> Surveyor<'a> {
             return Err(DeployError::Refused { problem: problem.into() }.into());
         }
         Ok(survey)
+    }
+
+    /// Whether an operator that begins with this byte has something to it that is noted or counted: `br_table`, tail calls,
+    /// writes to globals, tables and memories, growth, and all that have a prefix.
+    fn is_notable(&self, opcode: u8) -> bool {
+        match opcode {
+            0x36..=0x3e => !matches!(&self.survey.memories[..], [memory] if memory.written),
+            0x0e | 0x12 | 0x13 | 0x24 | 0x26 | 0x40 | 0xe0.. => true,
+            _ => false,
+        }
     }
 
     /// Holds the counts that a payload announces against the limits, before the validator reserves room for them.
@@ -536,6 +548,17 @@ impl<'a> Surveyor<'a> {
         }
         Ok(())
     }
+}
+
+/// `Err` where a function has more operands on its stack than can be translated.
+fn bounded(validator: &FuncValidator<ValidatorResources>, function: u32, at: usize) -> Result<(), Refusal> {
+    if validator.operand_stack_height() <= OPERANDS_MAX {
+        return Ok(());
+    }
+    let problem = format!(
+        "function {function} puts more than {OPERANDS_MAX} operands on its stack (at byte {at}), which the interpreter cannot translate"
+    );
+    Err(DeployError::Refused { problem: problem.into() }.into())
 }
 
 /// Whether a function has neither parameters nor results.

@@ -4,12 +4,13 @@
 //!  a region:   | canary | image, mapped MAP_PRIVATE        | room to grow, anonymous |
 //!              | 1 page | becomes private page by page,    |                         |
 //!              |        | at the first write of each       |                         |
+//!                       ^ on a boundary of 2 MiB
 //! ```
 //!
 //! A page of a private mapping is the file's until somebody writes to it. Then the kernel makes a copy, by a page fault of
-//! the thread that writes, and the page stays private. `PAGEMAP_SCAN` (Linux 6.7) lists the private pages; that a thread's
-//! count of faults has not moved proves that it made no page private meanwhile, which is cheaper to ask (0.2 us against
-//! 0.55 us and 27 ns for each mapped page).
+//! the thread that writes, and the page stays private. `PAGEMAP_SCAN` (Linux 6.7) lists the private pages, or, where the
+//! kernel is older, the entries of `pagemap` tell; that a thread's count of faults has not moved proves that it made no page
+//! private meanwhile, which is cheaper to ask (0.2 to 0.35 us against 0.55 us and 27 ns for each mapped page).
 //!
 //! The one event that makes pages private without a fault of ours and without naming our addresses is
 //! `mlockall(MCL_CURRENT)`, by any thread. The canary tells: a page mapped like the image, of a file that we can write to.
@@ -18,8 +19,11 @@
 //! addresses, as a debugger or a host that calls `mlock` or `MADV_POPULATE_WRITE` on them, is on his own.)
 //!
 //! In the child of a fork a descriptor of `pagemap` shows the parent, and counts begin anew: a word in a page that is wiped
-//! by a fork tells, the descriptor is opened anew, and what was counted before belongs to another epoch. Parent and child
-//! share the canary's file: one may take the other's write for a dead canary, which costs an instance and no more.
+//! by a fork tells, the descriptor is opened anew, and what was counted before belongs to another epoch.
+//!
+//! wasmi fills a new memory with zeros, which on fresh addresses is a page fault for each page: 0.4 ms for 1 MiB. So pages
+//! that have been touched before ([`Scratch`]) are moved under a region while wasmi fills it, and away again before the image
+//! is mapped there. Nothing is resident then. By moving whole entries of 2 MiB a memory of 1 MiB takes some 20 us.
 //!
 //! Invariants: a [`Region`] owns its addresses until it is dropped, which happens after the store that uses them is gone; the
 //! image is never written to after it has been sealed.
@@ -29,15 +33,18 @@ use std::{
     fs::File,
     io,
     ops::Range,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::fs::FileExt,
+    },
     ptr::NonNull,
     sync::{
         OnceLock,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use wasmi::{Memory, MemoryType, Store};
 
 use super::Faults;
@@ -185,12 +192,67 @@ pub(crate) struct Regions(Vec<Region>);
 
 /// The addresses of one memory of one instance.
 pub(crate) struct Region {
-    /// The canary's page, the image, and room to grow.
+    /// The canary's page, the image, and room to grow, somewhere within.
     mapping: Mapping,
+    /// Where in the mapping the image begins.
+    start: usize,
     /// Bytes of the image.
     len: usize,
-    /// The canary's file, as it is written to.
-    canary: Mapping,
+    /// Which word of the canary's page is this region's.
+    word: usize,
+}
+
+/// The page that all regions have below their image, as it is written to. Regions have words of their own in it, a cache line
+/// each, so that threads do not write to the same one.
+struct Canary {
+    file: OwnedFd,
+    view: Mapping,
+}
+
+const CACHE_LINE: usize = 64;
+
+impl Canary {
+    fn get() -> io::Result<&'static Self> {
+        static CANARY: OnceLock<Option<Canary>> = OnceLock::new();
+        let make = || -> io::Result<Self> {
+            let file = memory_file(page())?;
+            let view = Mapping::new(page(), READ_WRITE, libc::MAP_SHARED, Some(&file))?;
+            Ok(Self { file, view })
+        };
+        CANARY.get_or_init(|| make().ok()).as_ref().ok_or(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Pages that have been touched and hold zeros, for new memories to be filled on: one for the process, kept until
+/// [`release`]. It grows to the largest image, but not beyond [`SCRATCH_MAX`]; larger memories are filled where they are.
+struct Scratch {
+    mapping: Mapping,
+    /// Where in the mapping a boundary of 2 MiB is, and the bytes from there on.
+    start: usize,
+    len: usize,
+}
+
+static SCRATCH: Mutex<Option<Scratch>> = Mutex::new(None);
+
+const SCRATCH_MAX: usize = 16 << 20;
+
+/// What one entry of the page table's second level maps: moved as a whole.
+const HUGE: usize = 2 << 20;
+
+impl Scratch {
+    fn new(len: usize) -> io::Result<Self> {
+        let mapping = Mapping::new(len + HUGE, READ_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, None)?;
+        let start = mapping.at.as_ptr().addr().next_multiple_of(HUGE) - mapping.at.as_ptr().addr();
+        // Pages of 2 MiB where they are to be had; without them moving takes half as long again.
+        // SAFETY: the range lies within the mapping, which is new and ours; the advice changes no content.
+        unsafe { libc::madvise(mapping.at.as_ptr().add(start).cast(), len, libc::MADV_HUGEPAGE) };
+        Ok(Self { mapping, start, len })
+    }
+}
+
+/// Gives the pages that are kept for making memories back to the system.
+pub(crate) fn release() {
+    *SCRATCH.lock() = None;
 }
 
 impl Regions {
@@ -208,8 +270,8 @@ impl Regions {
     ///
     /// `capacity` is how many bytes the memory may grow to. The type's minimum must be the image's size.
     ///
-    /// wasmi fills a new memory with zeros, which touches every page once (some 0.4 ms for 1 MiB): hence instances begin
-    /// on ordinary memory and move here when they turn out to be used often.
+    /// Nothing of it is resident then but tables of the kernel. Takes 10 to 20 us and wasmi's filling of the memory with
+    /// zeros, 7 us for 1 MiB, under a lock of the process.
     pub(crate) fn memory<T>(
         store: &mut Store<T>,
         ty: MemoryType,
@@ -218,11 +280,12 @@ impl Regions {
         keep: impl Fn(&mut T) -> &mut Self,
     ) -> io::Result<Memory> {
         let len = mapped.view.len;
-        let region = Region::new(len, capacity.max(len).next_multiple_of(page()))?;
-        let (at, capacity) = (region.memory(), region.mapping.len - page());
+        let region = Region::new(len, capacity.max(len))?;
+        let (at, capacity) = (region.memory(), region.mapping.len - region.start);
         let regions = &mut keep(store.data_mut()).0;
         let index = regions.len();
         regions.push(region);
+        let lent = keep(store.data_mut()).0[index].lend_scratch()?;
         // SAFETY: `capacity` bytes at `at` are mapped, zero and unknown to anybody. The slice is `'static` only in name: the
         // region stands in the store's data and so outlives the memory; wasmi's buffer of such a memory keeps address and
         // length, makes references of them only while a method of the memory or guest code runs, and does not touch them
@@ -230,6 +293,7 @@ impl Regions {
         let bytes = unsafe { std::slice::from_raw_parts_mut(at, capacity) };
         let memory = Memory::new_static(&mut *store, ty, bytes).map_err(|error| io::Error::other(error.to_string()))?;
         let region = &mut keep(store.data_mut()).0[index];
+        region.take_scratch(lent)?;
         region.map_image(mapped)?;
         Ok(memory)
     }
@@ -238,13 +302,81 @@ impl Regions {
 impl Region {
     /// Reserves the addresses: a canary, and zeros for the image and for growth.
     fn new(len: usize, capacity: usize) -> io::Result<Self> {
+        static NUMBERS: AtomicUsize = AtomicUsize::new(0);
         let private = libc::MAP_PRIVATE | libc::MAP_NORESERVE;
-        let mapping = Mapping::new(page() + capacity, READ_WRITE, private | libc::MAP_ANONYMOUS, None)?;
-        let file = memory_file(page())?;
-        let canary = Mapping::new(page(), READ_WRITE, libc::MAP_SHARED, Some(&file))?;
+        let canary = Canary::get()?;
+        // Room for the boundary, for the scratch pages that are moved here, and at least a page in front.
+        let size = capacity.max(len.next_multiple_of(HUGE)).next_multiple_of(page()) + page() + HUGE;
+        let mapping = Mapping::new(size, READ_WRITE, private | libc::MAP_ANONYMOUS, None)?;
+        let at = mapping.at.as_ptr().addr();
+        let start = (at + page()).next_multiple_of(HUGE) - at;
         // SAFETY: the mapping is new, nobody holds a reference into it.
-        let mapping = unsafe { mapping.replace(0..page(), READ_WRITE, private, &file)? };
-        Ok(Self { mapping, len, canary })
+        let mapping = unsafe { mapping.replace(start - page()..start, READ_WRITE, private, &canary.file)? };
+        let word = NUMBERS.fetch_add(1, Ordering::Relaxed) % (page() / CACHE_LINE) * CACHE_LINE;
+        Ok(Self { mapping, start, len, word })
+    }
+
+    /// Bytes of scratch pages that the image's place takes.
+    fn scratch_len(&self) -> usize {
+        self.len.next_multiple_of(HUGE)
+    }
+
+    /// Moves pages that have been touched to where the image will be. `None` if it is too large for that.
+    fn lend_scratch(&mut self) -> io::Result<Option<MutexGuard<'static, Option<Scratch>>>> {
+        let len = self.scratch_len();
+        if len > SCRATCH_MAX {
+            return Ok(None);
+        }
+        let mut scratch = SCRATCH.lock();
+        if scratch.as_ref().is_none_or(|scratch| scratch.len < len) {
+            *scratch = None;
+            *scratch = Some(Scratch::new(len)?);
+        }
+        if let Some(scratch) = &*scratch {
+            // SAFETY: `len` bytes of the scratch pages, to which nobody holds a reference, go to the part of this region that is
+            // for the image. Nobody holds a reference into that either: the region is known to us alone.
+            unsafe { self.shift(scratch.mapping.at.as_ptr().add(scratch.start), self.memory())? };
+        }
+        Ok(Some(scratch))
+    }
+
+    /// Moves the pages back.
+    fn take_scratch(&mut self, lent: Option<MutexGuard<'static, Option<Scratch>>>) -> io::Result<()> {
+        let Some(mut lent) = lent else { return Ok(()) };
+        let Some(scratch) = &*lent else { return Ok(()) };
+        // SAFETY: the pages go back to where they came from, which has stayed mapped and empty. wasmi, which knows the
+        // region's addresses, holds no reference to them now: no method of the memory and no guest code runs.
+        let back = unsafe { self.shift(self.memory(), scratch.mapping.at.as_ptr().add(scratch.start)) };
+        if back.is_err() {
+            // Some of the addresses may be somebody else's by now.
+            std::mem::forget(lent.take());
+        }
+        back
+    }
+
+    /// Moves the pages of the image's place between two mappings of ours. After an error the region is not used or unmapped any more,
+    /// and what is at `to`, if that is not the region, must not be either; what is at `from` is as it was.
+    ///
+    /// # Safety
+    /// `scratch_len` bytes at `from` and `to` are mapped, private and anonymous, by this library, and nobody holds a reference
+    /// into them.
+    unsafe fn shift(&mut self, from: *mut u8, to: *mut u8) -> io::Result<()> {
+        let len = self.scratch_len();
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
+        // SAFETY: as the caller vouches. The place that the pages leave stays mapped, and reads as zeros.
+        let moved = unsafe { libc::mremap(from.cast(), len, len, flags, to) };
+        if moved == libc::MAP_FAILED {
+            let error = io::Error::last_os_error();
+            self.abandon();
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Leaves the addresses mapped for ever: after a failed call some may be unmapped, and somebody else's by now.
+    fn abandon(&mut self) {
+        let nothing = Mapping { at: NonNull::dangling(), len: 0 };
+        std::mem::forget(std::mem::replace(&mut self.mapping, nothing));
     }
 
     /// Puts the image where zeros are: its bytes appear, as by a write, and its pages are the file's.
@@ -259,9 +391,7 @@ impl Region {
         };
         if placed == libc::MAP_FAILED {
             let error = io::Error::last_os_error();
-            // Some of the addresses may be unmapped, and somebody else's by now: none of them may be unmapped by us.
-            let nothing = Mapping { at: NonNull::dangling(), len: 0 };
-            std::mem::forget(std::mem::replace(&mut self.mapping, nothing));
+            self.abandon();
             return Err(error);
         }
         Ok(())
@@ -269,14 +399,46 @@ impl Region {
 
     /// Where the memory begins.
     fn memory(&self) -> *mut u8 {
-        // SAFETY: the mapping has a page for the canary and more behind it.
-        unsafe { self.mapping.at.as_ptr().add(page()) }
+        // SAFETY: the mapping has the canary in front of its start, and more behind it.
+        unsafe { self.mapping.at.as_ptr().add(self.start) }
     }
 
     /// Appends the ranges of pages, numbered within the memory, that are private: written to at some time, now in memory or
     /// swapped out.
     pub(crate) fn private_pages(&self, ranges: &mut Vec<Range<u32>>) -> io::Result<()> {
-        let base = self.mapping.at.as_ptr().addr() + page();
+        match self.scan(ranges) {
+            // A kernel before 6.7.
+            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => self.read_entries(ranges),
+            scanned => scanned,
+        }
+    }
+
+    /// The same from the entries of `pagemap`, eight bytes a page (`Documentation/admin-guide/mm/pagemap.rst`).
+    pub(super) fn read_entries(&self, ranges: &mut Vec<Range<u32>>) -> io::Result<()> {
+        const FILE: u64 = 1 << 61;
+        const SWAPPED: u64 = 1 << 62;
+        const PRESENT: u64 = 1 << 63;
+        const AT_ONCE: usize = 512;
+        let (first, count) = (self.memory().addr() / page(), self.len / page());
+        let mut entries = [0; AT_ONCE * 8];
+        for at in (0..count).step_by(AT_ONCE) {
+            let entries = &mut entries[..AT_ONCE.min(count - at) * 8];
+            with_pagemap(|pagemap| pagemap.read_exact_at(entries, (first + at) as u64 * 8))?;
+            for (number, entry) in (at as u32..).zip(entries.chunks_exact(8)) {
+                let entry = <[u8; 8]>::try_from(entry).map_or(0, u64::from_ne_bytes);
+                if entry & FILE == 0 && entry & (PRESENT | SWAPPED) != 0 {
+                    match ranges.last_mut() {
+                        Some(last) if last.end == number => last.end += 1,
+                        _ => ranges.push(number..number + 1),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn scan(&self, ranges: &mut Vec<Range<u32>>) -> io::Result<()> {
+        let base = self.memory().addr();
         let mut found = [PageRegion::default(); 32];
         let (mut at, end) = (base as u64, (base + self.len) as u64);
         while at < end {
@@ -311,14 +473,18 @@ impl Region {
 
     /// Whether pages have become private only by writes, so that counts of faults can be trusted.
     pub(crate) fn is_sound(&self) -> bool {
-        // SAFETY: both pages are mapped for as long as `self` lives, aligned, and accessed as atomics only.
-        let (file, page) =
-            unsafe { (&*self.canary.at.as_ptr().cast::<AtomicU64>(), &*self.mapping.at.as_ptr().cast::<AtomicU64>()) };
-        let next = file.load(Ordering::Relaxed).wrapping_add(1);
-        file.store(next, Ordering::Relaxed);
-        // The two are one to the machine, but not to the compiler.
-        compiler_fence(Ordering::SeqCst);
-        page.load(Ordering::Relaxed) == next
+        let Ok(canary) = Canary::get() else { return false };
+        // SAFETY: both pages are mapped, one for ever and one for as long as `self` lives, the word lies within, aligned, and is
+        // accessed as an atomic only.
+        let (file, page) = unsafe {
+            let file = canary.view.at.as_ptr().add(self.word).cast::<AtomicU64>();
+            let page = self.memory().sub(page()).add(self.word).cast::<AtomicU64>();
+            (&*file, &*page)
+        };
+        // A page that has become private keeps what it held then. One that shows this write or a later one, of whichever region
+        // or process, has not.
+        let before = file.fetch_add(1, Ordering::SeqCst);
+        page.load(Ordering::SeqCst) > before
     }
 
     /// Gives private pages back: they are the image's again.
@@ -329,7 +495,7 @@ impl Region {
         // again, a change of bytes as by a write. No reference into the memory is alive: it is reached through the store only,
         // and who calls this has borrowed the whole store for it (`Instance::reset`), after its slice of the memory has ended.
         let dropped = unsafe {
-            let at = self.mapping.at.as_ptr().add(page() + range.start).cast();
+            let at = self.memory().add(range.start).cast();
             libc::madvise(at, range.len(), libc::MADV_DONTNEED)
         };
         if dropped == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
@@ -452,10 +618,15 @@ fn self_test() -> io::Result<bool> {
     }
     let mapped = Mapped::new(PAGES * size, |bytes| bytes[3 * size..].fill(7))?;
     let mut region = Region::new(PAGES * size, PAGES * size)?;
+    // As for a new memory: what is written on scratch pages goes away with them.
+    let lent = region.lend_scratch()?;
+    // SAFETY: within the region, which nobody else knows.
+    unsafe { region.memory().write_bytes(0, PAGES * size) };
+    region.take_scratch(lent)?;
     region.map_image(&mapped)?;
     let byte = |page: usize| {
         // SAFETY: within the region, which is mapped for as long as `region` lives; accessed as atomics only.
-        unsafe { &*region.mapping.at.as_ptr().add((1 + page) * size).cast::<std::sync::atomic::AtomicU8>() }
+        unsafe { &*region.memory().add(page * size).cast::<std::sync::atomic::AtomicU8>() }
     };
     let pages = || {
         let mut ranges = Vec::new();

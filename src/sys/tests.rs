@@ -61,18 +61,11 @@ fn call(result: i32) {
     assert_eq!(result, 0, "{}", io::Error::last_os_error());
 }
 
-/// Whether this kernel has what regions need; where it does not, the tests check that instances are clean all the same.
+/// Whether this kernel lists private pages.
 fn has_scan() -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut numbers = release.split(['.', '-']).filter_map(|part| part.parse::<u32>().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 7)
-}
-
-#[test]
-fn regions_are_available_exactly_where_the_kernel_lists_private_pages() {
-    if !has_scan() {
-        assert!(!available());
-    }
 }
 
 #[test]
@@ -104,6 +97,84 @@ fn private_pages_are_those_written_to_and_go_when_they_are_dropped() {
     assert_eq!(pages(&store), [3, 15]);
     assert_eq!((memory.data(&store)[4 * 4_096], memory.data(&store)[3 * 4_096]), (0, 1));
     assert_eq!(mapped.bytes()[3 * 4_096], 0, "the image is as it was");
+}
+
+#[test]
+fn the_entries_of_pagemap_tell_the_same_as_a_scan() {
+    if !available() {
+        return;
+    }
+    let engine = wasmi::Engine::default();
+    let mut store = wasmi::Store::new(&engine, Regions::new());
+    let mapped = Mapped::new(48 << 16, |bytes| bytes.fill(7)).unwrap();
+    let ty = wasmi::MemoryType::new(48, None);
+    let memory = Regions::memory(&mut store, ty, &mapped, 64 << 16, |regions: &mut Regions| regions).unwrap();
+    let mut seed = 7u32;
+    for round in 0..20 {
+        for _ in 0..round {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let at = (seed >> 8) as usize % (48 << 16);
+            // Some are read, which makes no page private, most are written to.
+            if seed % 4 == 0 {
+                assert!([7, 1].contains(&memory.data(&store)[at]));
+            } else {
+                memory.data_mut(&mut store)[at] = 1;
+            }
+        }
+        let (mut scanned, mut entries) = (Vec::new(), Vec::new());
+        store.data().get(0).scan(&mut scanned).unwrap();
+        store.data().get(0).read_entries(&mut entries).unwrap();
+        let pages = |ranges: Vec<std::ops::Range<u32>>| ranges.into_iter().flatten().collect::<Vec<_>>();
+        assert_eq!(pages(scanned), pages(entries), "round {round}");
+    }
+}
+
+#[test]
+fn a_kernel_without_scans_is_read_by_entries() {
+    in_a_process("a_kernel_without_scans_is_read_by_entries", || {
+        // What a kernel before 6.7 answers.
+        deny_with(libc::SYS_ioctl, libc::ENOTTY);
+        if has_scan() {
+            assert!(available(), "memory files, mremap and pagemap are older than scans");
+        }
+        for reset in [Reset::Gated, Reset::Scanned] {
+            let function = settled(reset);
+            for page in 20..120 {
+                poke(&function, page);
+                check(&function);
+            }
+            assert!(!function.deployed().unwrap().unmappable.load(std::sync::atomic::Ordering::Relaxed));
+        }
+    });
+}
+
+/// Asks the kernel to write the region's private pages to swap, and whether it did.
+#[test]
+fn pages_that_were_swapped_out_are_found() {
+    in_a_process("pages_that_were_swapped_out_are_found", || {
+        let swap = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+        if !available() || swap.lines().count() < 2 {
+            println!("there is no swap here");
+            return;
+        }
+        let engine = wasmi::Engine::default();
+        let mut store = wasmi::Store::new(&engine, Regions::new());
+        let mapped = Mapped::new(1 << 20, |_| {}).unwrap();
+        let ty = wasmi::MemoryType::new(16, None);
+        let memory = Regions::memory(&mut store, ty, &mapped, 1 << 20, |regions: &mut Regions| regions).unwrap();
+        for page in (0..256).step_by(3) {
+            memory.data_mut(&mut store)[page * 4_096] = 1;
+        }
+        let bytes = memory.data_mut(&mut store);
+        // SAFETY: the pages keep their content, wherever it goes.
+        call(unsafe { libc::madvise(bytes.as_mut_ptr().cast(), bytes.len(), libc::MADV_PAGEOUT) });
+        for entries in [false, true] {
+            let mut ranges = Vec::new();
+            let region = store.data().get(0);
+            if entries { region.read_entries(&mut ranges) } else { region.private_pages(&mut ranges) }.unwrap();
+            assert_eq!(ranges.into_iter().flatten().collect::<Vec<_>>(), (0..256).step_by(3).collect::<Vec<u32>>());
+        }
+    });
 }
 
 #[test]
@@ -214,6 +285,10 @@ fn the_child_of_a_fork_and_its_parent_both_stay_clean() {
 
 /// From now on `number` fails in this thread with EPERM.
 fn deny(number: libc::c_long) {
+    deny_with(number, libc::EPERM);
+}
+
+fn deny_with(number: libc::c_long, error: i32) {
     const LOAD: u16 = 0x20;
     const JUMP_IF_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
@@ -221,7 +296,7 @@ fn deny(number: libc::c_long) {
     let mut program = [
         filter(LOAD, 0, 0, 0),
         filter(JUMP_IF_EQUAL, 0, 1, number as u32),
-        filter(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        filter(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | error as u32),
         filter(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };

@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::Version;
 
 /// Name and version of a function, shared by all that speak of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Label {
     pub(crate) name: Box<str>,
     pub(crate) version: Version,
@@ -22,7 +22,8 @@ impl fmt::Display for Label {
 /// Whether an invocation created its instance itself or found one ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Start {
-    /// No instance was ready: the invocation made one from the image.
+    /// No instance was ready: the invocation made one from the image. Or it is the first since deployment, on the instance that
+    /// was initialised there.
     Cold,
     /// An instance was ready, cleaned after its last use or made ahead of time.
     Warm,
@@ -196,8 +197,17 @@ impl DeployReport {
         self.image_bytes
     }
 
-    /// How a used instance becomes clean: `none` (no code of the guest changes anything; what the host writes is undone all
-    /// the same), `in place`, or `replaced` (the module drops segments, which cannot be undone).
+    /// How a used instance becomes clean.
+    ///
+    /// | | |
+    /// |---|---|
+    /// | `none` | no code of the guest changes anything; what the host writes is undone all the same |
+    /// | `gated` | in place, as below, and for instances that are used often only the pages of memory that were written to: they are looked for where the thread took page faults during the run |
+    /// | `scanned` | the same, but they are looked for after every run |
+    /// | `portable` | in place: memories as a whole, where the guest writes to any; globals and tables |
+    /// | `replaced` | by a fresh instance, as the module drops segments, which cannot be undone |
+    ///
+    /// What can be had depends on the module, on the machine, and on [`Reset`](crate::Reset).
     pub fn reset(&self) -> &'static str {
         self.reset
     }
@@ -216,7 +226,7 @@ impl fmt::Display for DeployReport {
             Time(self.duration),
             Bytes(self.memory),
             Bytes(self.image_bytes),
-            self.reset.replace(' ', "-"),
+            self.reset,
         )
     }
 }

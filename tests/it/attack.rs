@@ -389,8 +389,13 @@ fn figures_at_their_extremes_panic_nowhere() {
         body_bytes: narrow,
         locals: narrow,
     };
-    let most = RuntimeLimits { functions: usize::MAX, instances: usize::MAX, resident_memory: u64::MAX };
-    let none = RuntimeLimits { functions: 0, instances: 0, resident_memory: 0 };
+    let most = RuntimeLimits {
+        functions: usize::MAX,
+        instances: usize::MAX,
+        resident_memory: u64::MAX,
+        idle_for: Duration::MAX,
+    };
+    let none = RuntimeLimits { functions: 0, instances: 0, resident_memory: 0, idle_for: Duration::ZERO };
     for of_runtime in [RuntimeLimits::default(), most, none] {
         for age in [0, u64::MAX / 2] {
             let clock = TestClock::default();

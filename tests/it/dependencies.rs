@@ -9,11 +9,16 @@ use serde_json::Value as Json;
 
 /// The crates that may be linked, with all features on, and their licences as their manifests have them.
 const LINKED: &[(&str, &str)] = &[
+    ("arc-swap", "MIT OR Apache-2.0"),
+    ("base64", "MIT OR Apache-2.0"),
     ("bincode", "MIT"),
     ("block-buffer", "MIT OR Apache-2.0"),
     ("bitflags", "MIT OR Apache-2.0"),
+    ("bytemuck", "Zlib OR Apache-2.0 OR MIT"),
     ("cfg-if", "MIT OR Apache-2.0"),
+    ("chrono", "MIT OR Apache-2.0"),
     ("cpufeatures", "MIT OR Apache-2.0"),
+    ("croner", "MIT"),
     ("crossbeam", "MIT OR Apache-2.0"),
     ("crossbeam-channel", "MIT OR Apache-2.0"),
     ("crossbeam-deque", "MIT OR Apache-2.0"),
@@ -21,6 +26,7 @@ const LINKED: &[(&str, &str)] = &[
     ("crossbeam-queue", "MIT OR Apache-2.0"),
     ("crossbeam-utils", "MIT OR Apache-2.0"),
     ("crypto-common", "MIT OR Apache-2.0"),
+    ("derive_builder", "MIT OR Apache-2.0"),
     ("digest", "MIT OR Apache-2.0"),
     ("generic-array", "MIT"),
     ("itoa", "MIT OR Apache-2.0"),
@@ -28,11 +34,16 @@ const LINKED: &[(&str, &str)] = &[
     ("libc", "MIT OR Apache-2.0"),
     ("libm", "MIT"),
     ("lock_api", "MIT OR Apache-2.0"),
+    ("matchit", "MIT AND BSD-3-Clause"),
     ("memchr", "Unlicense OR MIT"),
+    ("num-traits", "MIT OR Apache-2.0"),
     ("once_cell", "MIT OR Apache-2.0"),
     ("parking_lot", "MIT OR Apache-2.0"),
     ("parking_lot_core", "MIT OR Apache-2.0"),
     ("pin-project-lite", "Apache-2.0 OR MIT"),
+    ("redb", "MIT OR Apache-2.0"),
+    ("rustc-hash", "Apache-2.0 OR MIT"),
+    ("safe_arch", "Zlib OR Apache-2.0 OR MIT"),
     ("scopeguard", "MIT OR Apache-2.0"),
     ("serde", "MIT OR Apache-2.0"),
     ("serde_core", "MIT OR Apache-2.0"),
@@ -40,6 +51,7 @@ const LINKED: &[(&str, &str)] = &[
     ("sha2", "MIT OR Apache-2.0"),
     ("smallvec", "MIT OR Apache-2.0"),
     ("spin", "MIT"),
+    ("strum", "MIT"),
     ("thiserror", "MIT OR Apache-2.0"),
     ("tracing", "MIT"),
     ("tracing-core", "MIT"),
@@ -51,13 +63,14 @@ const LINKED: &[(&str, &str)] = &[
     ("wasmi_core", "MIT/Apache-2.0"),
     ("wasmi_ir", "MIT/Apache-2.0"),
     ("wasmparser", "Apache-2.0 WITH LLVM-exception OR Apache-2.0 OR MIT"),
+    ("wide", "Zlib OR Apache-2.0 OR MIT"),
     // On Windows only, under parking_lot.
     ("windows-link", "MIT OR Apache-2.0"),
     ("zmij", "MIT"),
 ];
 
 /// The licences under which a crate may come: one of the alternatives that it offers must be made of these alone.
-const LICENCES: &[&str] = &["MIT", "Apache-2.0"];
+const LICENCES: &[&str] = &["MIT", "Apache-2.0", "BSD-3-Clause"];
 
 /// Crates that open sockets, or bring in those that do, or executors that are there for them.
 const BANNED: &[&str] = &[

@@ -143,7 +143,7 @@ fn all_unknown_imports_are_listed_at_once_with_module_name_and_type() {
         r#"(module
             (import "env" "now" (func (result i64)))
             (import "env" "log" (func (param i32 i32)))
-            (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_unstable" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
             (import "env" "many" (func (param f64) (result i32 f32)))
             (import "env" "opaque" (func (param externref))))"#,
     )
@@ -155,7 +155,7 @@ fn all_unknown_imports_are_listed_at_once_with_module_name_and_type() {
         [
             ("env", "now", "func () -> i64"),
             ("env", "log", "func (i32, i32)"),
-            ("wasi_snapshot_preview1", "fd_write", "func (i32, i32, i32, i32) -> i32"),
+            ("wasi_unstable", "fd_write", "func (i32, i32, i32, i32) -> i32"),
             ("env", "many", "func (f64) -> (i32, f32)"),
             ("env", "opaque", "func (externref)"),
         ]
@@ -344,6 +344,7 @@ fn initialisation_that_never_ends_runs_out_of_fuel() {
     let with = |fuel| runtime.deployment("f", &module).limits(Limits { fuel, ..Limits::default() }).deploy();
     with(fuel).unwrap();
     fails_in(with(fuel - 1), "_initialize", InvokeErrorKind::OutOfFuel { limit: fuel - 1 });
+    assert_eq!(runtime.trim(Duration::ZERO), 1, "the instance of the last deployment that succeeded");
     assert_eq!(runtime.in_use(), (0, 0));
 }
 

@@ -3,6 +3,8 @@
 //!
 //! `DORMOUSE_SEEDS=100000 cargo test --release differential` runs longer; `DORMOUSE_FIRST_SEED` begins elsewhere.
 
+use std::time::Duration;
+
 use arbitrary::Unstructured;
 use dormouse::{DeployError, Function, InvokeErrorKind, Limits, Reset, Runtime, Trap, Value};
 use wasmi::{Config, CustomFuelCosts, Engine, Instance, Linker, Module, ResourceLimiter, Store, TrapCode, Val};
@@ -236,6 +238,10 @@ fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> u64 {
             1 => random.below(5_000),
             _ => FUEL,
         };
+        // The next start is cold then, on an instance made from the image instead of the one that deployment left.
+        if random.below(4) == 0 {
+            function.trim(Duration::ZERO);
+        }
         let mut theirs = oracle.call(export, &args, fuel);
         let ours = ours(&function, export, &args, fuel);
         // The one difference that there is, documented at `Limits::call_depth`: growing memory counts as a call, so a

@@ -73,8 +73,9 @@ fn the_defaults_are_the_documented_figures() {
     assert_eq!((data_segments, element_segments), (100_000, 100_000));
     assert_eq!((body_bytes, locals), (1 << 20, 10_000));
 
-    let RuntimeLimits { functions, instances, resident_memory } = RuntimeLimits::default();
+    let RuntimeLimits { functions, instances, resident_memory, idle_for } = RuntimeLimits::default();
     assert_eq!((functions, instances, resident_memory), (10_000, 4_096, 1 << 30));
+    assert_eq!(idle_for, Duration::from_secs(300));
 }
 
 #[test]

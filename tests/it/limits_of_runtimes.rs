@@ -24,6 +24,7 @@ fn one_function_more_than_the_runtime_may_hold_is_refused() {
     let text = error.to_string();
     assert!(text.contains(" 2 ") && text.contains("RuntimeLimits::functions"), "{text}");
     assert!(runtime.find("c").is_none());
+    assert_eq!(runtime.trim(Duration::ZERO), 1, "what the deployment of b left");
     assert_eq!(runtime.in_use(), (0, 0));
     // A redeployment needs no room, and an undeployed function leaves its own, though handles to it remain.
     runtime.deploy("a", &guest("echo")).unwrap();
@@ -40,6 +41,7 @@ fn three(limits: RuntimeLimits) -> (Runtime, Hands, [Function; 3]) {
     let runtime = Runtime::builder().limits(limits).clock(hands.clone()).build();
     let module = guest("bomb");
     let functions = ["a", "b", "c"].map(|name| runtime.deployment(name, &module).instances(0..=9).deploy().unwrap());
+    runtime.trim(Duration::ZERO);
     (runtime, hands, functions)
 }
 
@@ -197,7 +199,7 @@ fn what_all_instances_held_is_given_back() {
     }
     runtime.undeploy("a");
     assert_eq!(runtime.in_use().0, 6);
-    runtime.deploy("b", &guest("fib")).unwrap();
+    runtime.deploy("b", &guest("fib")).unwrap().trim(Duration::ZERO);
     assert_eq!(runtime.in_use().0, 3);
     drop(c);
     assert_eq!(runtime.in_use().0, 3);

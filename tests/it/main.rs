@@ -1,20 +1,50 @@
 //! The library's behaviour, seen from outside: one file a room.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
+mod aliases;
 mod attack;
+#[cfg(feature = "events")]
+mod corpus;
+#[cfg(feature = "events")]
+mod delivery;
+#[cfg(feature = "events")]
+mod delivery_model;
 mod dependencies;
 mod deploy;
 mod differential;
+#[cfg(feature = "durable")]
+mod durable;
 mod errors;
+#[cfg(feature = "events")]
+mod events;
+#[cfg(feature = "wasi")]
+mod guest_corpus;
 mod guests;
 mod host;
+mod ledger;
 mod limits;
 mod limits_of_runs;
 mod limits_of_runtimes;
+#[cfg(feature = "events")]
+mod pattern_index;
+#[cfg(feature = "events")]
+mod pattern_model;
+#[cfg(feature = "events")]
+mod patterns;
 mod pool;
+#[cfg(feature = "events")]
+mod replies;
 mod reset;
+#[cfg(feature = "events")]
+mod routes;
+#[cfg(feature = "schedule")]
+mod schedules;
 mod stack;
 mod stateless;
 mod support;
 mod tidy;
+#[cfg(feature = "events")]
+mod triggers;
 mod versions;
+#[cfg(feature = "wasi")]
+mod wasi;

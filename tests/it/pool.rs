@@ -46,6 +46,54 @@ fn holding(
 }
 
 #[test]
+fn the_instance_that_deployment_initialised_serves_the_first_invocation_or_goes_with_the_next_deployment() {
+    let runtime = Runtime::new();
+    let first = runtime.deploy("first", &guest("counter")).unwrap();
+    assert_eq!(first.instances(), (1, 1));
+    let start = |function: &Function| function.call("memory_word", &[]).unwrap().report().start();
+    assert_eq!([start(&first), start(&first)], [Start::Cold, Start::Warm]);
+    assert_eq!(first.instances(), (1, 1), "one instance has served both");
+
+    let second = runtime.deploy("second", &guest("counter")).unwrap();
+    let third = runtime.deploy("third", &guest("counter")).unwrap();
+    assert_eq!(first.instances(), (1, 1), "an instance that was used stays");
+    assert_eq!((second.instances(), third.instances()), ((0, 0), (1, 1)));
+    assert_eq!(start(&second), Start::Cold);
+    // Asked for ahead of time, it is a warm start.
+    assert_eq!(third.prewarm(1).unwrap(), 1);
+    assert_eq!((start(&third), third.instances()), (Start::Warm, (1, 1)));
+    let off = runtime.deployment("off", &guest("counter")).instances(0..=0).deploy().unwrap();
+    assert_eq!(off.instances(), (0, 0));
+}
+
+#[test]
+fn threads_that_take_turns_share_one_instance() {
+    let runtime = Runtime::new();
+    let function = runtime.deployment("echo", &guest("echo")).instances(0..=8).deploy().unwrap();
+    for turn in 0..12 {
+        let start = thread::scope(|scope| scope.spawn(|| function.invoke(b"turn").unwrap().report().start()).join());
+        assert_eq!(start.unwrap(), if turn == 0 { Start::Cold } else { Start::Warm }, "turn {turn}");
+    }
+    assert_eq!(function.instances(), (1, 1));
+}
+
+/// Instances that were made ahead of time lie in the lanes of different threads: one thread finds them all.
+#[test]
+fn one_thread_uses_trims_and_counts_the_instances_of_all_lanes() {
+    let clock = TestClock::default();
+    let runtime = Runtime::builder().clock(clock.clone()).build();
+    let function = runtime.deployment("echo", &guest("echo")).instances(1..=6).deploy().unwrap();
+    assert_eq!(function.prewarm(6).unwrap(), 6);
+    let nested = |runtime: &Runtime| runtime.find("echo").unwrap().invoke(b"x").unwrap().report().start();
+    assert!((0..20).all(|_| nested(&runtime) == Start::Warm));
+    clock.advance(Duration::from_secs(60));
+    function.invoke(b"x").unwrap();
+    assert_eq!(function.trim(Duration::from_secs(30)), 5, "all but the one just used");
+    assert_eq!(function.trim(Duration::ZERO), 0, "one is kept warm");
+    assert_eq!(function.instances(), (1, 1));
+}
+
+#[test]
 fn eight_threads_share_four_instances_and_every_answer_is_right() {
     let runtime = Runtime::new();
     let function =
@@ -211,6 +259,7 @@ fn a_function_that_keeps_failing_to_initialise_is_quarantined_for_a_while() {
     let runtime = Runtime::builder().clock(clock.clone()).build();
     let limits = Limits { deadline: Duration::from_millis(1), ..Limits::default() };
     let function = runtime.deployment("slow", &module).limits(limits).deploy().unwrap();
+    function.trim(Duration::ZERO);
     clock.step(Duration::from_millis(1));
     for _ in 0..3 {
         let error = function.call("run", &[]).unwrap_err();

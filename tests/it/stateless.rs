@@ -311,6 +311,6 @@ fn what_any_single_store_operator_writes_is_undone() {
         });
         assert_ne!(within.unwrap().value(), &Value::I64(0), "{store} writes");
         assert_eq!(results(&function, "look"), [0], "{store}");
-        assert_eq!(function.deploy_report().unwrap().reset(), "in place", "{store}");
+        assert_ne!(function.deploy_report().unwrap().reset(), "none", "{store}");
     }
 }

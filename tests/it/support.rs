@@ -44,3 +44,107 @@ impl Random {
         (0..len).map(|_| self.next() as u8).collect()
     }
 }
+
+/// A runtime on a clock of the test's own, with functions that do what the data of their event says: see the guest `deed`.
+#[cfg(feature = "events")]
+pub(crate) struct Scene {
+    pub(crate) runtime: dormouse::Runtime,
+    pub(crate) clock: crate::pool::TestClock,
+    /// What functions were given, in order: `function data`.
+    seen: std::sync::Arc<std::sync::Mutex<Vec<String>>>,
+    next: std::cell::Cell<u64>,
+}
+
+#[cfg(feature = "events")]
+impl Scene {
+    pub(crate) fn new(limits: dormouse::EventLimits) -> Self {
+        let clock = crate::pool::TestClock::default();
+        Self::of(dormouse::Runtime::builder().clock(clock.clone()).events(limits).build(), clock)
+    }
+
+    /// The same on a file.
+    #[cfg(feature = "durable")]
+    pub(crate) fn open(limits: dormouse::EventLimits, path: &std::path::Path) -> Self {
+        let clock = crate::pool::TestClock::default();
+        Self::of(dormouse::Runtime::builder().clock(clock.clone()).events(limits).open(path).unwrap(), clock)
+    }
+
+    fn of(runtime: dormouse::Runtime, clock: crate::pool::TestClock) -> Self {
+        Self { runtime, clock, seen: std::sync::Arc::default(), next: std::cell::Cell::new(0) }
+    }
+
+    /// Deploys `deed` under a name, with little fuel.
+    pub(crate) fn deploy(&self, name: &'static str) -> dormouse::Function {
+        let seen = std::sync::Arc::clone(&self.seen);
+        let limits = dormouse::Limits { fuel: 10_000, ..dormouse::Limits::default() };
+        let note = move |guest: &mut dormouse::Context<'_>, at: u32, len: u32| -> Result<(), dormouse::HostError> {
+            let text = guest.read_text(at, len)?;
+            seen.lock().unwrap().push(format!("{name} {text}"));
+            Ok(())
+        };
+        self.runtime.deployment(name, &guest("deed")).limits(limits).host("test", "note", note).deploy().unwrap()
+    }
+
+    /// Binds a trigger on the type that is its id, which gives `deed` the data alone.
+    pub(crate) fn bind(&self, id: &str, function: &str, retry: dormouse::Retry) {
+        let trigger = dormouse::Trigger::on(id).to(function).input(dormouse::Input::Data).retry(retry);
+        self.runtime.bind(id, trigger).unwrap();
+    }
+
+    /// An event of a type with a deed as its data.
+    pub(crate) fn event(&self, ty: &str, deed: &str) -> dormouse::Event {
+        let number = self.next.replace(self.next.get() + 1);
+        dormouse::Event::builder(ty).id(number.to_string()).source("/test").data_text(deed).build().unwrap()
+    }
+
+    pub(crate) fn publish(&self, ty: &str, deed: &str) -> usize {
+        self.runtime.publish(self.event(ty, deed)).unwrap()
+    }
+
+    /// What functions were given since this was last asked.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        std::mem::take(&mut self.seen.lock().unwrap())
+    }
+
+    pub(crate) fn run(&self) -> usize {
+        self.runtime.run_pending(usize::MAX)
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.clock.advance(std::time::Duration::from_secs(seconds));
+    }
+
+    /// The figures, which balance.
+    #[track_caller]
+    pub(crate) fn deliveries(&self) -> dormouse::Deliveries {
+        let deliveries = self.runtime.deliveries();
+        assert!(deliveries.is_balanced(), "{deliveries:?}");
+        deliveries
+    }
+}
+
+/// A folder of the test's own, removed when dropped.
+#[cfg(feature = "durable")]
+pub(crate) struct Folder(PathBuf);
+
+#[cfg(feature = "durable")]
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("dormouse-{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+#[cfg(feature = "durable")]
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,74 @@
+//! Does cleaning cost by the pages that a run wrote to, and by nothing else? And does one heavy run slow later ones?
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use criterion::Criterion;
+use dormouse::{Reset, Runtime, Start};
+
+use crate::{
+    Group,
+    guests::{write_to, writer},
+    invoke::{answered, floor, fresh, settle, warm},
+};
+
+/// Pages of 4 KiB written to, in a memory of so many pages of 64 KiB.
+pub(crate) const DIRTY: [(u32, &[u32]); 2] = [(17, &[1, 4, 16, 64]), (256, &[1, 4, 16, 64, 1_024])];
+
+/// Pages that the heavy run writes to, and the light ones before and after it.
+const HEAVY: u32 = 1_024;
+const LIGHT: u32 = 1;
+
+pub(crate) fn benches(criterion: &mut Criterion) {
+    for (memory, counts) in DIRTY {
+        let bytes = writer(memory);
+        for dirty in counts {
+            let mut group = criterion.benchmark_group(format!("dirty/{memory}/{dirty}"));
+            let event = &write_to(*dirty)[..];
+            floor(&mut group, &bytes, event);
+            let resets = [("warm", Reset::Auto), ("warm_scanned", Reset::Scanned), ("warm_portable", Reset::Portable)];
+            for (name, reset) in resets {
+                let function = Runtime::builder().reset(reset).build().deploy("writer", &bytes).expect("it deploys");
+                warm(&mut group, name, &function, event);
+            }
+            fresh(&mut group, &bytes, event);
+            group.finish();
+        }
+    }
+    heavy(criterion.benchmark_group("heavy"), &writer(256));
+}
+
+/// Light runs: where there never was a heavy one, right after one, and a while after one. Each in `iter_custom`, so that
+/// reading the clock is part of all three.
+fn heavy(mut group: Group<'_>, bytes: &[u8]) {
+    let (light, heavy) = (&write_to(LIGHT)[..], &write_to(HEAVY)[..]);
+    let function = Runtime::new().deploy("writer", bytes).expect("it deploys");
+    settle(&function, light);
+    let timed = || {
+        let began = Instant::now();
+        answered(&function, black_box(light), Start::Warm);
+        began.elapsed()
+    };
+    group.bench_function("never", |bencher| bencher.iter_custom(|count| (0..count).map(|_| timed()).sum()));
+    let once = || answered(&function, black_box(heavy), Start::Warm);
+    group.bench_function("next", |bencher| {
+        bencher.iter_custom(|count| {
+            let after_heavy = |_| {
+                once();
+                timed()
+            };
+            (0..count).map(after_heavy).sum()
+        });
+    });
+    // Pages that were not written to for long go back to the kernel within so many light runs.
+    group.bench_function("later", |bencher| {
+        bencher.iter_custom(|count| {
+            once();
+            settle(&function, light);
+            (0..count).map(|_| timed()).sum::<Duration>()
+        });
+    });
+    group.finish();
+}

@@ -1,0 +1,371 @@
+//! Deliveries: publishing, dispatching, running the queue, dead letters.
+
+use dormouse::{DeadLetter, Dispatched, Next, Outcome, Timestamp};
+use serde_json::json;
+
+use crate::{
+    error::dormouse_error,
+    event::dormouse_event,
+    reply::dormouse_reply,
+    report::nanos,
+    runtime::dormouse_runtime,
+    status::{Failure, dormouse_status},
+    text::{Text, dormouse_string, dormouse_text},
+};
+
+/// What came of one attempt to deliver an event.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum dormouse_outcome_kind {
+    /// Something that has no number in this version.
+    DORMOUSE_OUTCOME_OTHER = 0,
+    /// The function ran; there is a reply.
+    DORMOUSE_OUTCOME_SUCCEEDED = 1,
+    /// The attempt failed, and is made again later; there is an error.
+    DORMOUSE_OUTCOME_RETRY = 2,
+    /// The attempt failed, and the delivery is given up, as a dead letter; there is an error.
+    DORMOUSE_OUTCOME_DEAD_LETTER = 3,
+    /// The function is not deployed, or off. The delivery waits until it is there.
+    DORMOUSE_OUTCOME_PARKED = 4,
+    /// The trigger is ordered, and others are before it. The delivery waits for its turn.
+    DORMOUSE_OUTCOME_QUEUED = 5,
+    /// The event's `expirytime` had come.
+    DORMOUSE_OUTCOME_EXPIRED = 6,
+    /// It was too old by the time that it could have been tried again, and is a dead letter.
+    DORMOUSE_OUTCOME_TOO_OLD = 7,
+    /// The queue was full.
+    DORMOUSE_OUTCOME_DROPPED = 8,
+}
+use dormouse_outcome_kind as Kind;
+
+/// What `dormouse_runtime_dispatch` did for one trigger. Plain data; what it points to is lent by the outcomes that
+/// it is from.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_outcome {
+    /// What came of it.
+    pub kind: dormouse_outcome_kind,
+    /// The number of the delivery, by which a dead letter is found; 0 for one that was dropped.
+    pub delivery: u64,
+    /// The id of the trigger, with a NUL behind it.
+    pub trigger: dormouse_string,
+    /// The function's reply; NULL unless it succeeded.
+    pub reply: *const dormouse_reply,
+    /// What went wrong; NULL unless it failed.
+    pub error: *const dormouse_error,
+}
+
+plain!(dormouse_outcome);
+
+/// What `dormouse_runtime_dispatch` did, trigger by trigger in the order of binding. The caller's, who frees it with
+/// `dormouse_outcomes_free`. It never changes: any number of threads may read it.
+pub struct dormouse_outcomes(Vec<Attempt>);
+
+owned!(dormouse_outcomes);
+
+/// One of them, with what it lends.
+struct Attempt {
+    kind: dormouse_outcome_kind,
+    delivery: u64,
+    trigger: Text,
+    reply: Option<Box<dormouse_reply>>,
+    error: Option<Box<dormouse_error>>,
+}
+
+impl From<Dispatched> for Attempt {
+    fn from(dispatched: Dispatched) -> Self {
+        let Dispatched { trigger, delivery, outcome, .. } = dispatched;
+        let (mut reply, mut error) = (None, None);
+        let kind = match outcome {
+            Outcome::Succeeded(given) => {
+                reply = Some(given.into());
+                Kind::DORMOUSE_OUTCOME_SUCCEEDED
+            }
+            Outcome::Failed { error: why, next } => {
+                error = Some(Box::new(dormouse_error::new(why.into())));
+                match next {
+                    Next::Retry(_) => Kind::DORMOUSE_OUTCOME_RETRY,
+                    Next::DeadLetter(_) => Kind::DORMOUSE_OUTCOME_DEAD_LETTER,
+                    _ => Kind::DORMOUSE_OUTCOME_OTHER,
+                }
+            }
+            Outcome::Parked => Kind::DORMOUSE_OUTCOME_PARKED,
+            Outcome::Queued => Kind::DORMOUSE_OUTCOME_QUEUED,
+            Outcome::Expired => Kind::DORMOUSE_OUTCOME_EXPIRED,
+            Outcome::TooOld => Kind::DORMOUSE_OUTCOME_TOO_OLD,
+            Outcome::Dropped => Kind::DORMOUSE_OUTCOME_DROPPED,
+            _ => Kind::DORMOUSE_OUTCOME_OTHER,
+        };
+        Self { kind, delivery, trigger: Text::new(trigger), reply, error }
+    }
+}
+
+/// Where the deliveries of a runtime are: figures of one moment. Plain data. `matched` is the sum of all others but
+/// `refused`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_deliveries {
+    /// Deliveries made: one for each trigger that a published event matched.
+    pub matched: u64,
+    /// Ended well.
+    pub succeeded: u64,
+    /// Dead letters held now.
+    pub dead_letters: u64,
+    /// Dead letters delivered again.
+    pub redriven: u64,
+    /// Dead letters that the host took out.
+    pub drained: u64,
+    /// Dead letters that went when their ring was full.
+    pub evicted: u64,
+    /// Not run any more, as the event's `expirytime` had come.
+    pub expired: u64,
+    /// Dropped when the queue was full.
+    pub dropped: u64,
+    /// Not ended: ready, waiting for another attempt, or behind others of their order.
+    pub queued: u64,
+    /// Not ended: with a function.
+    pub running: u64,
+    /// Not ended: waiting until their function is deployed.
+    pub parked: u64,
+    /// Refused when the queue was full, with an error to whoever published them: never matched.
+    pub refused: u64,
+}
+
+plain!(dormouse_deliveries);
+
+/// What one `dormouse_runtime_tick` did. Plain data.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_tick {
+    /// Events that schedules fired.
+    pub fired: u64,
+    /// Attempts to deliver an event.
+    pub ran: u64,
+    /// Idle instances dropped.
+    pub trimmed: u64,
+    /// Instances made ahead of time, in place of those whose memory had grown.
+    pub replaced: u64,
+}
+
+plain!(dormouse_tick);
+
+fn letter(letter: &DeadLetter) -> serde_json::Value {
+    // An event writes itself; that it is read back as what it was is the library's promise.
+    let event: serde_json::Value = serde_json::from_slice(&letter.event().to_json()).unwrap_or_default();
+    json!({
+        "id": letter.id(),
+        "trigger": letter.trigger(),
+        "function": letter.function(),
+        "version": letter.version().map(|version| version.to_string()),
+        "reason": letter.reason().name(),
+        "attempts": letter.attempts(),
+        "error": letter.error(),
+        "age_ns": nanos(letter.age()),
+        "given_up_at": letter.given_up_at().map(|time| time.to_string()),
+        "event": event,
+    })
+}
+
+exported! { fallible:
+    /// Queues a delivery for each trigger that the event matches: all of them, or an error. The functions run in
+    /// `dormouse_runtime_run_pending` and `dormouse_runtime_tick`. `count_out`, which may be NULL, receives how many
+    /// deliveries were queued.
+    ///
+    /// An event is delivered at least once to each trigger that it matches, as long as the process lives: functions
+    /// may see one twice.
+    ///
+    /// Statuses: DORMOUSE_NULL, 301 to 305.
+    pub unsafe extern "C" fn dormouse_runtime_publish(
+        runtime: *const dormouse_runtime,
+        event: *const dormouse_event,
+        count_out: *mut usize,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (runtime, event) = (runtime.get()?, event.get()?);
+        let count = runtime.0.publish(event.event.clone())?;
+        if let Some(place) = count_out.optional() {
+            place.put(count);
+        }
+        Ok(())
+    }
+
+    /// As `dormouse_runtime_publish`, and makes the first attempt of each delivery here and now, on this thread. What
+    /// fails stays in the queue as any other delivery, to be tried again, and is no failure of this call.
+    ///
+    /// Statuses: DORMOUSE_NULL, 301 to 305.
+    pub unsafe extern "C" fn dormouse_runtime_dispatch(
+        runtime: *const dormouse_runtime,
+        event: *const dormouse_event,
+        outcomes_out: *mut *mut dormouse_outcomes,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (runtime, event, place) = (runtime.get()?, event.get()?, outcomes_out.required()?);
+        let dispatched = runtime.0.dispatch(event.event.clone())?;
+        place.give(Box::new(dormouse_outcomes(dispatched.into_iter().map(Attempt::from).collect())));
+        Ok(())
+    }
+
+    /// The outcome at `index`, below `dormouse_outcomes_count`.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND.
+    pub unsafe extern "C" fn dormouse_outcomes_at(
+        outcomes: *const dormouse_outcomes,
+        index: usize,
+        outcome_out: *mut dormouse_outcome,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (outcomes, place) = (outcomes.get()?, outcome_out.required()?);
+        let count = outcomes.0.len();
+        let attempt = outcomes.0.get(index);
+        let attempt = attempt.ok_or_else(|| Failure::not_found(format!("no outcome {index}, there are {count}")))?;
+        place.put(dormouse_outcome {
+            kind: attempt.kind,
+            delivery: attempt.delivery,
+            trigger: attempt.trigger.string(),
+            reply: attempt.reply.as_deref().map_or(std::ptr::null(), |reply| reply),
+            error: attempt.error.as_deref().map_or(std::ptr::null(), |error| error),
+        });
+        Ok(())
+    }
+
+    /// Runs what is ready, on this thread: the oldest first, `budget` attempts at most. `ran_out`, which may be NULL,
+    /// receives how many it made.
+    ///
+    /// Statuses: DORMOUSE_NULL.
+    pub unsafe extern "C" fn dormouse_runtime_run_pending(
+        runtime: *const dormouse_runtime,
+        budget: usize,
+        ran_out: *mut usize,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let ran = runtime.get()?.0.run_pending(budget);
+        if let Some(place) = ran_out.optional() {
+            place.put(ran);
+        }
+        Ok(())
+    }
+
+    /// What a host does from time to time that drives the runtime by itself: tells it the date, in nanoseconds since
+    /// 1970 in UTC, fires the schedules, runs as many attempts as are ready when it begins, and drops what is idle.
+    /// `tick_out` may be NULL.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
+    pub unsafe extern "C" fn dormouse_runtime_tick(
+        runtime: *const dormouse_runtime,
+        unix_ns: i64,
+        tick_out: *mut dormouse_tick,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let runtime = runtime.get()?;
+        let now = Timestamp::from_unix_nanos(unix_ns.into());
+        let now = now.ok_or_else(|| Failure::argument(format!("{unix_ns} is no time that the runtime knows")))?;
+        let tick = runtime.0.tick(now);
+        if let Some(place) = tick_out.optional() {
+            let (fired, ran) = (tick.fired as u64, tick.ran as u64);
+            place.put(dormouse_tick { fired, ran, trimmed: tick.trimmed as u64, replaced: tick.replaced as u64 });
+        }
+        Ok(())
+    }
+
+    /// How long a host may sleep in nanoseconds before there is something to do, by the runtime's clock: 0 if a
+    /// delivery is ready, UINT64_MAX if only a call of the host can bring something about.
+    ///
+    /// Statuses: DORMOUSE_NULL.
+    pub unsafe extern "C" fn dormouse_runtime_next_deadline(
+        runtime: *const dormouse_runtime,
+        ns_out: *mut u64,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (runtime, place) = (runtime.get()?, ns_out.required()?);
+        place.put(runtime.0.next_deadline().map_or(u64::MAX, nanos));
+        Ok(())
+    }
+
+    /// Where all deliveries are.
+    ///
+    /// Statuses: DORMOUSE_NULL.
+    pub unsafe extern "C" fn dormouse_runtime_deliveries(
+        runtime: *const dormouse_runtime,
+        deliveries_out: *mut dormouse_deliveries,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (runtime, place) = (runtime.get()?, deliveries_out.required()?);
+        let all = runtime.0.deliveries();
+        place.put(dormouse_deliveries {
+            matched: all.matched,
+            succeeded: all.succeeded,
+            dead_letters: all.dead_letters,
+            redriven: all.redriven,
+            drained: all.drained,
+            evicted: all.evicted,
+            expired: all.expired,
+            dropped: all.dropped,
+            queued: all.queued,
+            running: all.running,
+            parked: all.parked,
+            refused: all.refused,
+        });
+        Ok(())
+    }
+
+    /// The dead letters that are held, the oldest first, as a JSON array of objects with `id`, `trigger`, `function`,
+    /// `version`, `reason` ("attempts", "age", "permanent", "loop"), `attempts`, `error`, `age_ns`, `given_up_at` and
+    /// `event`. If `drain` is true, they are taken out.
+    ///
+    /// Statuses: DORMOUSE_NULL.
+    pub unsafe extern "C" fn dormouse_runtime_dead_letters(
+        runtime: *const dormouse_runtime,
+        drain: bool,
+        json_out: *mut *mut dormouse_text,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (runtime, place) = (runtime.get()?, json_out.required()?);
+        let letters = if drain { runtime.0.drain_dead_letters() } else { runtime.0.dead_letters() };
+        let letters: Vec<serde_json::Value> = letters.iter().map(letter).collect();
+        place.give(dormouse_text::new(serde_json::Value::from(letters).to_string()));
+        Ok(())
+    }
+
+    /// Queues the event of the dead letter `id` once more for its trigger. `delivery_out`, which may be NULL,
+    /// receives the number of the new delivery.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND, DORMOUSE_QUEUE_FULL. The letter is held as before then.
+    pub unsafe extern "C" fn dormouse_runtime_redrive(
+        runtime: *const dormouse_runtime,
+        id: u64,
+        delivery_out: *mut u64,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let delivery = runtime.get()?.0.redrive(id)?;
+        if let Some(place) = delivery_out.optional() {
+            place.put(delivery);
+        }
+        Ok(())
+    }
+
+    /// What each version of each function has used so far, as a JSON object: `{"functions": [{"function": ..., ...}],
+    /// "retired": {...}}`, times in nanoseconds and sizes in bytes.
+    ///
+    /// Statuses: DORMOUSE_NULL.
+    pub unsafe extern "C" fn dormouse_runtime_ledger(
+        runtime: *const dormouse_runtime,
+        json_out: *mut *mut dormouse_text,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (runtime, place) = (runtime.get()?, json_out.required()?);
+        place.give(dormouse_text::new(runtime.0.ledger().to_json()));
+        Ok(())
+    }
+}
+
+exported! { total:
+    /// How many outcomes there are: one for each trigger that the event matched. 0 for NULL.
+    pub unsafe extern "C" fn dormouse_outcomes_count(outcomes: *const dormouse_outcomes) -> usize {
+        outcomes.optional().map_or(0, |outcomes| outcomes.0.len())
+    }
+
+    /// Frees outcomes, and the replies and errors that they lend. NULL is allowed.
+    pub unsafe extern "C" fn dormouse_outcomes_free(outcomes: *mut dormouse_outcomes) {
+        drop(outcomes.take());
+    }
+}

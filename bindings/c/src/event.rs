@@ -1,0 +1,235 @@
+//! Events: CloudEvents 1.0, from parts and from JSON.
+
+use std::{ffi::c_char, ptr, sync::OnceLock};
+
+use dormouse::{Attribute, Event};
+
+use crate::{
+    edge::Given,
+    error::dormouse_error,
+    limits::check_size,
+    runtime::dormouse_runtime,
+    status::{Failure, dormouse_status},
+    text::{Text, dormouse_string},
+};
+
+/// An event as CloudEvents 1.0 has it. The caller's, who frees it with `dormouse_event_free`. It never changes: any
+/// number of threads may use it. What takes one leaves it with the caller.
+pub struct dormouse_event {
+    pub(crate) event: Event,
+    json: OnceLock<Text>,
+}
+
+owned!(dormouse_event);
+
+impl dormouse_event {
+    fn new(event: Event) -> Box<Self> {
+        Box::new(Self { event, json: OnceLock::new() })
+    }
+}
+
+/// What the data of an event are: one of the DORMOUSE_DATA_ constants.
+pub type dormouse_data_kind = u32;
+
+/// There are none.
+pub const DORMOUSE_DATA_NONE: dormouse_data_kind = 0;
+/// JSON; the bytes are kept as they are.
+pub const DORMOUSE_DATA_JSON: dormouse_data_kind = 1;
+/// Text in UTF-8.
+pub const DORMOUSE_DATA_TEXT: dormouse_data_kind = 2;
+/// Bytes, opaque to patterns.
+pub const DORMOUSE_DATA_BINARY: dormouse_data_kind = 3;
+
+/// What the value of an extension is: one of the DORMOUSE_EXTENSION_ constants.
+pub type dormouse_extension_kind = u32;
+
+/// The text.
+pub const DORMOUSE_EXTENSION_TEXT: dormouse_extension_kind = 0;
+/// The number.
+pub const DORMOUSE_EXTENSION_INTEGER: dormouse_extension_kind = 1;
+/// Whether the number is not 0.
+pub const DORMOUSE_EXTENSION_BOOLEAN: dormouse_extension_kind = 2;
+
+/// An attribute of an event beyond those of CloudEvents itself.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_extension {
+    /// Made of a-z and 0-9.
+    pub name: dormouse_string,
+    /// Its value, if it is a text.
+    pub text: dormouse_string,
+    /// Its value, if it is an integer or a boolean.
+    pub number: i32,
+    /// What its value is.
+    pub kind: dormouse_extension_kind,
+}
+
+/// The parts of an event. Fill in with `dormouse_event_options_init`, then change.
+///
+/// cbindgen:field-names=[size, type, id, source, subject, time, data_content_type, data_schema, data, data_len, data_kind, extensions, extensions_len]
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_event_options {
+    /// The size of this struct, by which the library knows the header's version.
+    pub size: usize,
+    /// What happened, as `order.created`. Needed.
+    pub type_: dormouse_string,
+    /// Its id, unique for its source; drawn from the runtime's seed if there is none.
+    pub id: dormouse_string,
+    /// Where it happened, a URI reference; `/dormouse` if there is none.
+    pub source: dormouse_string,
+    /// What it is about.
+    pub subject: dormouse_string,
+    /// When it happened, in RFC 3339; the runtime's date if there is none.
+    pub time: dormouse_string,
+    /// The media type of the data.
+    pub data_content_type: dormouse_string,
+    /// The schema of the data, an absolute URI.
+    pub data_schema: dormouse_string,
+    /// The data.
+    pub data: *const u8,
+    /// How many bytes.
+    pub data_len: usize,
+    /// What they are; DORMOUSE_DATA_NONE.
+    pub data_kind: dormouse_data_kind,
+    /// The extensions.
+    pub extensions: *const dormouse_extension,
+    /// How many.
+    pub extensions_len: usize,
+}
+
+options!(dormouse_event_options);
+
+exported! { fallible:
+    /// Fills in the defaults: nothing of everything. `size` is `sizeof *options`.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
+    pub unsafe extern "C" fn dormouse_event_options_init(
+        options: *mut dormouse_event_options,
+        size: usize,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let place = options.required()?;
+        check_size::<dormouse_event_options>(size)?;
+        let none = dormouse_string::NONE;
+        place.put(dormouse_event_options {
+            size,
+            type_: none,
+            id: none,
+            source: none,
+            subject: none,
+            time: none,
+            data_content_type: none,
+            data_schema: none,
+            data: ptr::null(),
+            data_len: 0,
+            data_kind: DORMOUSE_DATA_NONE,
+            extensions: ptr::null(),
+            extensions_len: 0,
+        });
+        Ok(())
+    }
+
+    /// Makes an event of its parts. What is left out and needed comes from the runtime.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, DORMOUSE_EVENT.
+    pub unsafe extern "C" fn dormouse_runtime_event(
+        runtime: *const dormouse_runtime,
+        options: *const dormouse_event_options,
+        event_out: *mut *mut dormouse_event,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (runtime, place) = (runtime.get()?, event_out.required()?);
+        let parts = crate::limits::options(options)?.ok_or_else(|| Failure::null("options"))?;
+        // SAFETY: the options are the caller's, and so is what they point to, for as long as their lengths say.
+        let builder = unsafe {
+            let mut builder = Event::builder(parts.type_.get("options->type")?);
+            if let Some(id) = parts.id.optional("options->id")? {
+                builder = builder.id(id);
+            }
+            if let Some(source) = parts.source.optional("options->source")? {
+                builder = builder.source(source);
+            }
+            if let Some(subject) = parts.subject.optional("options->subject")? {
+                builder = builder.subject(subject);
+            }
+            if let Some(time) = parts.time.optional("options->time")? {
+                builder = builder.time_text(time);
+            }
+            if let Some(content_type) = parts.data_content_type.optional("options->data_content_type")? {
+                builder = builder.data_content_type(content_type);
+            }
+            if let Some(schema) = parts.data_schema.optional("options->data_schema")? {
+                builder = builder.data_schema(schema);
+            }
+            for extension in Given::new(parts.extensions, "options->extensions").slice(parts.extensions_len)? {
+                let name = extension.name.get("options->extensions->name")?;
+                builder = match extension.kind {
+                    DORMOUSE_EXTENSION_TEXT => {
+                        let text = extension.text.get("options->extensions->text")?;
+                        builder.extension(name, Attribute::String(text.into()))
+                    }
+                    DORMOUSE_EXTENSION_INTEGER => builder.extension(name, Attribute::Integer(extension.number)),
+                    DORMOUSE_EXTENSION_BOOLEAN => builder.extension(name, Attribute::Boolean(extension.number != 0)),
+                    other => return Err(Failure::argument(format!("{other} is no dormouse_extension_kind"))),
+                };
+            }
+            let data = Given::new(parts.data, "options->data").slice(parts.data_len)?;
+            match parts.data_kind {
+                DORMOUSE_DATA_NONE => builder,
+                DORMOUSE_DATA_JSON => builder.data_json(data),
+                DORMOUSE_DATA_TEXT => builder.data_text(text("options->data", data)?),
+                DORMOUSE_DATA_BINARY => builder.data_binary(data),
+                other => return Err(Failure::argument(format!("{other} is no dormouse_data_kind"))),
+            }
+        };
+        place.give(dormouse_event::new(runtime.0.event(builder)?));
+        Ok(())
+    }
+
+    /// Reads an event in its JSON form, `application/cloudevents+json`, of 1 MiB at most.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_EVENT.
+    pub unsafe extern "C" fn dormouse_event_from_json(
+        json: *const c_char,
+        json_len: usize,
+        event_out: *mut *mut dormouse_event,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let place = event_out.required()?;
+        // SAFETY: the pointer is followed by its length.
+        let json = unsafe { json.text(json_len) }?;
+        place.give(dormouse_event::new(Event::parse(json.as_bytes())?));
+        Ok(())
+    }
+}
+
+exported! { total:
+    /// The event in its JSON form. Lent until the event is freed. NULL for NULL. `len_out` may be NULL.
+    pub unsafe extern "C" fn dormouse_event_json(event: *const dormouse_event, len_out: *mut usize) -> *const c_char {
+        event.optional().map_or(ptr::null(), |event| {
+            let json = || Text::new(String::from_utf8_lossy(&event.event.to_json()));
+            event.json.get_or_init(json).lend(len_out)
+        })
+    }
+
+    /// The bytes of the event's data; NULL where it has none, and for NULL. Lent until the event is freed. `len_out`
+    /// may be NULL.
+    pub unsafe extern "C" fn dormouse_event_data(event: *const dormouse_event, len_out: *mut usize) -> *const u8 {
+        event.optional().and_then(|event| event.event.data()).map_or(ptr::null(), |data| {
+            if let Some(place) = len_out.optional() {
+                place.put(data.len());
+            }
+            data.as_ptr()
+        })
+    }
+
+    /// Frees an event. NULL is allowed.
+    pub unsafe extern "C" fn dormouse_event_free(event: *mut dormouse_event) {
+        drop(event.take());
+    }
+}
+
+fn text<'a>(name: &'static str, bytes: &'a [u8]) -> Result<&'a str, Failure> {
+    std::str::from_utf8(bytes).map_err(|error| Failure::utf8(name, error.valid_up_to()))
+}

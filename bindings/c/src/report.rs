@@ -1,0 +1,131 @@
+//! Reports as plain data.
+
+use std::time::Duration;
+
+use dormouse::{DeployReport, Report, Start};
+
+use crate::status::{dormouse_status, of_outcome};
+
+/// What one invocation did and used. Plain data.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_report {
+    /// The version that ran: a SHA-256, whose first seven hexadecimal digits logs show.
+    pub version: [u8; 32],
+    /// DORMOUSE_OK, or the failure's status.
+    pub outcome: dormouse_status,
+    /// An instance was ready; else the invocation made one from the image.
+    pub warm: bool,
+    /// The log was cut at its limit.
+    pub log_cut: bool,
+    /// Fuel used: the same for the same input, whatever ran before.
+    pub fuel: u64,
+    /// Time that the run took, in nanoseconds, by the runtime's clock.
+    pub duration_ns: u64,
+    /// Bytes of linear memory at the end, which is the peak.
+    pub memory: u64,
+    /// Bytes of input.
+    pub input: u64,
+    /// Bytes of output; 0 for a failed invocation, but for DORMOUSE_NO_ROOM.
+    pub output: u64,
+    /// Calls of host functions.
+    pub host_calls: u64,
+}
+
+plain!(dormouse_report);
+
+impl From<&Report> for dormouse_report {
+    fn from(report: &Report) -> Self {
+        Self {
+            version: *report.version().as_bytes(),
+            outcome: of_outcome(report.outcome()),
+            warm: report.start() == Start::Warm,
+            log_cut: report.log_cut(),
+            fuel: report.fuel(),
+            duration_ns: nanos(report.duration()),
+            memory: report.memory(),
+            input: report.input(),
+            output: report.output(),
+            host_calls: report.host_calls(),
+        }
+    }
+}
+
+/// How a used instance becomes clean.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum dormouse_cleaning {
+    /// In a way that has no number in this version.
+    DORMOUSE_CLEANING_OTHER = 0,
+    /// No code of the guest changes anything.
+    DORMOUSE_CLEANING_NONE = 1,
+    /// In place; where it is used often, only the pages that were written to, looked for where the thread took page
+    /// faults.
+    DORMOUSE_CLEANING_GATED = 2,
+    /// The same, looked for after every run.
+    DORMOUSE_CLEANING_SCANNED = 3,
+    /// In place, memories as a whole.
+    DORMOUSE_CLEANING_PORTABLE = 4,
+    /// By a fresh instance.
+    DORMOUSE_CLEANING_REPLACED = 5,
+}
+
+/// What one deployment found and cost. Plain data.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_deploy_report {
+    /// The version that was deployed: SHA-256 over the module and the options.
+    pub version: [u8; 32],
+    /// How a used instance becomes clean.
+    pub cleaning: dormouse_cleaning,
+    /// The module keeps the buffer contract, so that it can be invoked with bytes; else its exports are called one by
+    /// one.
+    pub takes_bytes: bool,
+    /// Functions that the module defines.
+    pub functions: u32,
+    /// Bytes of the module.
+    pub module_bytes: u64,
+    /// Fuel that initialisation burnt: paid once, here.
+    pub init_fuel: u64,
+    /// Time that the deployment took, in nanoseconds, by the runtime's clock.
+    pub duration_ns: u64,
+    /// Bytes of linear memory that each instance starts with.
+    pub memory: u64,
+    /// Bytes that are kept of the pristine state.
+    pub image_bytes: u64,
+}
+
+plain!(dormouse_deploy_report);
+
+impl From<&DeployReport> for dormouse_deploy_report {
+    fn from(report: &DeployReport) -> Self {
+        Self {
+            version: *report.version().as_bytes(),
+            cleaning: match report.reset() {
+                "none" => dormouse_cleaning::DORMOUSE_CLEANING_NONE,
+                "gated" => dormouse_cleaning::DORMOUSE_CLEANING_GATED,
+                "scanned" => dormouse_cleaning::DORMOUSE_CLEANING_SCANNED,
+                "portable" => dormouse_cleaning::DORMOUSE_CLEANING_PORTABLE,
+                "replaced" => dormouse_cleaning::DORMOUSE_CLEANING_REPLACED,
+                _ => dormouse_cleaning::DORMOUSE_CLEANING_OTHER,
+            },
+            takes_bytes: report.contract() != "plain",
+            functions: report.functions(),
+            module_bytes: report.module_bytes(),
+            init_fuel: report.init_fuel(),
+            duration_ns: nanos(report.duration()),
+            memory: report.memory(),
+            image_bytes: report.image_bytes(),
+        }
+    }
+}
+
+/// Nanoseconds; what is beyond 584 years reads as the most.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A time in nanoseconds, of which the most stands for none at all.
+pub(crate) fn time(nanos: u64) -> Duration {
+    if nanos == u64::MAX { Duration::MAX } else { Duration::from_nanos(nanos) }
+}

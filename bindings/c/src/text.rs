@@ -1,0 +1,111 @@
+//! Text between C and Rust: what the library lends has a length, and a NUL behind it.
+
+use std::{borrow::Cow, ffi::c_char, ptr};
+
+use smallvec::SmallVec;
+
+use crate::{
+    edge::{Given, Out, Room},
+    status::Failure,
+};
+
+/// Text within a struct: where it begins, and its length in bytes. Borrowed like the struct. `dormouse_string_of`
+/// makes one of a string of C. All zeros are no text at all.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_string {
+    /// Its first character; NULL for no text.
+    pub chars: *const c_char,
+    /// Its length.
+    pub len: usize,
+}
+
+impl dormouse_string {
+    pub(crate) const NONE: Self = Self { chars: ptr::null(), len: 0 };
+
+    /// The text, if there is any.
+    ///
+    /// # Safety
+    /// The caller of an exported function gave it, and that call is not over.
+    pub(crate) unsafe fn optional<'a>(self, name: &'static str) -> Result<Option<&'a str>, Failure> {
+        if self.chars.is_null() && self.len == 0 {
+            return Ok(None);
+        }
+        // SAFETY: the pointer and its length were given together.
+        unsafe { Given::new(self.chars, name).text(self.len) }.map(Some)
+    }
+
+    /// The text, where some is needed.
+    ///
+    /// # Safety
+    /// As `optional`.
+    pub(crate) unsafe fn get<'a>(self, name: &'static str) -> Result<&'a str, Failure> {
+        // SAFETY: the caller's.
+        unsafe { self.optional(name) }?.ok_or_else(|| Failure::null(name))
+    }
+}
+
+/// Text that a call made: JSON, mostly. The caller's, who frees it with `dormouse_text_free`. It never changes: any
+/// number of threads may read it.
+pub struct dormouse_text(Text);
+
+owned!(dormouse_text);
+
+impl dormouse_text {
+    pub(crate) fn new(text: impl Into<String>) -> Box<Self> {
+        Box::new(Self(Text::new(text)))
+    }
+}
+
+exported! { total:
+    /// Its characters. Lent until it is freed. NULL for NULL. `len_out` may be NULL.
+    pub unsafe extern "C" fn dormouse_text_chars(text: *const dormouse_text, len_out: *mut usize) -> *const c_char {
+        text.optional().map_or(ptr::null(), |text| text.0.lend(len_out))
+    }
+
+    /// Frees a text. NULL is allowed.
+    pub unsafe extern "C" fn dormouse_text_free(text: *mut dormouse_text) {
+        drop(text.take());
+    }
+}
+
+/// Text with a NUL behind it. Its own NULs stay: the length is the truth.
+pub(crate) struct Text(Cow<'static, [u8]>);
+
+impl Text {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        let mut bytes = text.into().into_bytes();
+        // As most logs are.
+        if bytes.is_empty() {
+            return Self(Cow::Borrowed(b"\0"));
+        }
+        bytes.push(0);
+        Self(bytes.into())
+    }
+
+    pub(crate) fn chars(&self) -> *const c_char {
+        self.0.as_ptr().cast()
+    }
+
+    pub(crate) fn string(&self) -> dormouse_string {
+        dormouse_string { chars: self.chars(), len: self.0.len() - 1 }
+    }
+
+    /// The address of its first character, its length where that is asked for.
+    pub(crate) fn lend(&self, len_out: Out<usize>) -> *const c_char {
+        if let Some(place) = len_out.optional() {
+            place.put(self.0.len() - 1);
+        }
+        self.chars()
+    }
+}
+
+/// Copies text with a NUL behind it into room of the caller's.
+pub(crate) fn copy(text: &str, room: &Room<c_char>) -> Result<(), Failure> {
+    let with_nul: SmallVec<[c_char; 128]> = text.bytes().chain([0]).map(|byte| byte as c_char).collect();
+    if room.fill(&with_nul) {
+        return Ok(());
+    }
+    let (name, needed, has) = (room.name(), with_nul.len(), room.len());
+    Err(Failure::no_room(format!("`{name}` needs room for {needed} characters, it has {has}")))
+}

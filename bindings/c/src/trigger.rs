@@ -1,0 +1,302 @@
+//! Triggers: what makes events reach a function.
+
+use std::{ffi::c_char, ptr, sync::Arc};
+
+use dormouse::{Input, Missed, Retry, Trigger};
+
+use crate::{
+    edge::Given,
+    error::dormouse_error,
+    event::dormouse_event,
+    limits::check_size,
+    report::{nanos, time},
+    runtime::dormouse_runtime,
+    status::{Failure, dormouse_status},
+    text::{dormouse_string, dormouse_text},
+};
+
+/// What wakes a trigger: one of the DORMOUSE_TRIGGER_ constants.
+pub type dormouse_trigger_kind = u32;
+
+/// Events of exactly the type `on`.
+pub const DORMOUSE_TRIGGER_TYPE: dormouse_trigger_kind = 1;
+/// Events whose attribute `attribute` is a topic that the MQTT filter `on` matches.
+pub const DORMOUSE_TRIGGER_TOPIC: dormouse_trigger_kind = 2;
+/// Events that match the pattern `on`, in the dialect of EventBridge.
+pub const DORMOUSE_TRIGGER_PATTERN: dormouse_trigger_kind = 3;
+/// The schedule `on`: cron, `rate(5 minutes)`, `cron(...)` or `at(...)`. `dormouse_runtime_tick` fires it.
+pub const DORMOUSE_TRIGGER_SCHEDULE: dormouse_trigger_kind = 4;
+/// Requests with the method `method` and a path that fits `on`, `/items/{id}` for one: see
+/// `dormouse_runtime_request`.
+pub const DORMOUSE_TRIGGER_ROUTE: dormouse_trigger_kind = 5;
+
+/// What a function is given of an event: one of the DORMOUSE_INPUT_ constants.
+pub type dormouse_input = u32;
+
+/// The whole event in its JSON form.
+pub const DORMOUSE_INPUT_EVENT: dormouse_input = 0;
+/// The bytes of its data.
+pub const DORMOUSE_INPUT_DATA: dormouse_input = 1;
+/// The bytes `constant`.
+pub const DORMOUSE_INPUT_CONSTANT: dormouse_input = 2;
+
+/// At which distances a failed delivery is tried again: one of the DORMOUSE_RETRY_ constants.
+pub type dormouse_retry = u32;
+
+/// As is usual for the kind of trigger: exponential from 1 s up to 5 minutes, 3 attempts within 1 hour; never for
+/// routes. The other members that begin with `retry_` are not looked at.
+pub const DORMOUSE_RETRY_DEFAULT: dormouse_retry = 0;
+/// Distances that double, beginning with the first.
+pub const DORMOUSE_RETRY_EXPONENTIAL: dormouse_retry = 1;
+/// Distances of once, twice, three times the first.
+pub const DORMOUSE_RETRY_LINEAR: dormouse_retry = 2;
+/// The same distance each time.
+pub const DORMOUSE_RETRY_FIXED: dormouse_retry = 3;
+
+/// What becomes of the instants of a schedule that the host was late for: one of the DORMOUSE_MISSED_ constants.
+pub type dormouse_missed = u32;
+
+/// One event stands for all of them.
+pub const DORMOUSE_MISSED_COALESCE: dormouse_missed = 0;
+/// Only the last one fires, and only if it is at most a minute ago.
+pub const DORMOUSE_MISSED_SKIP: dormouse_missed = 1;
+/// Each fires an event of its own, the last `missed_max` ones.
+pub const DORMOUSE_MISSED_ALL: dormouse_missed = 2;
+
+/// A trigger. Fill in with `dormouse_trigger_options_init`, then change.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_trigger_options {
+    /// The size of this struct, by which the library knows the header's version.
+    pub size: usize,
+    /// What wakes it; DORMOUSE_TRIGGER_TYPE.
+    pub kind: dormouse_trigger_kind,
+    /// The type, filter, pattern, schedule or path. Needed.
+    pub on: dormouse_string,
+    /// For topics.
+    pub attribute: dormouse_string,
+    /// For routes.
+    pub method: dormouse_string,
+    /// The function: a name, with a version or an alias behind an `@` if need be. It need not be deployed yet.
+    /// Needed.
+    pub target: dormouse_string,
+    /// What the function is given; DORMOUSE_INPUT_EVENT.
+    pub input: dormouse_input,
+    /// For DORMOUSE_INPUT_CONSTANT.
+    pub constant: *const u8,
+    /// How many bytes.
+    pub constant_len: usize,
+    /// First in, first out, or for each `partitionkey` that events have; false.
+    pub ordered: bool,
+    /// Bound switched off; false.
+    pub disabled: bool,
+    /// For schedules: a run may begin before the one before it has ended; false.
+    pub overlapping: bool,
+    /// Distances exactly as computed, not shortened by a random part; false.
+    pub retry_without_jitter: bool,
+    /// At which distances it is tried again; DORMOUSE_RETRY_DEFAULT.
+    pub retry: dormouse_retry,
+    /// Runs at most, the first included; 3.
+    pub retry_attempts: u32,
+    /// The first distance in nanoseconds; 1 s.
+    pub retry_first_ns: u64,
+    /// The longest distance in nanoseconds; 5 minutes.
+    pub retry_longest_ns: u64,
+    /// How old a delivery may become in nanoseconds; 1 hour.
+    pub retry_age_ns: u64,
+    /// For schedules; DORMOUSE_MISSED_COALESCE.
+    pub missed: dormouse_missed,
+    /// For DORMOUSE_MISSED_ALL.
+    pub missed_max: u32,
+    /// The types that replies may have which are published as events; NULL where replies are not published.
+    pub emits: *const dormouse_string,
+    /// How many.
+    pub emits_len: usize,
+}
+
+options!(dormouse_trigger_options);
+
+/// What the caller means.
+///
+/// # Safety
+/// The options are those of an exported function's caller, and the call is not over.
+unsafe fn trigger(chosen: &dormouse_trigger_options) -> Result<Trigger, Failure> {
+    // SAFETY: the caller's.
+    unsafe {
+        let on = chosen.on.get("options->on")?;
+        let mut trigger = match chosen.kind {
+            DORMOUSE_TRIGGER_TYPE => Trigger::on(on),
+            DORMOUSE_TRIGGER_TOPIC => Trigger::topic(chosen.attribute.get("options->attribute")?, on)?,
+            DORMOUSE_TRIGGER_PATTERN => Trigger::pattern(on)?,
+            DORMOUSE_TRIGGER_SCHEDULE => Trigger::schedule(on)?,
+            DORMOUSE_TRIGGER_ROUTE => Trigger::route(chosen.method.get("options->method")?, on)?,
+            other => return Err(Failure::argument(format!("{other} is no dormouse_trigger_kind"))),
+        };
+        trigger = trigger.to(chosen.target.get("options->target")?);
+        let constant = Given::new(chosen.constant, "options->constant").slice(chosen.constant_len)?;
+        trigger = trigger.input(match chosen.input {
+            DORMOUSE_INPUT_EVENT => Input::Event,
+            DORMOUSE_INPUT_DATA => Input::Data,
+            DORMOUSE_INPUT_CONSTANT => Input::Constant(Arc::from(constant)),
+            other => return Err(Failure::argument(format!("{other} is no dormouse_input"))),
+        });
+        let first = time(chosen.retry_first_ns);
+        let retry = match chosen.retry {
+            DORMOUSE_RETRY_DEFAULT => None,
+            DORMOUSE_RETRY_EXPONENTIAL => Some(Retry::exponential(first)),
+            DORMOUSE_RETRY_LINEAR => Some(Retry::linear(first)),
+            DORMOUSE_RETRY_FIXED => Some(Retry::fixed(first)),
+            other => return Err(Failure::argument(format!("{other} is no dormouse_retry"))),
+        };
+        if let Some(retry) = retry {
+            let (longest, age) = (time(chosen.retry_longest_ns), time(chosen.retry_age_ns));
+            let retry = retry.at_most(longest).age(age).attempts(chosen.retry_attempts);
+            trigger = trigger.retry(if chosen.retry_without_jitter { retry.without_jitter() } else { retry });
+        }
+        trigger = trigger.missed(match chosen.missed {
+            DORMOUSE_MISSED_COALESCE => Missed::Coalesce,
+            DORMOUSE_MISSED_SKIP => Missed::Skip,
+            DORMOUSE_MISSED_ALL => Missed::All(chosen.missed_max),
+            other => return Err(Failure::argument(format!("{other} is no dormouse_missed"))),
+        });
+        if chosen.ordered {
+            trigger = trigger.ordered();
+        }
+        if chosen.overlapping {
+            trigger = trigger.overlapping();
+        }
+        if chosen.disabled {
+            trigger = trigger.disabled();
+        }
+        if !chosen.emits.is_null() {
+            let emits = Given::new(chosen.emits, "options->emits").slice(chosen.emits_len)?;
+            let types: Vec<&str> = emits.iter().map(|ty| ty.get("options->emits")).collect::<Result<_, _>>()?;
+            trigger = trigger.emits(types);
+        }
+        Ok(trigger)
+    }
+}
+
+fn known(there: bool, id: &str) -> Result<(), Failure> {
+    let unknown = || Failure::not_found(format!("no trigger {:?} is bound", id.chars().take(100).collect::<String>()));
+    there.then_some(()).ok_or_else(unknown)
+}
+
+fn list(ids: Vec<String>) -> Box<dormouse_text> {
+    dormouse_text::new(serde_json::Value::from(ids).to_string())
+}
+
+exported! { fallible:
+    /// Fills in the defaults. `size` is `sizeof *options`.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
+    pub unsafe extern "C" fn dormouse_trigger_options_init(
+        options: *mut dormouse_trigger_options,
+        size: usize,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let place = options.required()?;
+        check_size::<dormouse_trigger_options>(size)?;
+        let (none, second) = (dormouse_string::NONE, std::time::Duration::from_secs(1));
+        place.put(dormouse_trigger_options {
+            size,
+            kind: DORMOUSE_TRIGGER_TYPE,
+            on: none,
+            attribute: none,
+            method: none,
+            target: none,
+            input: DORMOUSE_INPUT_EVENT,
+            constant: ptr::null(),
+            constant_len: 0,
+            ordered: false,
+            disabled: false,
+            overlapping: false,
+            retry_without_jitter: false,
+            retry: DORMOUSE_RETRY_DEFAULT,
+            retry_attempts: 3,
+            retry_first_ns: nanos(second),
+            retry_longest_ns: nanos(300 * second),
+            retry_age_ns: nanos(3_600 * second),
+            missed: DORMOUSE_MISSED_COALESCE,
+            missed_max: 1,
+            emits: ptr::null(),
+            emits_len: 0,
+        });
+        Ok(())
+    }
+
+    /// Brings a trigger into force under an id of its own, of 1 to 64 of the characters A-Z a-z 0-9 . _ -, for what
+    /// is published from now on. What the options point to is not needed afterwards.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, DORMOUSE_INVALID_NAME, 310 to 319.
+    pub unsafe extern "C" fn dormouse_runtime_bind(
+        runtime: *const dormouse_runtime,
+        id: *const c_char,
+        id_len: usize,
+        options: *const dormouse_trigger_options,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let runtime = runtime.get()?;
+        let chosen = crate::limits::options(options)?.ok_or_else(|| Failure::null("options"))?;
+        // SAFETY: the pointer is followed by its length, and the options are the caller's.
+        let (id, trigger) = unsafe { (id.text(id_len)?, trigger(&chosen)?) };
+        Ok(runtime.0.bind(id, trigger)?)
+    }
+
+    /// Takes a trigger out of force. Deliveries that it has made go on.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
+    pub unsafe extern "C" fn dormouse_runtime_unbind(
+        runtime: *const dormouse_runtime,
+        id: *const c_char,
+        id_len: usize,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        // SAFETY: the pointer is followed by its length.
+        let (runtime, id) = (runtime.get()?, unsafe { id.text(id_len) }?);
+        known(runtime.0.unbind(id), id)
+    }
+
+    /// Switches a trigger on or off, for what is published from now on. Off, it matches nothing, and keeps its id.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
+    pub unsafe extern "C" fn dormouse_runtime_enable(
+        runtime: *const dormouse_runtime,
+        id: *const c_char,
+        id_len: usize,
+        on: bool,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        // SAFETY: the pointer is followed by its length.
+        let (runtime, id) = (runtime.get()?, unsafe { id.text(id_len) }?);
+        known(if on { runtime.0.enable(id) } else { runtime.0.disable(id) }, id)
+    }
+
+    /// The ids of all triggers in the order of binding, as a JSON array of strings.
+    ///
+    /// Statuses: DORMOUSE_NULL.
+    pub unsafe extern "C" fn dormouse_runtime_triggers(
+        runtime: *const dormouse_runtime,
+        json_out: *mut *mut dormouse_text,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (runtime, place) = (runtime.get()?, json_out.required()?);
+        place.give(list(runtime.0.triggers()));
+        Ok(())
+    }
+
+    /// A dry run: the ids of the triggers that an event would wake, in the order of binding, as a JSON array of
+    /// strings.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_AMBIGUOUS.
+    pub unsafe extern "C" fn dormouse_runtime_matches(
+        runtime: *const dormouse_runtime,
+        event: *const dormouse_event,
+        json_out: *mut *mut dormouse_text,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (runtime, event, place) = (runtime.get()?, event.get()?, json_out.required()?);
+        place.give(list(runtime.0.matches(&event.event)?));
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! WebAssembly numbers as C has them.
+
+use dormouse::{Value, ValueType};
+use smallvec::SmallVec;
+
+use crate::status::Failure;
+
+/// The type of a `dormouse_value`: one of DORMOUSE_I32, DORMOUSE_I64, DORMOUSE_F32, DORMOUSE_F64.
+pub type dormouse_value_type = u32;
+
+/// A 32-bit integer; WebAssembly does not tell signed from unsigned.
+pub const DORMOUSE_I32: dormouse_value_type = 1;
+/// A 64-bit integer.
+pub const DORMOUSE_I64: dormouse_value_type = 2;
+/// A 32-bit float.
+pub const DORMOUSE_F32: dormouse_value_type = 3;
+/// A 64-bit float.
+pub const DORMOUSE_F64: dormouse_value_type = 4;
+
+/// The number of a `dormouse_value`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub union dormouse_number {
+    /// For DORMOUSE_I32.
+    pub i32: i32,
+    /// For DORMOUSE_I64.
+    pub i64: i64,
+    /// For DORMOUSE_F32.
+    pub f32: f32,
+    /// For DORMOUSE_F64.
+    pub f64: f64,
+}
+
+/// One WebAssembly number, as parameter or result. Made by `dormouse_i32` and its sisters at the end of this header.
+///
+/// cbindgen:field-names=[type, of]
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_value {
+    /// Which member of `of` it is.
+    pub type_: dormouse_value_type,
+    /// The number.
+    pub of: dormouse_number,
+}
+
+plain!(dormouse_value);
+
+pub(crate) type Values = SmallVec<[dormouse_value; 4]>;
+
+impl From<Value> for dormouse_value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::I32(i32) => Self { type_: DORMOUSE_I32, of: dormouse_number { i32 } },
+            Value::I64(i64) => Self { type_: DORMOUSE_I64, of: dormouse_number { i64 } },
+            Value::F32(f32) => Self { type_: DORMOUSE_F32, of: dormouse_number { f32 } },
+            Value::F64(f64) => Self { type_: DORMOUSE_F64, of: dormouse_number { f64 } },
+        }
+    }
+}
+
+/// The number that C means.
+pub(crate) fn number(value: dormouse_value) -> Result<Value, Failure> {
+    // SAFETY: the member that the type names is the one that the caller wrote; any bits of it are a number.
+    Ok(unsafe {
+        match value_type(value.type_)? {
+            ValueType::I32 => Value::I32(value.of.i32),
+            ValueType::I64 => Value::I64(value.of.i64),
+            ValueType::F32 => Value::F32(value.of.f32),
+            ValueType::F64 => Value::F64(value.of.f64),
+        }
+    })
+}
+
+pub(crate) fn value_type(ty: dormouse_value_type) -> Result<ValueType, Failure> {
+    match ty {
+        DORMOUSE_I32 => Ok(ValueType::I32),
+        DORMOUSE_I64 => Ok(ValueType::I64),
+        DORMOUSE_F32 => Ok(ValueType::F32),
+        DORMOUSE_F64 => Ok(ValueType::F64),
+        other => Err(Failure::argument(format!("{other} is no dormouse_value_type"))),
+    }
+}
+
+pub(crate) fn values(given: &[dormouse_value]) -> Result<SmallVec<[Value; 8]>, Failure> {
+    given.iter().copied().map(number).collect()
+}

@@ -1,0 +1,4 @@
+//! Any bytes as an event and as a batch: no panic, and what is read is written so that it is read again.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dormouse_fuzz::event(bytes));

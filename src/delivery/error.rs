@@ -1,0 +1,99 @@
+//! What can go wrong on the way to a function.
+
+use super::Deliveries;
+use crate::{error::InvokeError, event::EventError, pattern::MatchError};
+
+/// Why an event was not published. None of its deliveries exists then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The deliveries do not all fit.
+    #[error(
+        "the queue is full: {needed} deliveries more do not fit the {pending} that have not ended ({queued} queued, {running} running, {parked} parked); \
+         run them, or raise `EventLimits::deliveries` or `delivery_bytes`"
+    )]
+    QueueFull {
+        /// Triggers that the event matches.
+        needed: usize,
+        /// Deliveries that have not ended.
+        pending: u64,
+        /// Of these, ready or waiting for their turn.
+        queued: u64,
+        /// Of these, with a function.
+        running: u64,
+        /// Of these, waiting for a function that is not deployed.
+        parked: u64,
+    },
+    /// The event is too large.
+    #[error(
+        "the event has {bytes} bytes, above the limit of {limit}; raise `EventLimits::event_bytes` if that is meant"
+    )]
+    TooLarge {
+        /// Bytes of its attributes and its data.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Whether it matches a pattern cannot be said.
+    #[error(transparent)]
+    Match(#[from] MatchError),
+    /// It could not be written to disk.
+    #[cfg(feature = "durable")]
+    #[error("the event was not stored: {0}")]
+    Store(#[from] super::StoreError),
+    /// The type is one that only the runtime itself publishes.
+    #[error("the event type {ty:?} is reserved: types that begin with dormouse. are the runtime's own")]
+    Reserved {
+        /// The type.
+        ty: Box<str>,
+    },
+}
+
+impl PublishError {
+    pub(super) fn full(needed: usize, deliveries: &Deliveries) -> Self {
+        let Deliveries { queued, running, parked, .. } = *deliveries;
+        Self::QueueFull { needed, pending: deliveries.pending(), queued, running, parked }
+    }
+}
+
+/// Why a dead letter was not delivered again. It is held as before.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedriveError {
+    /// No letter of this number is held.
+    #[error("no dead letter has the number {id}; it was drained, redriven or evicted")]
+    NoSuchLetter {
+        /// The number as given.
+        id: u64,
+    },
+    /// Its trigger is no longer bound.
+    #[error("the trigger {trigger:?} is not bound; bind it, or drain the letter and publish its event")]
+    NoSuchTrigger {
+        /// The id of the trigger.
+        trigger: Box<str>,
+    },
+    /// There is no room.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// Why an attempt to deliver an event failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeliveryError {
+    /// The function failed, or refused.
+    #[error(transparent)]
+    Invoke(#[from] InvokeError),
+    /// The function's answer is no event, though its trigger publishes replies.
+    #[error("the reply is no event: {0}")]
+    Reply(#[from] EventError),
+    /// The function's answer has a type that its trigger does not list.
+    #[error("the reply has the type {ty:?}, which the trigger does not emit; list it in `Trigger::emits`")]
+    ReplyType {
+        /// The type.
+        ty: Box<str>,
+    },
+    /// The function's answer could not be published.
+    #[error("the reply was not published: {0}")]
+    ReplyRefused(#[from] PublishError),
+}

@@ -1,0 +1,229 @@
+//! Deliveries: events on their way to functions. Here the event wing and the function wing meet.
+//!
+//! Invariant: whoever runs the queue, the caller, a tick or a worker, does it by `Queue::take` and `run`, so that the same rules hold.
+
+#[cfg(feature = "schedule")]
+mod agenda;
+mod date;
+mod dead;
+mod error;
+mod figures;
+mod front;
+mod limits;
+#[cfg(all(test, feature = "durable"))]
+mod power;
+mod queue;
+#[cfg(feature = "durable")]
+mod record;
+mod reply;
+mod request;
+mod run;
+#[cfg(feature = "durable")]
+mod store;
+mod workers;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::{Condvar, Mutex};
+
+pub use dead::{DeadLetter, Reason};
+pub use error::{DeliveryError, PublishError, RedriveError};
+pub use figures::Deliveries;
+pub use front::{Delivery, Dispatched, Tick};
+pub use limits::{EventLimits, WhenFull};
+pub use queue::Next;
+use queue::{Admission, Queue};
+pub use request::{Request, Response};
+pub use run::Outcome;
+#[cfg(feature = "durable")]
+pub(crate) use store::Store;
+#[cfg(feature = "durable")]
+pub use store::{StoreError, StoreProblem};
+pub use workers::Workers;
+
+use crate::{
+    clock::Clock,
+    event::{Event, Timestamp},
+    trigger::Registry,
+};
+
+/// Bytes that a delivery takes beside its event, about.
+const DELIVERY_BYTES: u64 = 256;
+
+/// What the event wing of a runtime shares.
+pub(crate) struct Hub {
+    pub(crate) registry: Registry,
+    pub(crate) limits: EventLimits,
+    pub(crate) seed: u64,
+    queue: Mutex<Queue>,
+    /// Locked after the queue.
+    #[cfg(feature = "durable")]
+    store: Mutex<Option<Store>>,
+    /// Locked before the queue.
+    #[cfg(feature = "schedule")]
+    agenda: Mutex<agenda::Agenda>,
+    /// Something is ready, or the end has come.
+    wake: Condvar,
+    /// How often a function has come, changed or been switched on.
+    changes: AtomicU64,
+    closed: AtomicBool,
+    /// Drawn for ids of events that have none.
+    drawn: AtomicU64,
+    /// When idle instances were last looked for.
+    trimmed_at: Mutex<Duration>,
+}
+
+impl Hub {
+    pub(crate) fn new(limits: EventLimits, seed: u64, clock: &dyn Clock) -> Arc<Self> {
+        let now = clock.now();
+        let date = clock.wall().and_then(|wall| Timestamp::UNIX_EPOCH.checked_add(wall));
+        Arc::new(Self {
+            registry: Registry::default(),
+            queue: Mutex::new(Queue::new(limits.clone(), seed, date.map(|date| (date, now)))),
+            #[cfg(feature = "durable")]
+            store: Mutex::default(),
+            #[cfg(feature = "schedule")]
+            agenda: Mutex::default(),
+            limits,
+            seed,
+            wake: Condvar::new(),
+            changes: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            drawn: AtomicU64::new(0),
+            trimmed_at: Mutex::new(now),
+        })
+    }
+
+    /// A function of this name can run: what waits for it is ready.
+    pub(crate) fn arrived(&self, function: &str) {
+        let mut queue = self.queue.lock();
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        if queue.unpark(function) > 0 {
+            self.wake.notify_all();
+        }
+    }
+
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// Parks a delivery, unless a function has come since it was looked for.
+    fn park(&self, id: u64, error: Box<str>, changes: u64, now: Duration) -> Outcome {
+        let mut queue = self.queue.lock();
+        if self.changes() != changes {
+            queue.put_back(id);
+            return Outcome::Queued;
+        }
+        if queue.park(id, error, now) { Outcome::Parked } else { Outcome::TooOld }
+    }
+
+    /// A delivery was settled: wakes a worker if there is something for one, and writes what has changed if that is much.
+    fn after(&self, clock: &Arc<dyn Clock>) {
+        let mut queue = self.queue.lock();
+        if queue.unsaved() >= SAVE_AT {
+            self.save_later(&mut queue, SAVE_AT, clock.now());
+        }
+        if queue.ready() > 0 {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Whether idle instances were last looked for so long ago; if so, that was now.
+    pub(crate) fn is_trim_due(&self, now: Duration, every: Duration) -> bool {
+        let mut at = self.trimmed_at.lock();
+        let is_due = now.saturating_sub(*at) >= every;
+        if is_due {
+            *at = now;
+        }
+        is_due
+    }
+
+    /// The runtime is gone.
+    pub(crate) fn close(&self, now: Duration) {
+        let mut queue = self.queue.lock();
+        self.save_later(&mut queue, 0, now);
+        self.closed.store(true, Ordering::Relaxed);
+        drop(queue);
+        self.wake.notify_all();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that an event counts for in the queue.
+    fn size(&self, event: &Event) -> Result<u64, PublishError> {
+        let (held, limit) = (bytes_of(event), self.limits.event_bytes);
+        let bytes = held - DELIVERY_BYTES;
+        if bytes > limit {
+            return Err(PublishError::TooLarge { bytes, limit });
+        }
+        Ok(held)
+    }
+
+    /// Writes what has changed, if a store is there.
+    #[cfg(feature = "durable")]
+    fn save(&self, queue: &mut Queue, at_least: usize, now: Duration) -> Result<(), PublishError> {
+        if let Some((deliveries, letters)) = queue.changes(at_least, now) {
+            if let Some(store) = &mut *self.store.lock() {
+                store.commit(queue.next_id(), &deliveries, &letters)?;
+                queue.saved();
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "durable"))]
+    fn save(&self, _: &mut Queue, _: usize, _: Duration) -> Result<(), PublishError> {
+        Ok(())
+    }
+
+    /// The same after deliveries that have failed or ended. Where it does not work out now, the next one does it, and after a crash they
+    /// would be made again.
+    fn save_later(&self, queue: &mut Queue, at_least: usize, now: Duration) {
+        let _ = self.save(queue, at_least, now);
+    }
+
+    /// Writes new deliveries, or takes them back.
+    fn save_new(&self, queue: &mut Queue, first: u64, count: usize, now: Duration) -> Result<(), PublishError> {
+        self.save(queue, 0, now).inspect_err(|_| {
+            #[cfg(feature = "durable")]
+            queue.retract(first, count);
+            #[cfg(not(feature = "durable"))]
+            let _ = (&queue, first, count);
+        })
+    }
+
+    /// Takes over what an earlier process has left in a store, and keeps it up to date from now on.
+    #[cfg(feature = "durable")]
+    pub(crate) fn attach(&self, mut store: Store, now: Duration) -> Result<(), StoreError> {
+        let saved = store.load()?;
+        self.queue.lock().restore(&saved, now)?;
+        *self.store.lock() = Some(store);
+        Ok(())
+    }
+}
+
+/// Changes to deliveries that have ended which are written at the latest.
+const SAVE_AT: usize = 64;
+
+/// Bytes that a delivery of an event counts for.
+fn bytes_of(event: &Event) -> u64 {
+    let attributes = event.attributes().map(|(name, value)| {
+        let value = value.as_str().map_or(4, str::len);
+        (name.len() + value) as u64
+    });
+    attributes.sum::<u64>() + event.data().map_or(0, |data| data.len() as u64) + DELIVERY_BYTES
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.queue.lock().deliveries().fmt(f)
+    }
+}

@@ -1,0 +1,113 @@
+//! What makes a queue last: taking in what an earlier process has left, and saying what has changed since it was last written.
+//!
+//! Invariant: what is `touched` differs from the disk at most, and nothing else does.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use super::{Pending, Place, Queue, age, age_limit};
+use crate::{
+    delivery::{
+        bytes_of,
+        record::{self, Record},
+        store::{Changes, Saved, StoreError},
+    },
+    trigger::Bound,
+};
+
+impl Queue {
+    /// Takes in what an earlier process has left. Deliveries wait until their trigger is bound, each for the age that a trigger allows unless it says
+    /// otherwise.
+    pub(in crate::delivery) fn restore(&mut self, saved: &Saved, now: Duration) -> Result<(), StoreError> {
+        self.next = saved.next;
+        for (id, bytes) in &saved.letters {
+            let mut letter = record::read_letter(*id, bytes)?;
+            letter.bytes = bytes_of(&letter.event);
+            self.counts.matched += 1;
+            self.next = self.next.max(id + 1);
+            self.dead.keep(letter, self.limits.dead_letters, self.limits.dead_letter_bytes);
+        }
+        for (id, bytes) in &saved.deliveries {
+            let Record { trigger, attempts, failures, age, version, error, event } = Record::read(bytes)?;
+            let bytes = bytes_of(&event);
+            let bound = Arc::new(Bound::absent(&trigger));
+            self.counts.matched += 1;
+            self.next = self.next.max(id + 1);
+            self.bytes += bytes;
+            let (aged, lane, place) = (age, None, Place::Blocked);
+            let pending =
+                Pending { bound, event, bytes, born: now, aged, attempts, failures, version, error, lane, place };
+            let until = age_limit(&pending);
+            self.pending.insert(*id, pending);
+            self.put(*id, Place::Parked(until));
+        }
+        self.touched = Some(BTreeSet::new());
+        self.dead.touched = Some(BTreeSet::new());
+        Ok(())
+    }
+
+    /// A trigger is bound: the deliveries that an earlier process had made for it go on.
+    pub(in crate::delivery) fn adopt(&mut self, bound: &Arc<Bound>) -> usize {
+        let absent = self.parked.get(Bound::ABSENT).into_iter().flatten();
+        let ids: Vec<u64> = absent
+            .copied()
+            .filter(|id| self.pending.get(id).is_some_and(|pending| pending.bound.id == bound.id))
+            .collect();
+        for id in &ids {
+            self.lift(*id);
+            let Some(pending) = self.pending.get_mut(id) else { continue };
+            pending.bound = Arc::clone(bound);
+            pending.place = Place::Blocked;
+            pending.lane = bound.trigger.delivery.order(&pending.event).map(|key| (bound.number, key));
+            let lane = pending.lane.clone();
+            let is_first = lane.is_none_or(|lane| {
+                let lane = self.lanes.entry(lane).or_default();
+                lane.push_back(*id);
+                lane.len() == 1
+            });
+            if is_first {
+                self.put(*id, Place::Ready);
+            }
+        }
+        ids.len()
+    }
+
+    /// Takes deliveries back that could not be written, as if they had never been.
+    pub(in crate::delivery) fn retract(&mut self, first: u64, count: usize) {
+        for id in first..first + count as u64 {
+            if self.remove(id).is_some() {
+                self.counts.matched -= 1;
+            }
+        }
+    }
+
+    /// The changes that are not on disk, if they are so many at least.
+    pub(in crate::delivery) fn changes(&self, at_least: usize, now: Duration) -> Option<(Changes, Changes)> {
+        let (Some(touched), Some(letters)) = (&self.touched, &self.dead.touched) else { return None };
+        if self.unsaved() < at_least.max(1) {
+            return None;
+        }
+        let deliveries =
+            touched.iter().map(|id| (*id, self.pending.get(id).map(|pending| record(pending, now).write())));
+        let letters = letters.iter().map(|id| (*id, self.dead.get(*id).map(record::write_letter)));
+        Some((deliveries.collect(), letters.collect()))
+    }
+
+    /// They are on disk now.
+    pub(in crate::delivery) fn saved(&mut self) {
+        self.touched.as_mut().map(BTreeSet::clear);
+        self.dead.touched.as_mut().map(BTreeSet::clear);
+    }
+}
+
+/// A delivery as it is written.
+fn record(pending: &Pending, now: Duration) -> Record {
+    Record {
+        trigger: (*pending.bound.id).into(),
+        attempts: pending.attempts,
+        failures: pending.failures,
+        age: age(pending, now),
+        version: pending.version,
+        error: pending.error.clone(),
+        event: pending.event.clone(),
+    }
+}

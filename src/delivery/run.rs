@@ -1,0 +1,168 @@
+//! One delivery, run: the function is found and given the event, and what came of it is settled.
+//!
+//! Invariants: no lock is held while a guest runs; a delivery that began is settled, also where a panic unwinds through here.
+
+use super::{
+    Admission, DeliveryError, Hub, PublishError,
+    queue::{Failure, Full, Job, Next},
+    reply,
+};
+use crate::{
+    error::{Busy, InvokeError, InvokeErrorKind, cut},
+    event::Event,
+    function::{Origin, Reply},
+    runtime::Runtime,
+    trigger::{Input, Source},
+};
+
+/// What came of one attempt to deliver an event.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The function ran; its reply.
+    Succeeded(Reply),
+    /// The attempt failed.
+    Failed {
+        /// Why.
+        error: DeliveryError,
+        /// What becomes of the delivery.
+        next: Next,
+    },
+    /// The function is not deployed, or is switched off. The delivery waits in the queue until it is there.
+    Parked,
+    /// The trigger is ordered and others are before it. The delivery waits in the queue for its turn.
+    Queued,
+    /// The event's `expirytime` had come, so that it was not run.
+    Expired,
+    /// It was too old by the time that it could have been tried again, and is a dead letter.
+    TooOld,
+    /// The queue was full, and its policy is [`WhenFull::DropNewest`](crate::WhenFull::DropNewest).
+    Dropped,
+}
+
+/// A delivery that has begun. Dropped unsettled, as when a panic unwinds, it is ready again.
+pub(super) struct Begun<'a> {
+    hub: &'a Hub,
+    job: Job,
+    settled: bool,
+}
+
+impl<'a> Begun<'a> {
+    pub(super) fn new(hub: &'a Hub, job: Job) -> Self {
+        Self { hub, job, settled: false }
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.hub.queue.lock().put_back(self.job.id);
+            self.hub.wake.notify_all();
+        }
+    }
+}
+
+/// Runs a delivery that has begun, and settles it. `room` is used for the input.
+pub(super) fn run(runtime: &Runtime, mut begun: Begun<'_>, room: &mut Vec<u8>) -> Outcome {
+    let (hub, job) = (begun.hub, &begun.job);
+    // Before the function is looked for: what changes after this is seen when the delivery would park.
+    let changes = hub.changes();
+    let outcome = match invoke(runtime, job, room) {
+        Ok(reply) => settle(runtime, job, reply),
+        Err(error) => match class(error.kind(), job) {
+            Some(failure) => fail(runtime, job, failure, error.into()),
+            None => hub.park(job.id, cut(&error.to_string()), changes, runtime.clock().now()),
+        },
+    };
+    begun.settled = true;
+    hub.after(runtime.clock());
+    outcome
+}
+
+fn invoke(runtime: &Runtime, job: &Job, room: &mut Vec<u8>) -> Result<Reply, InvokeError> {
+    let trigger = &job.bound.trigger;
+    let Some(function) = runtime.find(&trigger.target) else {
+        return Err(InvokeErrorKind::Undeployed { name: trigger.target.clone() }.into());
+    };
+    let input = match &trigger.delivery.input {
+        Input::Event => {
+            room.clear();
+            job.event.write_json(room);
+            room
+        }
+        Input::Data => job.event.data().unwrap_or_default(),
+        Input::Constant(bytes) => bytes,
+    };
+    let origin = Origin { trigger: job.bound.id.clone(), delivery: job.id, attempt: job.attempt };
+    function.invocation(input).origin(origin).run()
+}
+
+/// What kind of failure an error is; none where the function is not there, so that the delivery waits for it.
+fn class(error: &InvokeErrorKind, job: &Job) -> Option<Failure> {
+    use InvokeErrorKind as Kind;
+    // Somebody waits for the answer to a request.
+    let at_once = matches!(job.bound.trigger.source, Source::Route(_));
+    let class = match error {
+        Kind::Undeployed { .. } | Kind::Busy(Busy::Instances { max: 0, .. }) => None,
+        Kind::Busy(_) | Kind::Quarantined { .. } | Kind::NestedTooDeep { .. } => Some(Failure::Refused),
+        Kind::InputTooLarge { .. }
+        | Kind::OutputTooLarge { .. }
+        | Kind::Contract { .. }
+        | Kind::NotInvocable { .. }
+        | Kind::NoSuchExport { .. }
+        | Kind::Signature { .. }
+        | Kind::Codec { .. } => Some(Failure::Permanent),
+        _ => Some(Failure::Run),
+    };
+    if at_once && matches!(class, None | Some(Failure::Refused)) { Some(Failure::Permanent) } else { class }
+}
+
+fn fail(runtime: &Runtime, job: &Job, failure: Failure, error: DeliveryError) -> Outcome {
+    let version = match &error {
+        DeliveryError::Invoke(error) => error.report().map(|report| report.version()),
+        _ => None,
+    };
+    let (text, now) = (cut(&error.to_string()), runtime.clock().now());
+    let next = runtime.hub().queue.lock().fail(job.id, failure, text, version, now);
+    // A delivery that runs is in the queue.
+    next.map_or(Outcome::TooOld, |next| Outcome::Failed { error, next })
+}
+
+/// The function has run: the delivery ends, and its reply is published, at once.
+fn settle(runtime: &Runtime, job: &Job, reply: Reply) -> Outcome {
+    let hub = runtime.hub();
+    let event = match reply::read(job, reply.output()) {
+        Ok(event) => event,
+        Err(error) => return fail(runtime, job, Failure::Permanent, error),
+    };
+    let published = match event {
+        None => {
+            hub.queue.lock().succeed(job.id);
+            Ok(())
+        }
+        Some(event) => publish(runtime, job, event),
+    };
+    match published {
+        Ok(()) => Outcome::Succeeded(reply),
+        // The event is the function's work: with no room for it, it has to be done again.
+        Err(error @ PublishError::QueueFull { .. }) => fail(runtime, job, Failure::Run, error.into()),
+        Err(error) => fail(runtime, job, Failure::Permanent, error.into()),
+    }
+}
+
+fn publish(runtime: &Runtime, job: &Job, event: Event) -> Result<(), PublishError> {
+    let hub = runtime.hub();
+    let bytes = hub.size(&event)?;
+    let bound = hub.registry.find(&event)?;
+    let is_looped = reply::hops(&event) > hub.limits.hops;
+    let now = runtime.clock().now();
+    let admission = Admission { bound: &bound, event, bytes };
+    let mut queue = hub.queue.lock();
+    if is_looped {
+        queue.succeed(job.id);
+        queue.admit_looped(&admission, hub.limits.hops, now);
+        return Ok(());
+    }
+    let admitted = queue.admit(admission, Some(job.id), now);
+    admitted.map(|_| ()).map_err(|Full| PublishError::full(bound.len(), &queue.deliveries()))
+}

@@ -1,0 +1,102 @@
+//! Threads that run the queue, for hosts that want some.
+//!
+//! Invariant: a worker keeps the runtime alive only while it runs a delivery, so that dropping the last handle ends it.
+
+use std::{
+    io,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use super::{
+    Hub,
+    run::{Begun, run},
+};
+use crate::runtime::{Inner, Runtime};
+
+/// The longest sleep of a worker that waits for something to become due: a clock of the host's own may go faster than real
+/// time.
+const NAP: Duration = Duration::from_millis(100);
+
+/// Worker threads, from [`Runtime::workers`]. When this guard is dropped they finish what is ready by then, and end; what waits for another
+/// attempt or for a function stays in the queue. Dropping it waits for that.
+#[must_use = "the workers end when this is dropped"]
+#[derive(Debug)]
+pub struct Workers {
+    hub: Arc<Hub>,
+    /// Deliveries from this number on are left to others: no bound, while the guard lives.
+    end: Arc<AtomicU64>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    pub(super) fn start(runtime: &Runtime, count: usize) -> io::Result<Self> {
+        let end = Arc::new(AtomicU64::new(u64::MAX));
+        let mut workers = Self { hub: Arc::clone(runtime.hub()), end, threads: Vec::with_capacity(count) };
+        for number in 0..count {
+            let (hub, end, runtime) = (Arc::clone(&workers.hub), Arc::clone(&workers.end), runtime.downgrade());
+            let thread = thread::Builder::new().name(format!("dormouse-{number}"));
+            // Dropped on failure, the guard ends those that have started.
+            workers.threads.push(thread.spawn(move || work(&hub, &end, &runtime))?);
+        }
+        Ok(workers)
+    }
+
+    /// How many threads there are.
+    pub fn count(&self) -> usize {
+        self.threads.len()
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        {
+            let queue = self.hub.queue.lock();
+            self.end.store(queue.next_id(), Ordering::Relaxed);
+        }
+        self.hub.wake.notify_all();
+        let own = thread::current().id();
+        for thread in self.threads.drain(..) {
+            // A host function may drop the guard on a worker, which cannot wait for itself. A worker that panicked has
+            // said so on standard error.
+            if thread.thread().id() != own {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+fn work(hub: &Hub, end: &AtomicU64, runtime: &Weak<Inner>) {
+    let mut room = Vec::new();
+    while let Some(runtime) = Runtime::upgrade(runtime) {
+        let now = runtime.clock().now();
+        let (job, due) = {
+            let mut queue = hub.queue.lock();
+            queue.wake(now);
+            let before = end.load(Ordering::Relaxed);
+            (queue.take(before, now), queue.next_due())
+        };
+        if let Some(job) = job {
+            run(&runtime, Begun::new(hub, job), &mut room);
+            continue;
+        }
+        // The last handle may be this one, and its end takes the lock.
+        drop(runtime);
+        let mut queue = hub.queue.lock();
+        if end.load(Ordering::Relaxed) != u64::MAX || hub.is_closed() {
+            return;
+        }
+        if queue.ready() > 0 {
+            continue;
+        }
+        hub.save_later(&mut queue, 0, now);
+        match due {
+            Some(due) => drop(hub.wake.wait_for(&mut queue, due.saturating_sub(now).min(NAP))),
+            None => hub.wake.wait(&mut queue),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Why something is no event.
+
+use super::TimestampError;
+use crate::json::JsonError;
+
+/// Why bytes are no event, or an event cannot be built. Attributes are named as the specification names them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// `data_base64` is no base64 (RFC 4648, with padding).
+    #[error("data_base64 is not base64: {problem}")]
+    Base64 {
+        /// What is wrong, and where in the string.
+        problem: Box<str>,
+    },
+    /// A character that the specification keeps out of strings: a control character, or one that Unicode leaves out.
+    #[error("{attribute} contains U+{:04X}, which no attribute may contain", u32::from(*character))]
+    Character {
+        /// The attribute.
+        attribute: Box<str>,
+        /// The first such character.
+        character: char,
+    },
+    /// `datacontenttype` says something else than the data is.
+    #[error("datacontenttype {content_type:?} does not go with the data: {problem}")]
+    ContentType {
+        /// The attribute's value.
+        content_type: Box<str>,
+        /// What was found, and what to do.
+        problem: &'static str,
+    },
+    /// An attribute or member stands there twice.
+    #[error("{attribute} stands there twice")]
+    Duplicate {
+        /// The attribute.
+        attribute: Box<str>,
+    },
+    /// An attribute that may not be empty is.
+    #[error("{attribute} is empty; leave it out, or give it a value")]
+    Empty {
+        /// The attribute.
+        attribute: Box<str>,
+    },
+    /// A name that no extension may have.
+    #[error("the extension name {name:?} {problem}")]
+    ExtensionName {
+        /// The name as given.
+        name: Box<str>,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// An event of a batch is faulty.
+    #[error("event {position} of the batch: {error}")]
+    InBatch {
+        /// Its position, counted from 0.
+        position: usize,
+        /// What is wrong with it.
+        #[source]
+        error: Box<EventError>,
+    },
+    /// An attribute's string is not of the form that it must have.
+    #[error("{attribute} is {value:?}, {problem}")]
+    Invalid {
+        /// The attribute.
+        attribute: Box<str>,
+        /// Its value, cut at 256 bytes.
+        value: Box<str>,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The bytes are no JSON.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// A required attribute is missing.
+    #[error("{attribute} is missing; every event needs id, source, specversion and type")]
+    Missing {
+        /// The attribute.
+        attribute: &'static str,
+    },
+    /// A value given as data has no JSON form.
+    #[error("the data has no JSON form: {problem}")]
+    Serialize {
+        /// serde's words.
+        problem: Box<str>,
+    },
+    /// A time that RFC 3339 does not know.
+    #[error("{attribute} is {value:?}: {error}")]
+    Time {
+        /// The attribute.
+        attribute: Box<str>,
+        /// Its value, cut at 256 bytes.
+        value: Box<str>,
+        /// What is wrong with it.
+        #[source]
+        error: TimestampError,
+    },
+    /// The JSON form is larger than the limit.
+    #[error("the event has {bytes} bytes in JSON, above the limit of {limit}")]
+    TooLarge {
+        /// Bytes of the JSON form.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Both `data` and `data_base64`.
+    #[error("the event has both data and data_base64; it may have one")]
+    TwoPayloads,
+    /// A value of another type than it must be.
+    #[error("{attribute} is {found}, but must be {expected}")]
+    Type {
+        /// The attribute.
+        attribute: Box<str>,
+        /// What was found.
+        found: &'static str,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// A `specversion` other than `1.0`.
+    #[error("specversion is {found:?}; this library reads 1.0")]
+    SpecVersion {
+        /// The version as given, cut at 256 bytes.
+        found: Box<str>,
+    },
+}
+
+/// So much of a text as an error carries.
+pub(super) fn cut(text: &str) -> Box<str> {
+    let mut end = text.len().min(256);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].into()
+}

@@ -1,0 +1,114 @@
+//! What can be wrong with a pattern, and with matching.
+
+use crate::json::JsonError;
+
+/// Why a text is no pattern. The path of a field has dots between its keys; `(the pattern)` is the outermost object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PatternError {
+    /// A field stands there twice, perhaps once with dots and once nested.
+    #[error("{path}: the field stands there twice; put the alternatives into one array, or use $or")]
+    Duplicate {
+        /// The field.
+        path: Box<str>,
+    },
+    /// An object or array that holds nothing, and so could match nothing.
+    #[error("{path}: the {what} is empty; write the values that are wanted in an array, such as [\"a\", \"b\"]")]
+    Empty {
+        /// Where.
+        path: Box<str>,
+        /// `object` or `array`.
+        what: &'static str,
+    },
+    /// The text is no JSON, or nested too deeply.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// A pattern's limit.
+    #[error("{path}: {found} {what}, above the limit of {limit}")]
+    Limit {
+        /// Where.
+        path: Box<str>,
+        /// What was counted.
+        what: &'static str,
+        /// How many there are; at least so many, where counting ends early.
+        found: usize,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// A field is given as a plain value.
+    #[error("{path}: {found} must stand in an array: [{text}]")]
+    NotAnArray {
+        /// The field.
+        path: Box<str>,
+        /// What was found.
+        found: &'static str,
+        /// The value, cut at 256 bytes.
+        text: Box<str>,
+    },
+    /// The text is another JSON value than an object.
+    #[error("a pattern is an object, but this is {found}")]
+    NotAnObject {
+        /// What was found.
+        found: &'static str,
+    },
+    /// What an operator is given is not what it takes.
+    #[error("{path}: {operator} was given {found}, but {expected}")]
+    Operand {
+        /// The field.
+        path: Box<str>,
+        /// The operator, or `a value`.
+        operator: &'static str,
+        /// What was found, cut at 256 bytes.
+        found: Box<str>,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// An object in the array of a field must have one operator for its only key.
+    #[error("{path}: an operator's object has one key, but this has {found}; write one object for each operator")]
+    OperatorCount {
+        /// The field.
+        path: Box<str>,
+        /// How many keys there are.
+        found: usize,
+    },
+    /// No operator has this name.
+    #[error(
+        "{path}: {name:?} is no operator; there are prefix, suffix, equals-ignore-case, wildcard, anything-but, numeric, exists and cidr"
+    )]
+    UnknownOperator {
+        /// The field.
+        path: Box<str>,
+        /// The name, cut at 256 bytes.
+        name: Box<str>,
+    },
+}
+
+/// Why an event cannot be matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MatchError {
+    /// The event repeats keys around arrays so often that there are too many ways to take its fields together. Only events with
+    /// repeated keys, or with dots in keys that say the same, can be like that.
+    #[error("the event repeats keys around arrays: more than {limit} ways to combine their elements")]
+    Ambiguous {
+        /// Combinations that are tried at most for one event.
+        limit: usize,
+    },
+    /// The event is no JSON object.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+}
+
+/// A key that has a pattern already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the key has a pattern already; remove that first")]
+pub struct TakenKey;
+
+/// So much of a text as an error carries.
+pub(super) fn cut(text: &str) -> Box<str> {
+    let mut end = text.len().min(256);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].into()
+}

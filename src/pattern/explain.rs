@@ -1,0 +1,169 @@
+//! Why an event does not match: the first field that fails, what it asks for, and what the event has there.
+
+use std::fmt;
+
+use super::{
+    MatchError, Matcher, Pattern,
+    ast::{Field, List},
+    engine::Engine,
+    error::cut,
+    trie::NONE,
+};
+use crate::{
+    event::Event,
+    json::{Kind, Scanner},
+};
+
+/// Whether an event matches, and if not, which field fails and why.
+///
+/// ```
+/// use dormouse::{Explanation, Pattern};
+///
+/// let pattern = Pattern::parse(r#"{"type":["order"],"data":{"total":[{"numeric":[">",100]}]}}"#)?;
+/// let explanation = pattern.explain(br#"{"type":"order","data":{"total":80}}"#)?;
+/// assert!(matches!(&explanation, Explanation::Fails { field, .. } if field == "data.total"));
+/// assert_eq!(explanation.to_string(), r#"data.total must be one of [{"numeric":[">",100]}], but is 80"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Explanation {
+    /// The event matches.
+    Matches,
+    /// It does not.
+    #[non_exhaustive]
+    Fails {
+        /// The field, with dots between its keys. Where the pattern has `$or`: of the combination of branches that gets furthest.
+        field: String,
+        /// What the field may be, as the pattern says it: an array.
+        wanted: String,
+        /// What is wrong.
+        reason: Mismatch,
+    },
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mismatch {
+    /// The field has no value: it is missing, or holds nothing but objects and empty arrays.
+    Missing,
+    /// It has values, none of which will do, or is there and should not be.
+    Value {
+        /// The first of them as JSON, cut at 256 bytes.
+        found: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// Its values will do, but not together with those of the fields before it: they stand in different elements of an array.
+    Element,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Explanation::Fails { field, wanted, reason } = self else { return f.write_str("the event matches") };
+        write!(f, "{field} must be one of {wanted}, but ")?;
+        match reason {
+            Mismatch::Missing => f.write_str("has no value"),
+            Mismatch::Value { found, count: 1 } => write!(f, "is {found}"),
+            Mismatch::Value { found, count } => write!(f, "is {found} and {} more", count - 1),
+            Mismatch::Element => f.write_str("is so only in other elements of an array than the fields before"),
+        }
+    }
+}
+
+pub(super) fn explain(pattern: &Pattern, json: &[u8]) -> Result<Explanation, MatchError> {
+    let mut matcher = Matcher::new();
+    pattern.engine().run(json, &mut matcher)?;
+    explain_run(pattern, &mut matcher, json)
+}
+
+pub(super) fn explain_event(pattern: &Pattern, event: &Event) -> Result<Explanation, MatchError> {
+    let mut matcher = Matcher::new();
+    pattern.engine().run_event(event, &mut matcher)?;
+    explain_run(pattern, &mut matcher, &event.to_json())
+}
+
+/// From what a run has found.
+fn explain_run(pattern: &Pattern, matcher: &mut Matcher, json: &[u8]) -> Result<Explanation, MatchError> {
+    if !matcher.found.is_empty() {
+        return Ok(Explanation::Matches);
+    }
+    let engine = pattern.engine();
+    let fields = pattern.group().fields();
+    let conditions: Vec<u32> = fields.iter().map(|field| engine.known(&field.path, field.tests)).collect();
+    // How many fields hold, which one does not, and whether it holds by itself.
+    let mut furthest = (0, 0, false);
+    for combination in pattern.group().combinations() {
+        let chosen: Vec<u32> = combination.iter().map(|&field| conditions[field]).collect();
+        let mut holding = 0;
+        while holding + 1 < chosen.len()
+            && matcher.may_hold(engine, chosen[holding])
+            && matcher.is_consistent(engine, &chosen[..=holding])?
+        {
+            holding += 1;
+        }
+        let alone = matcher.holds(engine, chosen[holding]);
+        if holding >= furthest.0 {
+            furthest = (holding, combination[holding], alone);
+        }
+    }
+    let (_, at, alone) = furthest;
+    let Field { path, tests } = &fields[at];
+    let reason = match values(engine, json, path)? {
+        _ if alone => Mismatch::Element,
+        (None, _) => Mismatch::Missing,
+        (Some(found), count) => Mismatch::Value { found, count },
+    };
+    Ok(Explanation::Fails { field: path.clone(), wanted: List(tests).to_string(), reason })
+}
+
+/// The first value of a field, and how many it has.
+fn values(engine: &Engine, json: &[u8], path: &str) -> Result<(Option<String>, usize), MatchError> {
+    let mut values = Values { engine, target: engine.trie.node(path), first: None, count: 0 };
+    values.walk(&mut Scanner::new(json), 0, 0)?;
+    Ok((values.first, values.count))
+}
+
+struct Values<'e> {
+    engine: &'e Engine,
+    target: u32,
+    first: Option<String>,
+    count: usize,
+}
+
+impl Values<'_> {
+    /// Over a value that stands at a node. What is read here has been read before, and is sound.
+    fn walk(&mut self, scanner: &mut Scanner<'_>, node: u32, level: u32) -> Result<(), MatchError> {
+        let start = scanner.offset();
+        let mut first = true;
+        match scanner.kind()? {
+            Kind::Object if !self.engine.trie.nodes[node as usize].has_children() => scanner.pass(level)?,
+            Kind::Object => {
+                scanner.open();
+                while let Some(key) = scanner.key(first)? {
+                    first = false;
+                    match self.engine.trie.find(node, key, &mut Vec::new()) {
+                        NONE => scanner.pass(level + 1)?,
+                        child => self.walk(scanner, child, level + 1)?,
+                    }
+                }
+            }
+            Kind::Array => {
+                scanner.open();
+                while scanner.element(first)? {
+                    first = false;
+                    self.walk(scanner, node, level + 1)?;
+                }
+            }
+            _ => {
+                scanner.skip(level)?;
+                if node == self.target {
+                    self.count += 1;
+                    self.first.get_or_insert_with(|| cut(&String::from_utf8_lossy(scanner.since(start))).into());
+                }
+            }
+        }
+        Ok(())
+    }
+}

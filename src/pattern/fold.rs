@@ -1,0 +1,26 @@
+//! Letters without their case, character by character.
+//!
+//! A capital becomes its small letter where the two are a pair, each the one other form of the other. What has no partner
+//! or more than one stays as it is: `ß` is neither `SS` nor `ẞ`, the final `ς` is not `Σ`, the Kelvin sign is not `k`.
+
+/// A text with all capitals made small, in `room`.
+pub(super) fn fold_into(text: &[u8], room: &mut Vec<u8>) {
+    room.clear();
+    if text.is_ascii() {
+        room.extend(text.iter().map(u8::to_ascii_lowercase));
+        return;
+    }
+    for chunk in text.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            room.extend_from_slice(small(character).encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        room.extend_from_slice(chunk.invalid());
+    }
+}
+
+fn small(character: char) -> char {
+    let one = |mut forms: std::char::ToLowercase| Some(forms.next()?).filter(|_| forms.next().is_none());
+    let Some(small) = one(character.to_lowercase()).filter(|small| *small != character) else { return character };
+    let mut capitals = small.to_uppercase();
+    if capitals.next() == Some(character) && capitals.next().is_none() { small } else { character }
+}

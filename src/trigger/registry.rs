@@ -1,0 +1,260 @@
+//! The triggers of a runtime: by id, and found by the events that they match.
+//!
+//! Invariant: a trigger stands in exactly one of the tables of sources, under its number; numbers grow in the order of binding.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use parking_lot::RwLock;
+use smallvec::SmallVec;
+
+use super::{
+    Source, Trigger, TriggerError, Verdict,
+    route::{Found, Routes},
+    topic::Topics,
+};
+use crate::{
+    error::cut,
+    event::Event,
+    limits::is_name,
+    pattern::{Explanation, MatchError, Matcher, PatternIndex},
+};
+
+/// A trigger in force, or one that was when its deliveries were made.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) id: Arc<str>,
+    pub(crate) number: u64,
+    pub(crate) trigger: Trigger,
+    enabled: AtomicBool,
+}
+
+impl Bound {
+    /// What stands for the function of a trigger that is not bound: no function's name.
+    #[cfg(feature = "durable")]
+    pub(crate) const ABSENT: &str = "";
+
+    /// What stands for a trigger that an earlier process had, until one is bound under its id.
+    #[cfg(feature = "durable")]
+    pub(crate) fn absent(id: &str) -> Self {
+        Self { id: id.into(), number: u64::MAX, trigger: Trigger::on(""), enabled: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled.load(Ordering::Relaxed)
+    }
+
+    /// What the deliveries of this trigger wait for: the function's name without version or alias.
+    pub(crate) fn function(&self) -> &str {
+        function_of(&self.trigger.target)
+    }
+}
+
+fn function_of(target: &str) -> &str {
+    target.split_once('@').map_or(target, |(name, _)| name)
+}
+
+/// The triggers that an event wakes.
+pub(crate) type Matched = SmallVec<[Arc<Bound>; 4]>;
+
+#[derive(Default)]
+pub(crate) struct Registry {
+    tables: RwLock<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    by_id: HashMap<Arc<str>, Arc<Bound>>,
+    by_number: BTreeMap<u64, Arc<Bound>>,
+    types: HashMap<Box<str>, Vec<u64>>,
+    topics: HashMap<Box<str>, Topics>,
+    patterns: PatternIndex<u64>,
+    routes: Routes,
+    next: u64,
+}
+
+thread_local! {
+    static ROOM: RefCell<(Matcher, Vec<u64>)> = RefCell::default();
+}
+
+impl Registry {
+    pub(crate) fn bind(&self, id: &str, trigger: Trigger, limit: usize) -> Result<Arc<Bound>, TriggerError> {
+        if !is_name(id) {
+            return Err(TriggerError::InvalidId { id: cut(id) });
+        }
+        check(&trigger)?;
+        let mut tables = self.tables.write();
+        if let Some(holder) = tables.by_id.get(id) {
+            return Err(TriggerError::Taken { id: id.into(), holder: cut(&holder.trigger.to_string()) });
+        }
+        if tables.by_id.len() >= limit {
+            return Err(TriggerError::TooMany { limit });
+        }
+        let number = tables.next;
+        match &trigger.source {
+            Source::Type(ty) => tables.types.entry(ty.clone()).or_default().push(number),
+            Source::Topic { attribute, filter } => {
+                tables.topics.entry(attribute.clone()).or_default().add(filter, number);
+            }
+            // Numbers are never used twice.
+            Source::Pattern(pattern) => drop(tables.patterns.add(number, pattern)),
+            // Fired by ticks, not found by events.
+            #[cfg(feature = "schedule")]
+            Source::Schedule(_) => {}
+            Source::Route(route) => tables.routes.add(route, number)?,
+        }
+        tables.next += 1;
+        let enabled = AtomicBool::new(trigger.enabled);
+        let bound = Arc::new(Bound { id: id.into(), number, trigger, enabled });
+        tables.by_id.insert(Arc::clone(&bound.id), Arc::clone(&bound));
+        tables.by_number.insert(number, Arc::clone(&bound));
+        Ok(bound)
+    }
+
+    pub(crate) fn unbind(&self, id: &str) -> Option<Arc<Bound>> {
+        let mut tables = self.tables.write();
+        let bound = tables.by_id.remove(id)?;
+        tables.by_number.remove(&bound.number);
+        match &bound.trigger.source {
+            Source::Type(ty) => {
+                if let Some(numbers) = tables.types.get_mut(ty) {
+                    numbers.retain(|number| *number != bound.number);
+                    if numbers.is_empty() {
+                        tables.types.remove(ty);
+                    }
+                }
+            }
+            Source::Topic { attribute, filter } => {
+                if let Some(topics) = tables.topics.get_mut(attribute) {
+                    topics.remove(filter, bound.number);
+                    if topics.is_empty() {
+                        tables.topics.remove(attribute);
+                    }
+                }
+            }
+            Source::Pattern(_) => drop(tables.patterns.remove(&bound.number)),
+            #[cfg(feature = "schedule")]
+            Source::Schedule(_) => {}
+            Source::Route(route) => tables.routes.remove(route),
+        }
+        Some(bound)
+    }
+
+    pub(crate) fn enable(&self, id: &str, enabled: bool) -> bool {
+        let tables = self.tables.read();
+        let Some(bound) = tables.by_id.get(id) else { return false };
+        bound.enabled.store(enabled, Ordering::Relaxed);
+        true
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<Bound>> {
+        self.tables.read().by_id.get(id).cloned()
+    }
+
+    /// The trigger as it is now.
+    pub(crate) fn trigger(&self, id: &str) -> Option<Trigger> {
+        let bound = self.get(id)?;
+        Some(Trigger { enabled: bound.is_enabled(), ..bound.trigger.clone() })
+    }
+
+    /// The ids of all triggers, in the order of binding.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        self.tables.read().by_number.values().map(|bound| bound.id.to_string()).collect()
+    }
+
+    /// The enabled triggers that an event matches, in the order of binding. The cost follows the event and the matches, not the number
+    /// of triggers.
+    pub(crate) fn find(&self, event: &Event) -> Result<Matched, MatchError> {
+        let tables = self.tables.read();
+        let mut numbers: SmallVec<[u64; 16]> = SmallVec::new();
+        if let Some(found) = tables.types.get(event.ty()) {
+            numbers.extend_from_slice(found);
+        }
+        for (attribute, topics) in &tables.topics {
+            if let Some(topic) = event.attribute(attribute).as_ref().and_then(|value| value.as_str()) {
+                topics.find(topic, &mut |number| numbers.push(number));
+            }
+        }
+        if !tables.patterns.is_empty() {
+            ROOM.with_borrow_mut(|(matcher, found)| {
+                tables.patterns.matches_event_into(event, matcher, found)?;
+                numbers.extend_from_slice(found);
+                Ok::<(), MatchError>(())
+            })?;
+        }
+        numbers.sort_unstable();
+        let bound = numbers.iter().filter_map(|number| tables.by_number.get(number));
+        Ok(bound.filter(|bound| bound.is_enabled()).cloned().collect())
+    }
+
+    /// The trigger whose route a request takes.
+    pub(crate) fn route(&self, method: &str, path: &str) -> Found<Arc<Bound>> {
+        let tables = self.tables.read();
+        let usable = |number| tables.by_number.get(&number).filter(|bound| bound.is_enabled()).cloned();
+        tables.routes.find(method, path, usable)
+    }
+
+    /// Whether a trigger matches an event, and if not, which field fails; none if there is no such trigger.
+    pub(crate) fn explain(&self, event: &Event, id: &str) -> Option<Verdict> {
+        let bound = self.get(id)?;
+        let fails = |field: &str, reason: String| Some(Verdict::Fails { field: field.to_owned(), reason });
+        if !bound.is_enabled() {
+            return fails("enabled", "the trigger is disabled".to_owned());
+        }
+        match &bound.trigger.source {
+            Source::Type(ty) if **ty == *event.ty() => Some(Verdict::Matches),
+            Source::Type(ty) => fails("type", format!("the trigger asks for {ty:?}, the event has {:?}", event.ty())),
+            Source::Topic { attribute, filter } => match event.attribute(attribute) {
+                None => fails(attribute, "the event has no such attribute".to_owned()),
+                Some(value) => match value.as_str() {
+                    None => fails(attribute, format!("{value} is no text, so it is no topic")),
+                    Some(topic) => match filter.check(topic) {
+                        Ok(()) => Some(Verdict::Matches),
+                        Err(reason) => fails(attribute, reason),
+                    },
+                },
+            },
+            Source::Pattern(pattern) => match pattern.explain_event(event) {
+                Ok(Explanation::Matches) => Some(Verdict::Matches),
+                Ok(fails @ Explanation::Fails { .. }) => Some(Verdict::of(&fails)),
+                Err(error) => fails("data", error.to_string()),
+            },
+            #[cfg(feature = "schedule")]
+            Source::Schedule(_) => fails("type", "the trigger is woken by its schedule alone".to_owned()),
+            Source::Route(_) => fails("type", "the trigger is woken by requests alone".to_owned()),
+        }
+    }
+}
+
+/// What can only be said of a whole trigger.
+fn check(trigger: &Trigger) -> Result<(), TriggerError> {
+    let (name, version) = trigger.target.split_once('@').unwrap_or((&trigger.target, "any"));
+    if !is_name(name) || !is_name(version) {
+        return Err(TriggerError::Target { target: cut(&trigger.target) });
+    }
+    if let Source::Type(ty) = &trigger.source {
+        if ty.is_empty() {
+            return Err(TriggerError::Type { ty: ty.clone(), problem: "is empty; no event has an empty type" });
+        }
+    }
+    let emitted = trigger.delivery.emits.iter().flat_map(|types| types.iter());
+    match emitted.into_iter().find(|ty| ty.is_empty() || ty.starts_with(RESERVED)) {
+        Some(ty) if ty.is_empty() => {
+            Err(TriggerError::Type { ty: ty.clone(), problem: "is empty; no event has an empty type" })
+        }
+        Some(ty) => Err(TriggerError::Type {
+            ty: cut(ty),
+            problem: "cannot be emitted: types that begin with dormouse. are the runtime's own",
+        }),
+        None => Ok(()),
+    }
+}
+
+/// How types begin that only the runtime itself publishes.
+pub(crate) const RESERVED: &str = "dormouse.";

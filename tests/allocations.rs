@@ -1,0 +1,111 @@
+//! What the warm paths allocate: invocations nothing but their output, matches nothing. Its own binary, without the test harness,
+//! so that no other thread allocates while it counts.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
+
+#[cfg(feature = "events")]
+use dormouse::{Event, Matcher, Pattern, PatternIndex};
+use dormouse::{Function, Reset, Runtime, Start, Value};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
+
+const EVENT: [u8; 256] = [b'x'; 256];
+
+fn main() {
+    a_warm_invocation_allocates_nothing_but_its_output();
+    #[cfg(feature = "events")]
+    a_warm_match_allocates_nothing();
+    println!("allocations: ok");
+}
+
+fn a_warm_invocation_allocates_nothing_but_its_output() {
+    for reset in [Reset::Auto, Reset::Portable, Reset::Gated, Reset::Scanned] {
+        let runtime = Runtime::builder().reset(reset).build();
+        let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guests/echo.wat")).expect("the guest");
+        let echo = runtime.deploy("echo", &wat::parse_bytes(&bytes).expect("the guest is text")).expect("it deploys");
+        let mut output = Vec::with_capacity(EVENT.len());
+        expect(&format!("invoke_into, {reset:?}"), &echo, 0, || {
+            let report = echo.invoke_into(&EVENT, &mut output).expect("it echoes");
+            assert_eq!((&output[..], report.start()), (&EVENT[..], Start::Warm));
+        });
+        expect(&format!("invoke, {reset:?}"), &echo, 1, || {
+            assert_eq!(echo.invoke(&EVENT).expect("it echoes").output(), EVENT);
+        });
+        let pinned = echo.pinned().expect("it is deployed");
+        expect(&format!("pinned, {reset:?}"), &echo, 0, || {
+            pinned.invoke_into(&EVENT, &mut output).expect("it echoes");
+        });
+    }
+
+    let runtime = Runtime::new();
+    let text = r#"(module (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#;
+    let adder = runtime.deploy("adder", &wat::parse_str(text).expect("the module is text")).expect("it deploys");
+    expect("call", &adder, 0, || {
+        let sum = adder.call("add", &[Value::I32(1), Value::I32(2)]).expect("it adds");
+        assert_eq!(sum.values(), [Value::I32(3)]);
+    });
+}
+
+/// Runs warm and counts: each run makes this many allocations, and gives all back.
+fn expect(what: &str, function: &Function, each: usize, mut run: impl FnMut()) {
+    const RUNS: usize = 500;
+    function.prewarm(1).expect("there is room");
+    // Instances move, and buffers find their size.
+    for _ in 0..200 {
+        run();
+    }
+    let region = Region::new(ALLOCATOR);
+    for _ in 0..RUNS {
+        run();
+    }
+    let change = region.change();
+    assert_eq!(
+        (change.allocations + change.reallocations, change.allocations),
+        (each * RUNS, change.deallocations),
+        "{what}: allocations, and as many as were given back: {change:?}"
+    );
+}
+
+#[cfg(feature = "events")]
+fn a_warm_match_allocates_nothing() {
+    let patterns = [
+        r#"{"type":["order.created"]}"#,
+        r#"{"type":[{"prefix":"order."}],"data":{"total":[{"numeric":[">",100,"<",500]}]}}"#,
+        r#"{"source":[{"suffix":{"equals-ignore-case":"/SHOP"}}],"subject":[{"wildcard":"*ö*e"}]}"#,
+        r#"{"data":{"items":{"sku":[{"anything-but":"C"}],"count":[2],"gone":[{"exists":false}]}}}"#,
+        r#"{"data":{"items":{"sku":["A"],"count":[2]}}}"#,
+        r#"{"data":{"items":{"sku":["A",{"exists":false}],"tags":[{"equals-ignore-case":"NEW"}]}}}"#,
+        r#"{"data":{"address":[{"cidr":"10.0.0.0/8"}]},"$or":[{"data":{"a.b":[true]}},{"type":[{"exists":true}]}]}"#,
+        r#"{"data":{"name":[{"anything-but":{"prefix":["x","y"]}},"xy"]}}"#,
+    ];
+    let index = PatternIndex::new();
+    for (key, pattern) in (0_u32..).zip(patterns) {
+        index.add(key, &Pattern::parse(pattern).unwrap()).unwrap();
+    }
+    let data = r#"{"total":1.2e2,"a":{"b":true},"address":"10.1.2.3","name":"\u0061bc","esc\u0061ped":[{"x":[]}],
+        "items":[{"sku":"A","count":1,"tags":["old","New"]},{"sku":"B","count":2},[{"sku":"C","count":2}]],
+        "items":[{"sku":"A","tags":["new"]}]}"#;
+    let event = Event::builder("order.created").id("1").source("/shop").subject("größe").extension("n", 5);
+    let event = event.data_json(data).build().unwrap();
+    let json = event.to_json();
+    let (mut matcher, mut keys) = (Matcher::new(), Vec::new());
+    let mut run = |expected: &[u32]| {
+        index.matches_into(&json, &mut matcher, &mut keys).unwrap();
+        assert_eq!(keys, expected);
+        index.matches_event_into(&event, &mut matcher, &mut keys).unwrap();
+        assert_eq!(keys, expected);
+    };
+    let expected = [0, 1, 2, 3, 4, 5, 6, 7];
+    run(&expected);
+    let region = Region::new(ALLOCATOR);
+    for _ in 0..100 {
+        run(&expected);
+    }
+    let change = region.change();
+    assert_eq!((change.allocations, change.reallocations), (0, 0), "{change:?}");
+    // The count does count.
+    let region = Region::new(ALLOCATOR);
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(10)));
+    assert_eq!(region.change().allocations, 1);
+}

@@ -1,0 +1,614 @@
+//! Deliveries: published and dispatched, retried, ordered, parked, expired, given up, counted.
+
+use std::{sync::mpsc, thread, time::Duration};
+
+use dormouse::{
+    DeliveryError, Event, EventLimits, Input, InvokeErrorKind, Limits, Next, Outcome, PublishError, Reason,
+    RedriveError, Retry, Runtime, Start, Timestamp, Trigger, WhenFull,
+};
+
+use crate::support::{Scene, guest, wat};
+
+fn scene() -> Scene {
+    let scene = Scene::new(EventLimits::default());
+    scene.deploy("f");
+    scene.deploy("g");
+    scene
+}
+
+/// Two attempts, ten seconds apart, within a minute.
+fn twice() -> Retry {
+    Retry::fixed(Duration::from_secs(10)).attempts(2).age(Duration::from_secs(60)).without_jitter()
+}
+
+fn timestamp(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+#[test]
+fn an_event_is_delivered_once_to_each_trigger_that_it_matches() {
+    let scene = scene();
+    scene.bind("a", "f", twice());
+    scene.runtime.bind("also", Trigger::on("a").to("g").input(Input::Data)).unwrap();
+    assert_eq!(scene.publish("a", "ok"), 2);
+    assert_eq!(scene.publish("nobody", "ok"), 0);
+    assert_eq!(scene.deliveries().queued, 2);
+    assert_eq!(scene.run(), 2);
+    assert_eq!(scene.seen(), ["f ok", "g ok"]);
+    let deliveries = scene.deliveries();
+    assert_eq!((deliveries.matched, deliveries.succeeded, deliveries.pending()), (2, 2, 0));
+    assert_eq!(scene.run(), 0);
+}
+
+#[test]
+fn a_function_gets_the_event_its_data_or_fixed_bytes() {
+    let scene = scene();
+    let event = Event::builder("a").id("1").source("/test").data_binary([7, 8]).build().unwrap();
+    let echo =
+        wat(r#"(module (memory (export "memory") 1) (func (export "alloc") (param i32) (result i32) (i32.const 0))
+        (func (export "handle") (param i32 i32) (result i64) (i64.extend_i32_u (local.get 1))))"#);
+    scene.runtime.deploy("echo", &echo).unwrap();
+    let inputs = [
+        (Input::Event, event.to_json()),
+        (Input::Data, vec![7, 8]),
+        (Input::Constant(b"fixed"[..].into()), b"fixed".to_vec()),
+    ];
+    for (number, (input, _)) in inputs.iter().enumerate() {
+        scene.runtime.bind(&format!("t{number}"), Trigger::on("a").to("echo").input(input.clone())).unwrap();
+    }
+    let dispatched = scene.runtime.dispatch(event).unwrap();
+    for (dispatched, (_, expected)) in dispatched.iter().zip(&inputs) {
+        let Outcome::Succeeded(reply) = &dispatched.outcome else { panic!("{dispatched:?}") };
+        assert_eq!(reply.output(), expected);
+    }
+    assert_eq!(dispatched.len(), 3);
+}
+
+#[test]
+fn a_dispatch_returns_every_outcome_and_a_failure_leaves_its_siblings_alone() {
+    let scene = scene();
+    scene.bind("a", "f", twice());
+    scene.runtime.bind("absent", Trigger::on("a").to("nobody")).unwrap();
+    scene.runtime.bind("echo", Trigger::on("a").to("g").input(Input::Constant(b"ehello"[..].into()))).unwrap();
+    let dispatched = scene.runtime.dispatch(scene.event("a", "trap")).unwrap();
+    let ids: Vec<_> = dispatched.iter().map(|one| &*one.trigger).collect();
+    assert_eq!(ids, ["a", "absent", "echo"]);
+    let Outcome::Failed { error: DeliveryError::Invoke(error), next } = &dispatched[0].outcome else { panic!() };
+    assert!(matches!(error.kind(), InvokeErrorKind::Trap(_)));
+    assert_eq!(*next, Next::Retry(Duration::from_secs(10)));
+    assert!(matches!(dispatched[1].outcome, Outcome::Parked));
+    let Outcome::Succeeded(reply) = &dispatched[2].outcome else { panic!() };
+    assert_eq!(reply.output(), b"hello");
+    let deliveries = scene.deliveries();
+    assert_eq!((deliveries.succeeded, deliveries.queued, deliveries.parked), (1, 1, 1));
+}
+
+#[test]
+fn a_failure_is_tried_again_after_its_distance_and_given_up_after_its_attempts() {
+    for deed in ["trap", "fuel"] {
+        let scene = scene();
+        scene.bind("a", "f", twice());
+        scene.publish("a", deed);
+        assert_eq!(scene.run(), 1);
+        assert_eq!(scene.runtime.next_deadline(), Some(Duration::from_secs(10)));
+        scene.advance(9);
+        assert_eq!(scene.run(), 0, "not yet");
+        scene.advance(1);
+        assert_eq!(scene.runtime.next_deadline(), Some(Duration::ZERO));
+        assert_eq!(scene.run(), 1);
+        assert_eq!(scene.runtime.next_deadline(), None);
+        let letters = scene.runtime.dead_letters();
+        let [letter] = &letters[..] else { panic!("{letters:?}") };
+        assert_eq!(
+            (letter.reason(), letter.attempts(), letter.trigger(), letter.function()),
+            (Reason::Attempts, 2, "a", "f")
+        );
+        assert_eq!(letter.event().data(), Some(deed.as_bytes()));
+        assert_eq!(letter.age(), Duration::from_secs(10));
+        assert_eq!(letter.version(), scene.runtime.find("f").unwrap().version());
+        let error = letter.error().unwrap();
+        assert!(error.contains(if deed == "trap" { "unreachable" } else { "out of fuel" }), "{error}");
+        assert_eq!(scene.deliveries().dead_letters, 1);
+    }
+}
+
+#[test]
+fn a_deadline_and_an_error_of_the_host_are_tried_again() {
+    let clock = crate::pool::TestClock::default();
+    let runtime = Runtime::builder().clock(clock.clone()).build();
+    let module = wat(r#"(module (import "h" "f" (func $f)) (memory (export "memory") 1)
+        (func (export "alloc") (param i32) (result i32) (i32.const 0))
+        (func (export "handle") (param i32 i32) (result i64) (call $f) (i64.const 0)))"#);
+    let late = move |_: &mut dormouse::Context<'_>| clock.advance(Duration::from_secs(60));
+    runtime.deployment("late", &module).host("h", "f", late).deploy().unwrap();
+    let fails = |_: &mut dormouse::Context<'_>| -> Result<(), dormouse::HostError> { Err("no".into()) };
+    runtime.deployment("fails", &module).host("h", "f", fails).deploy().unwrap();
+    for function in ["late", "fails"] {
+        runtime.bind(function, Trigger::on("a").to(function)).unwrap();
+    }
+    let event = Event::builder("a").id("1").source("/test").build().unwrap();
+    for dispatched in runtime.dispatch(event).unwrap() {
+        let Outcome::Failed { next: Next::Retry(_), .. } = dispatched.outcome else { panic!("{dispatched:?}") };
+    }
+}
+
+#[test]
+fn what_another_attempt_would_not_change_is_given_up_at_once() {
+    let scene = scene();
+    let small = Limits { input: 3, ..Limits::default() };
+    scene.runtime.deployment("small", &guest("echo")).limits(small).deploy().unwrap();
+    let small = Limits { output: 3, ..Limits::default() };
+    scene.runtime.deployment("short", &guest("echo")).limits(small).deploy().unwrap();
+    scene.runtime.deploy("plain", &wat("(module)")).unwrap();
+    for function in ["small", "short", "plain"] {
+        scene.bind(function, function, twice());
+        scene.publish(function, "large");
+        scene.run();
+        let letters = scene.runtime.drain_dead_letters();
+        let [letter] = &letters[..] else { panic!("{letters:?}") };
+        assert_eq!((letter.reason(), letter.attempts()), (Reason::Permanent, 1), "{letter}");
+    }
+    assert_eq!(scene.deliveries().drained, 3);
+}
+
+#[test]
+fn a_delivery_whose_next_attempt_would_be_too_late_is_given_up_with_that_reason() {
+    let scene = scene();
+    scene.bind(
+        "a",
+        "f",
+        Retry::fixed(Duration::from_secs(10)).attempts(100).age(Duration::from_secs(35)).without_jitter(),
+    );
+    scene.publish("a", "trap");
+    for _ in 0..4 {
+        assert_eq!(scene.run(), 1);
+        scene.advance(10);
+    }
+    let letters = scene.runtime.dead_letters();
+    assert_eq!((letters[0].reason(), letters[0].attempts()), (Reason::Age, 4));
+}
+
+#[test]
+fn a_delivery_that_nobody_runs_grows_too_old() {
+    let scene = scene();
+    scene.bind("a", "f", twice());
+    scene.publish("a", "ok");
+    scene.advance(60);
+    assert_eq!(scene.run(), 0);
+    let letters = scene.runtime.dead_letters();
+    assert_eq!((letters[0].reason(), letters[0].attempts(), letters[0].error()), (Reason::Age, 0, None));
+    assert_eq!(scene.seen(), [""; 0]);
+    scene.deliveries();
+}
+
+#[test]
+fn one_poisonous_event_holds_up_nobody() {
+    let scene = scene();
+    scene.bind("a", "f", twice());
+    for deed in ["trap", "ok1", "ok2"] {
+        scene.publish("a", deed);
+    }
+    assert_eq!(scene.run(), 3);
+    assert_eq!(scene.seen(), ["f trap", "f ok1", "f ok2"]);
+    assert_eq!(scene.deliveries().succeeded, 2);
+}
+
+#[test]
+fn an_ordered_trigger_waits_for_a_delivery_that_is_tried_again() {
+    let scene = scene();
+    let trigger = Trigger::on("a").to("f").input(Input::Data).retry(twice()).ordered();
+    scene.runtime.bind("a", trigger).unwrap();
+    for deed in ["trap", "ok1", "ok2"] {
+        scene.publish("a", deed);
+    }
+    assert_eq!(scene.run(), 1);
+    let dispatched = scene.runtime.dispatch(scene.event("a", "ok3")).unwrap();
+    assert!(matches!(dispatched[0].outcome, Outcome::Queued), "behind the others");
+    scene.advance(10);
+    assert_eq!(scene.run(), 4, "the last attempt, and then the others");
+    assert_eq!(scene.seen(), ["f trap", "f trap", "f ok1", "f ok2", "f ok3"]);
+    let dispatched = scene.runtime.dispatch(scene.event("a", "ok4")).unwrap();
+    assert!(matches!(dispatched[0].outcome, Outcome::Succeeded(_)));
+}
+
+#[test]
+fn a_blocked_key_blocks_no_other_key() {
+    let scene = scene();
+    let trigger = Trigger::on("a").to("f").input(Input::Data).retry(twice()).ordered();
+    scene.runtime.bind("a", trigger).unwrap();
+    let publish = |key: &str, deed: &str| {
+        let event = Event::builder("a").id("1").source("/t").extension("partitionkey", key).data_text(deed);
+        scene.runtime.publish(event.build().unwrap()).unwrap();
+    };
+    publish("k1", "trap1");
+    publish("k2", "ok2");
+    publish("k1", "ok1");
+    publish("k2", "ok22");
+    scene.publish("a", "ok-without-a-key");
+    scene.run();
+    assert_eq!(scene.seen(), ["f trap1", "f ok2", "f ok22", "f ok-without-a-key"]);
+    scene.advance(10);
+    scene.run();
+    assert_eq!(scene.seen(), ["f trap1", "f ok1"]);
+}
+
+#[test]
+fn deliveries_park_until_their_function_is_deployed() {
+    let scene = scene();
+    scene.bind("a", "later", twice());
+    scene.publish("a", "ok1");
+    scene.publish("a", "ok2");
+    assert_eq!(scene.run(), 2);
+    assert_eq!((scene.deliveries().parked, scene.run()), (2, 0));
+    scene.advance(20);
+    assert_eq!(scene.runtime.next_deadline(), Some(Duration::from_secs(40)), "when they are too old");
+    scene.deploy("later");
+    assert_eq!(scene.deliveries().parked, 0);
+    assert_eq!(scene.run(), 2);
+    assert_eq!(scene.seen(), ["later ok1", "later ok2"]);
+    scene.runtime.undeploy("later");
+    scene.publish("a", "ok3");
+    scene.run();
+    assert_eq!(scene.deliveries().parked, 1);
+}
+
+#[test]
+fn parked_deliveries_grow_too_old() {
+    let scene = scene();
+    scene.bind("a", "never", twice());
+    scene.publish("a", "ok");
+    scene.run();
+    scene.advance(60);
+    scene.run();
+    let letters = scene.runtime.dead_letters();
+    assert_eq!((letters[0].reason(), letters[0].attempts()), (Reason::Age, 0));
+    assert!(letters[0].error().unwrap().contains("never"), "{}", letters[0]);
+    assert_eq!(scene.deliveries().parked, 0);
+}
+
+#[test]
+fn a_function_that_is_busy_is_tried_again_without_an_attempt_being_counted() {
+    let scene = scene();
+    let runtime = &scene.runtime;
+    let held = runtime.deployment("held", &guest("echo")).instances(0..=1).deploy().unwrap();
+    scene.bind("a", "held", twice());
+    // This thread holds the only instance.
+    let session = held.session(|_| {
+        scene.publish("a", "ok");
+        assert_eq!(runtime.run_pending(1), 1);
+        scene.advance(10);
+        assert_eq!(runtime.run_pending(1), 1);
+        scene.advance(10);
+        assert_eq!(runtime.run_pending(1), 1);
+        assert_eq!(scene.deliveries().queued, 1);
+        Ok(())
+    });
+    session.unwrap();
+    scene.advance(10);
+    scene.run();
+    assert_eq!(scene.deliveries().succeeded, 1);
+}
+
+#[test]
+fn an_expired_event_is_never_run() {
+    let scene = scene();
+    scene.bind("a", "f", twice());
+    let event = |deed: &str| {
+        let event = Event::builder("a").id("1").source("/t").data_text(deed);
+        event.expires(timestamp("2026-01-01T00:01:00Z")).build().unwrap()
+    };
+    scene.runtime.publish(event("ok1")).unwrap();
+    scene.runtime.tick(timestamp("2026-01-01T00:00:00Z"));
+    assert_eq!(scene.seen(), ["f ok1"]);
+    scene.runtime.publish(event("trap")).unwrap();
+    scene.runtime.publish(event("ok2")).unwrap();
+    scene.runtime.run_pending(1);
+    scene.advance(60);
+    assert_eq!(scene.run(), 0);
+    assert_eq!(scene.seen(), ["f trap"]);
+    let dispatched = scene.runtime.dispatch(event("ok3")).unwrap();
+    assert!(matches!(dispatched[0].outcome, Outcome::Expired));
+    let deliveries = scene.deliveries();
+    assert_eq!((deliveries.expired, deliveries.dead_letters, deliveries.pending()), (3, 0, 0));
+}
+
+#[test]
+fn an_event_that_does_not_fit_is_refused_whole() {
+    let scene = Scene::new(EventLimits { deliveries: 3, ..EventLimits::default() });
+    scene.deploy("f");
+    scene.bind("a", "f", twice());
+    scene.runtime.bind("b", Trigger::on("a").to("f").input(Input::Data)).unwrap();
+    scene.publish("a", "ok1");
+    let error = scene.runtime.publish(scene.event("a", "ok2")).unwrap_err();
+    assert_eq!(error, PublishError::QueueFull { needed: 2, pending: 2, queued: 2, running: 0, parked: 0 });
+    assert!(scene.runtime.dispatch(scene.event("a", "ok3")).is_err());
+    let deliveries = scene.deliveries();
+    assert_eq!((deliveries.matched, deliveries.refused, deliveries.queued), (2, 4, 2));
+    scene.run();
+    assert_eq!(scene.seen(), ["f ok1", "f ok1"]);
+    scene.publish("a", "ok4");
+}
+
+#[test]
+fn the_queue_is_bounded_in_bytes_too() {
+    let scene = Scene::new(EventLimits { delivery_bytes: 10_000, event_bytes: 5_000, ..EventLimits::default() });
+    scene.deploy("f");
+    scene.bind("a", "f", twice());
+    scene.publish("a", &"o".repeat(4_500));
+    scene.publish("a", &"o".repeat(4_500));
+    let error = scene.runtime.publish(scene.event("a", &"o".repeat(4_500))).unwrap_err();
+    assert!(matches!(error, PublishError::QueueFull { pending: 2, .. }), "{error}");
+    let error = scene.runtime.publish(scene.event("a", &"o".repeat(5_500))).unwrap_err();
+    assert!(matches!(error, PublishError::TooLarge { limit: 5_000, .. }), "{error}");
+    scene.run();
+    scene.publish("a", &"o".repeat(4_500));
+    scene.deliveries();
+}
+
+#[test]
+fn a_full_queue_drops_the_oldest_if_told_so() {
+    let scene = Scene::new(EventLimits { deliveries: 2, when_full: WhenFull::DropOldest, ..EventLimits::default() });
+    scene.deploy("f");
+    scene.bind("a", "f", twice());
+    for deed in ["ok1", "ok2", "ok3"] {
+        assert_eq!(scene.publish("a", deed), 1);
+    }
+    assert_eq!(scene.deliveries().dropped, 1);
+    scene.run();
+    assert_eq!(scene.seen(), ["f ok2", "f ok3"]);
+    for id in ["b", "c"] {
+        scene.runtime.bind(id, Trigger::on("a").to("f")).unwrap();
+    }
+    let error = scene.runtime.publish(scene.event("a", "ok4")).unwrap_err();
+    assert!(matches!(error, PublishError::QueueFull { needed: 3, .. }), "three never fit two");
+    assert_eq!(scene.deliveries().refused, 3);
+}
+
+#[test]
+fn a_full_queue_drops_the_newest_if_told_so() {
+    let scene = Scene::new(EventLimits { deliveries: 1, when_full: WhenFull::DropNewest, ..EventLimits::default() });
+    scene.deploy("f");
+    scene.bind("a", "f", twice());
+    assert_eq!((scene.publish("a", "ok1"), scene.publish("a", "ok2")), (1, 0));
+    let dispatched = scene.runtime.dispatch(scene.event("a", "ok3")).unwrap();
+    assert!(matches!(dispatched[0].outcome, Outcome::Dropped));
+    assert_eq!(scene.deliveries().dropped, 2);
+    scene.run();
+    assert_eq!(scene.seen(), ["f ok1"]);
+}
+
+#[test]
+fn a_dropped_delivery_frees_the_next_of_its_order() {
+    let scene = Scene::new(EventLimits { deliveries: 2, when_full: WhenFull::DropOldest, ..EventLimits::default() });
+    scene.deploy("f");
+    scene.runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).retry(twice()).ordered()).unwrap();
+    scene.publish("a", "trap");
+    scene.run();
+    for deed in ["ok1", "ok2"] {
+        scene.publish("a", deed);
+    }
+    scene.run();
+    assert_eq!(scene.seen(), ["f trap", "f ok1", "f ok2"]);
+}
+
+#[test]
+fn a_dead_letter_is_delivered_again_by_its_number() {
+    let scene = scene();
+    scene.bind("a", "f", Retry::never());
+    scene.publish("a", "trap");
+    scene.run();
+    let id = scene.runtime.dead_letters()[0].id();
+    let again = scene.runtime.redrive(id).unwrap();
+    assert_ne!(again, id);
+    let deliveries = scene.deliveries();
+    assert_eq!((deliveries.matched, deliveries.redriven, deliveries.dead_letters, deliveries.queued), (2, 1, 0, 1));
+    assert_eq!(scene.runtime.redrive(id).unwrap_err(), RedriveError::NoSuchLetter { id });
+    scene.run();
+    assert_eq!(scene.runtime.dead_letters()[0].id(), again);
+    scene.runtime.unbind("a");
+    let error = scene.runtime.redrive(again).unwrap_err();
+    assert_eq!(error, RedriveError::NoSuchTrigger { trigger: "a".into() });
+    assert_eq!(scene.deliveries().dead_letters, 1);
+}
+
+#[test]
+fn the_ring_of_dead_letters_is_bounded_and_counts_what_it_loses() {
+    let scene = Scene::new(EventLimits { dead_letters: 2, dead_letter_bytes: 5_000, ..EventLimits::default() });
+    scene.deploy("f");
+    scene.bind("a", "f", Retry::never());
+    for deed in ["trap1", "trap2", "trap3"] {
+        scene.publish("a", deed);
+    }
+    scene.run();
+    let held: Vec<_> =
+        scene.runtime.dead_letters().iter().map(|letter| letter.event().data().unwrap().to_vec()).collect();
+    assert_eq!(held, [b"trap2", b"trap3"]);
+    assert_eq!(scene.deliveries().evicted, 1);
+    scene.publish("a", &"t".repeat(4_500));
+    scene.run();
+    assert_eq!(scene.runtime.dead_letters().len(), 1, "by their bytes");
+    scene.publish("a", &"t".repeat(6_000));
+    scene.run();
+    let deliveries = scene.deliveries();
+    assert_eq!((deliveries.dead_letters, deliveries.evicted), (1, 4));
+}
+
+#[test]
+fn changes_to_triggers_take_effect_for_the_next_publish() {
+    let scene = scene();
+    scene.bind("a", "f", twice());
+    scene.publish("a", "ok1");
+    scene.runtime.disable("a");
+    scene.publish("a", "ok2");
+    scene.runtime.unbind("a");
+    scene.run();
+    assert_eq!(scene.seen(), ["f ok1"]);
+}
+
+#[test]
+fn a_budget_bounds_the_attempts() {
+    let scene = scene();
+    scene.bind("a", "f", twice());
+    for _ in 0..5 {
+        scene.publish("a", "ok");
+    }
+    assert_eq!((scene.runtime.run_pending(0), scene.runtime.run_pending(2)), (0, 2));
+    assert_eq!(scene.runtime.next_deadline(), Some(Duration::ZERO));
+    assert_eq!(scene.runtime.tick(timestamp("2026-01-01T00:00:00Z")).ran, 3);
+    assert_eq!(scene.runtime.next_deadline(), None);
+}
+
+#[test]
+fn events_of_reserved_types_are_refused() {
+    let scene = scene();
+    let error = scene.runtime.publish(scene.event("dormouse.schedule", "ok")).unwrap_err();
+    assert_eq!(error, PublishError::Reserved { ty: "dormouse.schedule".into() });
+}
+
+#[test]
+fn a_host_function_sees_the_delivery_that_it_serves() {
+    let runtime = Runtime::builder().clock(crate::pool::TestClock::default()).build();
+    let module = wat(r#"(module (import "h" "f" (func $f)) (memory (export "memory") 1)
+        (func (export "alloc") (param i32) (result i32) (i32.const 0))
+        (func (export "handle") (param i32 i32) (result i64) (call $f) unreachable))"#);
+    let (sender, receiver) = mpsc::channel();
+    let see = move |guest: &mut dormouse::Context<'_>| sender.send(guest.delivery()).unwrap();
+    let limits = Limits { deadline: Duration::from_secs(7), ..Limits::default() };
+    let function = runtime.deployment("f", &module).limits(limits).host("h", "f", see).deploy().unwrap();
+    runtime.bind("trigger", Trigger::on("a").to("f").retry(Retry::fixed(Duration::ZERO).attempts(2))).unwrap();
+    runtime.publish(Event::builder("a").id("1").source("/t").build().unwrap()).unwrap();
+    runtime.run_pending(usize::MAX);
+    for attempt in [1, 2] {
+        let delivery = receiver.recv().unwrap().unwrap();
+        let seen = (&*delivery.trigger, delivery.id, delivery.attempt, delivery.remaining);
+        assert_eq!(seen, ("trigger", 1, attempt, Duration::from_secs(7)));
+    }
+    function.invoke(b"").unwrap_err();
+    assert_eq!(receiver.recv().unwrap(), None, "nobody's delivery");
+}
+
+#[test]
+fn workers_deliver_from_several_threads_and_drain_when_their_guard_drops() {
+    let runtime = Runtime::new();
+    runtime.deploy("echo", &guest("echo")).unwrap();
+    runtime.bind("a", Trigger::on("a").to("echo")).unwrap();
+    let workers = runtime.workers(3).unwrap();
+    thread::scope(|scope| {
+        for publisher in 0..3 {
+            let runtime = &runtime;
+            scope.spawn(move || {
+                for number in 0..300 {
+                    let event = Event::builder("a").id(format!("{publisher}-{number}")).source("/t").build().unwrap();
+                    runtime.publish(event).unwrap();
+                }
+            });
+        }
+    });
+    drop(workers);
+    let deliveries = runtime.deliveries();
+    assert_eq!((deliveries.matched, deliveries.succeeded), (900, 900), "{deliveries:?}");
+}
+
+#[test]
+fn workers_keep_the_order_of_each_key() {
+    let runtime = Runtime::new();
+    let (sender, receiver) = mpsc::channel();
+    let note = move |guest: &mut dormouse::Context<'_>, at: u32, len: u32| -> Result<(), dormouse::HostError> {
+        sender.send(guest.read_text(at, len)?).unwrap();
+        Ok(())
+    };
+    runtime.deployment("f", &guest("deed")).host("test", "note", note).deploy().unwrap();
+    let retry = Retry::fixed(Duration::ZERO).attempts(2);
+    runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).retry(retry).ordered()).unwrap();
+    let workers = runtime.workers(4).unwrap();
+    for number in 0..400 {
+        let key = number % 4;
+        let deed = if number % 7 == 0 { "trap" } else { "ok" };
+        let event = Event::builder("a").id(number.to_string()).source("/t").extension("partitionkey", key);
+        runtime.publish(event.data_text(format!("{deed} {key} {number}")).build().unwrap()).unwrap();
+    }
+    while runtime.deliveries().pending() > 0 {
+        thread::yield_now();
+    }
+    drop(workers);
+    drop(runtime);
+    let mut last = [-1; 4];
+    for text in receiver {
+        let words: Vec<_> = text.split(' ').collect();
+        let (key, number): (usize, i32) = (words[1].parse().unwrap(), words[2].parse().unwrap());
+        assert!(number >= last[key], "{number} came after {}", last[key]);
+        last[key] = number;
+    }
+    assert_eq!(last, [396, 397, 398, 399]);
+}
+
+#[test]
+fn workers_wake_for_retries_and_for_functions_that_come() {
+    let runtime = Runtime::new();
+    runtime.bind("a", Trigger::on("a").to("late")).unwrap();
+    let workers = runtime.workers(1).unwrap();
+    runtime.publish(Event::builder("a").id("1").source("/t").build().unwrap()).unwrap();
+    while runtime.deliveries().parked == 0 {
+        thread::yield_now();
+    }
+    let (sender, receiver) = mpsc::channel();
+    let note = move |guest: &mut dormouse::Context<'_>, _: u32, _: u32| -> Result<(), dormouse::HostError> {
+        let attempt = guest.delivery().map_or(0, |delivery| delivery.attempt);
+        sender.send(attempt).unwrap();
+        if attempt == 1 { Err("once".into()) } else { Ok(()) }
+    };
+    runtime.deployment("late", &guest("deed")).host("test", "note", note).deploy().unwrap();
+    assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Ok(2)));
+    drop(workers);
+    assert_eq!(runtime.deliveries().succeeded, 1);
+}
+
+#[test]
+fn the_last_handle_ends_the_workers() {
+    let runtime = Runtime::new();
+    let workers = runtime.workers(2).unwrap();
+    assert_eq!(workers.count(), 2);
+    drop(runtime);
+    drop(workers);
+}
+
+#[test]
+fn a_tick_trims_what_is_idle_and_replaces_what_grew() {
+    let scene = scene();
+    scene.bind("a", "f", twice());
+    let now = timestamp("2026-01-01T00:00:00Z");
+    // What deployment left.
+    scene.runtime.trim(Duration::ZERO);
+    scene.publish("a", "grow");
+    let tick = scene.runtime.tick(now);
+    assert_eq!((tick.ran, tick.replaced), (1, 1), "its instance was lost, and made anew");
+    let dispatched = scene.runtime.dispatch(scene.event("a", "ok")).unwrap();
+    let Outcome::Succeeded(reply) = &dispatched[0].outcome else { panic!() };
+    assert_eq!(reply.report().start(), Start::Warm);
+    scene.advance(299);
+    assert_eq!(scene.runtime.tick(now).trimmed, 0);
+    scene.advance(61);
+    assert_eq!(scene.runtime.tick(now).trimmed, 1);
+    assert_eq!(scene.runtime.in_use().0, 0);
+}
+
+#[test]
+fn an_event_gets_its_identity_from_the_runtimes_seed_and_clock() {
+    let make = |seed: u64| {
+        let clock = crate::pool::TestClock::default();
+        clock.advance(Duration::from_secs(5));
+        let runtime = Runtime::builder().seed(seed).clock(clock).build();
+        let first = runtime.event(Event::builder("a")).unwrap();
+        assert_eq!((first.source(), first.time_text()), ("/dormouse", Some("1970-01-01T00:00:05Z")));
+        runtime.tick(timestamp("2026-01-01T00:00:00Z"));
+        let second = runtime.event(Event::builder("a")).unwrap();
+        assert_eq!(second.time_text(), Some("2026-01-01T00:00:00Z"));
+        let kept = runtime.event(Event::builder("a").id("mine")).unwrap();
+        assert_eq!(kept.id(), "mine");
+        [first.id().to_owned(), second.id().to_owned()]
+    };
+    let ids = make(1);
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(ids, make(1), "a run can be repeated");
+    assert_ne!(ids, make(2));
+}

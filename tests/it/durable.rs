@@ -1,0 +1,208 @@
+//! Deliveries on disk: what a restart finds, and processes killed at random moments.
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use dormouse::{Event, EventLimits, Input, Reason, Retry, Runtime, StoreProblem, Trigger};
+
+use crate::support::{Folder, Random, Scene, count, guest};
+
+fn scene(path: &Path) -> Scene {
+    let scene = Scene::open(EventLimits::default(), path);
+    scene.deploy("f");
+    scene
+}
+
+fn twice() -> Retry {
+    Retry::fixed(Duration::from_secs(10)).attempts(2).age(Duration::from_secs(60)).without_jitter()
+}
+
+#[test]
+fn what_was_published_is_delivered_after_a_restart_once_its_trigger_is_bound() {
+    let folder = Folder::new();
+    let path = folder.file("deliveries");
+    {
+        let scene = scene(&path);
+        scene.bind("a", "f", twice());
+        scene.bind("b", "f", twice());
+        for deed in ["ok1", "ok2"] {
+            scene.publish("a", deed);
+            scene.publish("b", deed);
+        }
+        scene.runtime.run_pending(1);
+    }
+    let scene = scene(&path);
+    assert_eq!((scene.deliveries().matched, scene.deliveries().parked), (3, 3));
+    assert_eq!(scene.run(), 0, "their triggers are not bound");
+    scene.bind("b", "f", twice());
+    assert_eq!(scene.deliveries().parked, 1);
+    scene.run();
+    assert_eq!(scene.seen(), ["f ok1", "f ok2"]);
+    scene.bind("a", "f", twice());
+    scene.run();
+    assert_eq!(scene.seen(), ["f ok2"], "the other one had succeeded");
+    assert_eq!(scene.deliveries().succeeded, 3);
+}
+
+#[test]
+fn attempts_age_and_order_are_kept_over_a_restart() {
+    let folder = Folder::new();
+    let path = folder.file("deliveries");
+    let bind = |scene: &Scene| {
+        let trigger = Trigger::on("a").to("f").input(Input::Data).retry(twice().attempts(3)).ordered();
+        scene.runtime.bind("a", trigger).unwrap();
+    };
+    {
+        let scene = scene(&path);
+        bind(&scene);
+        for deed in ["trap", "ok1", "ok2"] {
+            scene.publish("a", deed);
+        }
+        scene.run();
+        scene.advance(10);
+        scene.run();
+    }
+    let scene = scene(&path);
+    bind(&scene);
+    scene.run();
+    assert_eq!(scene.seen(), ["f trap", "f ok1", "f ok2"], "the third attempt was the last");
+    let letters = scene.runtime.dead_letters();
+    assert_eq!(
+        (letters[0].reason(), letters[0].attempts(), letters[0].age()),
+        (Reason::Attempts, 3, Duration::from_secs(10))
+    );
+}
+
+#[test]
+fn dead_letters_are_kept_with_all_there_is_to_know_and_can_be_delivered_again() {
+    let folder = Folder::new();
+    let path = folder.file("deliveries");
+    let before = {
+        let scene = scene(&path);
+        scene.bind("a", "f", Retry::never());
+        scene.runtime.tick("2026-11-21T10:00:00Z".parse().unwrap());
+        for deed in ["trap1", "trap2", "trap3"] {
+            scene.publish("a", deed);
+        }
+        scene.run();
+        scene.runtime.redrive(scene.runtime.dead_letters()[0].id()).unwrap();
+        scene.runtime.dead_letters()
+    };
+    let scene = scene(&path);
+    let after = scene.runtime.dead_letters();
+    assert_eq!(after.len(), 2);
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(format!("{before:?}"), format!("{after:?}"));
+    }
+    scene.bind("a", "f", Retry::never());
+    let again = scene.runtime.redrive(after[0].id()).unwrap();
+    assert!(after.iter().chain(&before).all(|letter| letter.id() < again), "numbers are not used twice");
+    scene.run();
+    assert_eq!(scene.seen(), ["f trap1", "f trap2"]);
+    assert_eq!(scene.runtime.drain_dead_letters().len(), 3);
+    drop(scene);
+    assert_eq!(self::scene(&path).runtime.dead_letters().len(), 0);
+}
+
+#[test]
+fn deliveries_whose_trigger_does_not_come_back_grow_too_old() {
+    let folder = Folder::new();
+    let path = folder.file("deliveries");
+    {
+        let scene = scene(&path);
+        scene.bind("a", "f", twice());
+        scene.publish("a", "ok");
+    }
+    let scene = scene(&path);
+    scene.advance(3_600);
+    scene.run();
+    let letters = scene.runtime.dead_letters();
+    assert_eq!((letters[0].reason(), letters[0].trigger()), (Reason::Age, "a"));
+}
+
+#[test]
+fn a_file_that_is_in_use_or_is_none_of_ours_is_refused_by_its_kind() {
+    let folder = Folder::new();
+    let path = folder.file("deliveries");
+    let _open = Runtime::builder().open(&path).unwrap();
+    assert_eq!(Runtime::builder().open(&path).unwrap_err().problem(), StoreProblem::InUse);
+    let other = folder.file("other");
+    fs::write(&other, "nothing of ours".repeat(1_000)).unwrap();
+    let error = Runtime::builder().open(&other).unwrap_err();
+    assert_eq!(error.problem(), StoreProblem::Corrupt, "{error}");
+    let nowhere = folder.file("no/such/folder");
+    assert_eq!(Runtime::builder().open(&nowhere).unwrap_err().problem(), StoreProblem::Io);
+}
+
+/// Where the children of the kill test work.
+const PLACE: &str = "DORMOUSE_KILL_PLACE";
+
+fn append(path: &Path, line: &str) {
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+fn lines(path: &Path) -> BTreeSet<String> {
+    fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// A runtime on the file, whose function appends to `done` what it is given.
+fn worker(place: &Path) -> Runtime {
+    let runtime = Runtime::builder().open(place.join("deliveries")).unwrap();
+    let done = place.join("done");
+    let note = move |guest: &mut dormouse::Context<'_>, at: u32, len: u32| -> Result<(), dormouse::HostError> {
+        append(&done, &guest.read_text(at, len)?);
+        Ok(())
+    };
+    runtime.deployment("f", &guest("deed")).host("test", "note", note).deploy().unwrap();
+    let retry = Retry::fixed(Duration::ZERO).attempts(2);
+    runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).retry(retry)).unwrap();
+    runtime
+}
+
+/// The child: publishes and works until it is killed. Without its variable it is no test.
+#[test]
+fn killed_child() {
+    let Some(place) = env::var_os(PLACE).map(PathBuf::from) else { return };
+    let runtime = worker(&place);
+    let _workers = runtime.workers(1).unwrap();
+    for number in 0.. {
+        let deed = format!("{}-{}-{number}", if number % 7 == 3 { "trap" } else { "ok" }, std::process::id());
+        let event = Event::builder("a").id(&*deed).source("/t").data_text(&*deed).build().unwrap();
+        runtime.publish(event).unwrap();
+        append(&place.join("acknowledged"), &deed);
+    }
+}
+
+#[test]
+fn a_killed_process_loses_no_event_that_it_acknowledged() {
+    let folder = Folder::new();
+    let place = folder.file("");
+    let mut random = Random::new(7);
+    for _ in 0..count("DORMOUSE_KILLS", 20) {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "durable::killed_child", "--quiet"])
+            .env(PLACE, &place)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(20 + random.below(150)));
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success(), "it was killed, and did not end by itself");
+    }
+    let runtime = worker(&place);
+    while runtime.run_pending(usize::MAX) > 0 {}
+    let (acknowledged, done) = (lines(&place.join("acknowledged")), lines(&place.join("done")));
+    assert!(acknowledged.len() > 50, "{}", acknowledged.len());
+    let lost: Vec<_> = acknowledged.difference(&done).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    let deliveries = runtime.deliveries();
+    assert!(deliveries.is_balanced() && deliveries.pending() == 0, "{deliveries:?}");
+}

@@ -1,0 +1,116 @@
+//! Replies that are published as events: chains of functions.
+
+use std::time::Duration;
+
+use dormouse::{DeliveryError, Event, EventLimits, Input, Next, Outcome, PublishError, Reason, Retry, Trigger};
+
+use crate::support::Scene;
+
+fn scene(limits: EventLimits) -> Scene {
+    let scene = Scene::new(limits);
+    scene.deploy("f");
+    scene.deploy("g");
+    scene
+}
+
+/// A deed that answers with an event of this type, whose data is a deed again.
+fn answer(ty: &str, deed: &str) -> String {
+    let event = Event::builder(ty).id("forged").source("/forged").extension("dormousehops", -5).subject("s");
+    let event = event.extension("own", true).data_text(deed).build().unwrap();
+    format!("e{}", String::from_utf8(event.to_json()).unwrap())
+}
+
+fn on(ty: &str, function: &str) -> Trigger {
+    Trigger::on(ty).to(function).input(Input::Data).retry(Retry::never())
+}
+
+#[test]
+fn a_reply_is_published_with_an_identity_that_the_function_cannot_choose() {
+    let scene = scene(EventLimits::default());
+    scene.runtime.bind("first", on("a", "f").emits(["b", "c"])).unwrap();
+    scene.runtime.bind("second", Trigger::on("b").to("g")).unwrap();
+    scene.publish("a", &answer("b", "ok"));
+    assert_eq!(scene.run(), 2);
+    let seen = scene.seen();
+    let event = Event::parse(seen[1].strip_prefix("g ").unwrap().as_bytes()).unwrap();
+    assert_eq!((event.ty(), event.id(), event.source(), event.subject()), ("b", "1", "first", Some("s")));
+    let extensions: Vec<_> = event.extensions().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(extensions, ["dormousehops=1", "own=true"]);
+    assert_eq!(event.data(), Some(&b"ok"[..]));
+    assert_eq!(scene.deliveries().succeeded, 2);
+}
+
+#[test]
+fn replies_are_not_published_unless_the_trigger_says_so() {
+    let scene = scene(EventLimits::default());
+    scene.runtime.bind("first", on("a", "f")).unwrap();
+    scene.runtime.bind("second", on("b", "g")).unwrap();
+    scene.publish("a", &answer("b", "ok"));
+    assert_eq!(scene.run(), 1);
+}
+
+#[test]
+fn an_empty_answer_publishes_nothing() {
+    let scene = scene(EventLimits::default());
+    scene.runtime.bind("first", on("a", "f").emits(["b"])).unwrap();
+    scene.publish("a", "ok");
+    scene.publish("a", "e \n");
+    assert_eq!(scene.run(), 2);
+    assert_eq!(scene.deliveries().succeeded, 2);
+}
+
+#[test]
+fn an_answer_that_is_no_event_or_of_another_type_is_given_up_with_its_reason() {
+    let scene = scene(EventLimits::default());
+    scene.runtime.bind("first", on("a", "f").emits(["b"]).retry(Retry::default())).unwrap();
+    scene.publish("a", "enonsense");
+    scene.publish("a", &answer("c", "ok"));
+    scene.publish("a", &answer("dormouse.schedule", "ok"));
+    scene.run();
+    let letters = scene.runtime.dead_letters();
+    assert!(letters.iter().all(|letter| letter.reason() == Reason::Permanent));
+    assert!(letters[0].error().unwrap().contains("malformed JSON"), "{}", letters[0]);
+    assert!(letters[1].error().unwrap().contains(r#"the type "c""#), "{}", letters[1]);
+    assert!(letters[2].error().unwrap().contains(r#"the type "dormouse.schedule""#), "{}", letters[2]);
+    scene.deliveries();
+}
+
+#[test]
+fn a_chain_of_replies_ends_at_the_limit_of_hops_as_a_loop() {
+    let scene = scene(EventLimits { hops: 3, ..EventLimits::default() });
+    // Answers with the same fixed event for ever.
+    let again = answer("a", "anything");
+    let trigger = Trigger::on("a").to("f").input(Input::Constant(again.as_bytes().into())).emits(["a"]);
+    scene.runtime.bind("loop", trigger).unwrap();
+    scene.publish("a", "ok");
+    assert_eq!(scene.run(), 4, "the first, and three hops");
+    let letters = scene.runtime.dead_letters();
+    let [letter] = &letters[..] else { panic!("{letters:?}") };
+    assert_eq!((letter.reason(), letter.attempts(), letter.trigger()), (Reason::Loop, 0, "loop"));
+    assert_eq!(letter.event().attribute("dormousehops"), Some(4.into()));
+    let deliveries = scene.deliveries();
+    assert_eq!((deliveries.matched, deliveries.succeeded, deliveries.dead_letters), (5, 4, 1));
+}
+
+#[test]
+fn a_reply_that_finds_no_room_makes_its_delivery_fail_and_try_again() {
+    let scene = scene(EventLimits { deliveries: 2, ..EventLimits::default() });
+    let retry = Retry::fixed(Duration::from_secs(10)).without_jitter();
+    scene.runtime.bind("first", on("a", "f").emits(["b"]).retry(retry)).unwrap();
+    scene.runtime.bind("one", on("b", "g")).unwrap();
+    scene.runtime.bind("two", on("b", "g")).unwrap();
+    scene.runtime.bind("other", on("other", "g")).unwrap();
+    scene.publish("other", "ok");
+    let dispatched = scene.runtime.dispatch(scene.event("a", &answer("b", "ok"))).unwrap();
+    let Outcome::Failed { error: DeliveryError::ReplyRefused(error), next } = &dispatched[0].outcome else {
+        panic!("{dispatched:?}")
+    };
+    assert!(matches!(error, PublishError::QueueFull { needed: 2, .. }));
+    assert_eq!(*next, Next::Retry(Duration::from_secs(10)));
+    assert_eq!(scene.deliveries().queued, 2);
+    scene.run();
+    scene.advance(10);
+    // Alone in the queue, its own place is free for one of them.
+    assert_eq!(scene.run(), 3);
+    assert_eq!(scene.deliveries().succeeded, 4);
+}

@@ -87,7 +87,7 @@ fn lot(random: &mut Random) -> Lot {
         r#"{{"type":"Feature","properties":{{"MAPBLKLOT":"{block}{lot}","BLKLOT":"{block}{lot}","BLOCK_NUM":"{block}","LOT_NUM":"{lot}","FROM_ST":"{number}","TO_ST":"{number}","STREET":"{street}","ST_TYPE":"{ty}","ODD_EVEN":"{odd_even}","AREA":{}}},"geometry":{{"type":"Polygon","coordinates":["#,
         random.below(5_000)
     );
-    for corner in 0..6 + random.below(3) {
+    for corner in 0..8 + random.below(4) {
         let comma = if corner > 0 { "," } else { "" };
         let (x, y) = (random.below(1_000_000_000), random.below(1_000_000_000));
         let z = random.below(50);

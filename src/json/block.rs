@@ -19,6 +19,18 @@ impl Block {
         Some(Self(u8x16::from(block)))
     }
 
+    /// Bytes of the string that begins here, if it ends here and is printable ASCII without escapes: most are.
+    #[inline(always)]
+    pub(super) fn plain_string(self) -> Option<usize> {
+        let quotes = self.0.cmp_eq(u8x16::splat(b'"')).move_mask() as u32;
+        let control = self.0.min(u8x16::splat(0x1f)).cmp_eq(self.0);
+        // The mask is made of the highest bits, which bytes beyond ASCII have.
+        let special = (control | self.0.cmp_eq(u8x16::splat(b'\\')) | self.0).move_mask() as u32;
+        // The bits below the first quote.
+        let before = (quotes & quotes.wrapping_neg()).wrapping_sub(1);
+        (quotes != 0 && special & before == 0).then(|| quotes.trailing_zeros() as usize)
+    }
+
     /// What a string may not just contain: quotes, backslashes, control characters.
     #[inline(always)]
     pub(super) fn specials(self) -> u32 {
@@ -40,45 +52,51 @@ impl Block {
     }
 }
 
-/// What is needed of sixty-four bytes to find the end of an array or object.
-pub(super) struct Wide {
-    pub(super) quotes: u64,
-    pub(super) backslashes: u64,
-    /// `[` and `{`, `]` and `}`, in strings too.
-    pub(super) opens: u64,
-    pub(super) closes: u64,
-}
+/// Sixty-four bytes of a text.
+#[derive(Clone, Copy)]
+pub(super) struct Wide([u8x16; WIDE / BLOCK]);
 
 impl Wide {
-    /// What lies behind the end of the text counts as space.
     #[inline(always)]
-    pub(super) fn at(bytes: &[u8], at: usize) -> Self {
-        let rest = &bytes[at..];
-        let mut room = [b' '; WIDE];
-        let wide: &[u8; WIDE] = match rest.first_chunk() {
-            Some(wide) => wide,
-            None => {
-                room[..rest.len()].copy_from_slice(rest);
-                &room
-            }
-        };
-        let mut found = Self { quotes: 0, backslashes: 0, opens: 0, closes: 0 };
-        for (number, block) in wide.chunks_exact(BLOCK).enumerate() {
-            let mut bytes = [0; BLOCK];
-            bytes.copy_from_slice(block);
-            let block = u8x16::from(bytes);
-            // `[` is `{` without this bit, `]` is `}`; no other byte becomes one of them by it.
-            let folded = block | u8x16::splat(0x20);
-            let is = |block: u8x16, byte: u8| {
-                u64::from(block.cmp_eq(u8x16::splat(byte)).move_mask() as u32) << (number * BLOCK)
-            };
-            found.quotes |= is(block, b'"');
-            found.backslashes |= is(block, b'\\');
-            found.opens |= is(folded, b'{');
-            found.closes |= is(folded, b'}');
-        }
-        found
+    pub(super) fn of(bytes: &[u8; WIDE]) -> Self {
+        Self(std::array::from_fn(|number| {
+            let mut block = [0; BLOCK];
+            block.copy_from_slice(&bytes[number * BLOCK..][..BLOCK]);
+            u8x16::from(block)
+        }))
     }
+
+    #[inline(always)]
+    pub(super) fn quotes(&self) -> u64 {
+        self.mask(|block| block.cmp_eq(u8x16::splat(b'"')))
+    }
+
+    #[inline(always)]
+    pub(super) fn backslashes(&self) -> u64 {
+        let backslash = |block: u8x16| block.cmp_eq(u8x16::splat(b'\\'));
+        // Hardly any text has one: one question for all blocks is enough then.
+        let any = self.0.into_iter().fold(u8x16::splat(0), |any, block| any | backslash(block));
+        if any.move_mask() == 0 { 0 } else { self.mask(backslash) }
+    }
+
+    /// Brackets of all four kinds, and some bytes that stand in strings only: see [`nesting`].
+    #[inline(always)]
+    pub(super) fn brackets(&self) -> u64 {
+        self.mask(|block| (block | u8x16::splat(0x26)).cmp_eq(u8x16::splat(0x7f)))
+    }
+
+    #[inline(always)]
+    fn mask(&self, of: impl Fn(u8x16) -> u8x16) -> u64 {
+        let blocks = self.0.into_iter().enumerate();
+        blocks.fold(0, |mask, (at, block)| mask | u64::from(of(block).move_mask() as u32) << (at * BLOCK))
+    }
+}
+
+/// Levels that one of [`Wide::brackets`] opens, and closes: `[` and `{` have the second bit, `]` and `}` the third, the other bytes
+/// both or neither.
+#[inline(always)]
+pub(super) fn nesting(byte: u8) -> (u32, u32) {
+    (u32::from(byte >> 1 & 1), u32::from(byte >> 2 & 1))
 }
 
 /// Which characters of a text have a backslash before them that counts, from one block to the next.

@@ -4,7 +4,7 @@
 
 use super::{
     JsonError, JsonProblem,
-    block::{BLOCK, Block, Escapes, WIDE, Wide, between},
+    block::{BLOCK, Block, Escapes, WIDE, Wide, between, nesting},
 };
 
 /// Levels of arrays and objects at most.
@@ -150,6 +150,20 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Raw<'a>, JsonError> {
         let start = self.at + 1;
+        let escaped = match Block::at(self.bytes, start).and_then(Block::plain_string) {
+            Some(len) => {
+                self.at = start + len + 1;
+                false
+            }
+            None => self.any_string(start)?,
+        };
+        Ok(Raw { bytes: &self.bytes[start..self.at - 1], escaped })
+    }
+
+    /// Over a string that is long, near the end of the text, or more than its bytes between the quotes. Gives whether there are escapes in it,
+    /// and no `Raw`: from here that would go through memory, in pieces, and cost more than all the rest.
+    #[inline(never)]
+    fn any_string(&mut self, start: usize) -> Result<bool, JsonError> {
         let mut at = start;
         let mut escaped = false;
         let mut high = 0;
@@ -190,7 +204,7 @@ impl<'a> Scanner<'a> {
             check_utf8(bytes, start)?;
         }
         self.at = at + 1;
-        Ok(Raw { bytes, escaped })
+        Ok(escaped)
     }
 
     /// Over a number, the caller having seen its first byte; gives it as it is written.
@@ -269,31 +283,34 @@ impl<'a> Scanner<'a> {
         let mut escapes = Escapes::default();
         // All bits set where the bytes before end within a string.
         let mut in_string = 0;
+        // What lies behind the end of the text counts as space.
+        let mut room = [b' '; WIDE];
         while at < self.bytes.len() {
-            let Wide { quotes, backslashes, opens, closes } = Wide::at(self.bytes, at);
-            let strings = between(quotes & !escapes.of(backslashes)) ^ in_string;
+            let rest = &self.bytes[at..];
+            let bytes = match rest.first_chunk() {
+                Some(bytes) => bytes,
+                None => {
+                    room[..rest.len()].copy_from_slice(rest);
+                    &room
+                }
+            };
+            let wide = Wide::of(bytes);
+            let strings = between(wide.quotes() & !escapes.of(wide.backslashes())) ^ in_string;
             in_string = if strings >> 63 == 1 { u64::MAX } else { 0 };
-            let (opens, closes) = (opens & !strings, closes & !strings);
-            if closes.count_ones() < open && level + open + opens.count_ones() <= LEVELS_MAX {
-                open = open + opens.count_ones() - closes.count_ones();
-                at += WIDE;
-                continue;
-            }
-            let mut brackets = opens | closes;
+            let mut brackets = wide.brackets() & !strings;
             while brackets != 0 {
-                let bracket = brackets.trailing_zeros();
+                let within = brackets.trailing_zeros() as usize;
                 brackets &= brackets - 1;
-                if opens >> bracket & 1 == 1 {
-                    if level + open == LEVELS_MAX {
-                        return Err(JsonError::new(at + bracket as usize, JsonProblem::Depth));
+                // Without a branch, as which of the two it is cannot be guessed.
+                let (opens, closes) = nesting(bytes[within % WIDE]);
+                open = open + opens - closes;
+                if open == 0 || level + open > LEVELS_MAX {
+                    self.at = at + within;
+                    if open > 0 {
+                        return Err(self.error(JsonProblem::Depth));
                     }
-                    open += 1;
-                } else {
-                    open -= 1;
-                    if open == 0 {
-                        self.at = at + bracket as usize + 1;
-                        return Ok(());
-                    }
+                    self.at += 1;
+                    return Ok(());
                 }
             }
             at += WIDE;

@@ -95,7 +95,7 @@ impl Trie {
     }
 
     fn find_dotted(&self, mut at: u32, key: &[u8]) -> u32 {
-        if memchr::memchr(b'.', key).is_none() {
+        if !key.contains(&b'.') {
             return NONE;
         }
         for key in key.split(|&byte| byte == b'.') {

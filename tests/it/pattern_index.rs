@@ -214,3 +214,26 @@ fn patterns_and_indexes_go_anywhere() {
     anywhere::<Matcher>();
     anywhere::<PatternError>();
 }
+
+#[test]
+fn of_what_no_pattern_names_only_strings_and_brackets_are_looked_at() {
+    let wanted = pattern(r#"{"a":[1]}"#);
+    // Long enough for more than one block of the scanner, at each place in it.
+    for before in 0..70 {
+        let pad = "1".repeat(before);
+        for byte in (0x20..0x7f).map(char::from).filter(|byte| !"[]{}\"\\".contains(*byte)) {
+            assert_eq!(
+                wanted.matches(format!(r#"{{"skip":[[{pad}{byte}],2],"a":1}}"#).as_bytes()),
+                Ok(true),
+                "{byte:?}"
+            );
+        }
+        for text in ["]", "}", "[", "{", "y", "_", "\\\"]", "\\\\"] {
+            assert_eq!(
+                wanted.matches(format!(r#"{{"skip":["{pad}{text}",{{}}],"a":1}}"#).as_bytes()),
+                Ok(true),
+                "{text:?}"
+            );
+        }
+    }
+}

@@ -117,15 +117,12 @@ impl<'a> Invocation<'a> {
         let input = self.input;
         let ran = self.within(|ready, contract, limits| {
             contract.invoke(&ready.bound, &mut ready.instance, input, output, limits)?;
-            Ok(((), output.len() as u64))
+            Ok(output.len() as u64)
         });
-        match ran {
-            Ok(((), log, report)) => Ok((log, report)),
-            Err(error) => {
-                output.clear();
-                Err(error)
-            }
+        if ran.is_err() {
+            output.clear();
         }
+        ran
     }
 
     /// Calls one export, as [`Function::call`]; the input is not used.
@@ -144,15 +141,21 @@ impl<'a> Invocation<'a> {
         self,
         body: impl FnOnce(&mut Guest<'_>) -> Result<T, InvokeErrorKind>,
     ) -> Result<Returned<T>, InvokeError> {
-        let (value, log, report) = self.within(|ready, _, _| Ok((body(&mut Guest::new(&mut ready.instance))?, 0)))?;
+        // Written where it stays: handed from one function to the next it would be copied each time.
+        let mut value = None;
+        let (log, report) = self.within(|ready, _, _| {
+            value = Some(body(&mut Guest::new(&mut ready.instance))?);
+            Ok(0)
+        })?;
+        let value = value.expect("the closure has ended well");
         Ok(Returned { value, log, report })
     }
 
-    /// Takes an instance, runs `body` on it, and gives it back. `body` returns its value and the bytes of output.
-    fn within<T>(
+    /// Takes an instance, runs `body` on it, and gives it back. `body` returns the bytes of output; this, what the run logged.
+    fn within(
         self,
-        body: impl FnOnce(&mut Ready, &crate::contract::Contract, &Limits) -> Result<(T, u64), InvokeErrorKind>,
-    ) -> Result<(T, Vec<u8>, Report), InvokeError> {
+        body: impl FnOnce(&mut Ready, &crate::contract::Contract, &Limits) -> Result<u64, InvokeErrorKind>,
+    ) -> Result<(Vec<u8>, Report), InvokeError> {
         let deployed = self.function.deployed()?;
         // What is shorter than a slice would not look at it.
         let refused = |kind: InvokeErrorKind| {
@@ -200,7 +203,7 @@ impl<'a> Invocation<'a> {
             duration: used.duration,
             memory: used.memory,
             input: size,
-            output: ran.as_ref().map_or(0, |(_, output)| *output),
+            output: ran.as_ref().copied().unwrap_or(0),
             host_calls: used.host_calls,
             log_cut: used.log_cut,
             outcome: ran.as_ref().map_or_else(|kind| kind.name(), |_| "ok"),
@@ -221,7 +224,7 @@ impl<'a> Invocation<'a> {
         deployed.tallies.ran(lane, &report);
         trace::report(&report);
         match ran {
-            Ok((value, _)) => Ok((value, log, report)),
+            Ok(_) => Ok((log, report)),
             Err(kind) => Err(InvokeError::new(kind, Some(report))),
         }
     }

@@ -40,6 +40,7 @@ mod routes;
 #[cfg(feature = "schedule")]
 mod schedules;
 mod stack;
+mod startup;
 mod stateless;
 mod support;
 mod tidy;

@@ -43,6 +43,7 @@ mod stack;
 mod startup;
 mod stateless;
 mod support;
+mod tables;
 mod tidy;
 #[cfg(feature = "events")]
 mod triggers;

@@ -124,7 +124,7 @@ pub struct RuntimeLimits {
     /// Live instances of all functions; default 4,096. At the limit the least recently used idle instance goes; where
     /// none is idle, an invocation is refused as [`Busy`](crate::Busy).
     pub instances: usize,
-    /// Bytes of linear memory and bookkeeping of all live instances; default 1 GiB. At the limit as above.
+    /// Bytes of linear memory, tables and bookkeeping of all live instances; default 1 GiB. At the limit as above.
     pub resident_memory: u64,
     /// How long an instance may be idle before [`Runtime::tick`](crate::Runtime::tick) drops it; default 5 minutes. Instances that a deployment asked to keep
     /// stay. Without ticks, see [`Runtime::trim`](crate::Runtime::trim).

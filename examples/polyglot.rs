@@ -4,11 +4,11 @@
 //! ```text
 //! $ cargo run --release --example polyglot
 //! language        contract     size       cold       warm        fuel
-//! C               command     19 KiB    35.8 us    16.6 us       43103
-//! Rust            buffer      22 KiB   186.1 us    37.0 us        9345
-//! Zig             buffer       5 KiB   176.6 us    39.4 us       12397
-//! AssemblyScript  buffer       7 KiB    23.5 us    12.7 us        7814
-//! Go              buffer    2376 KiB   835.4 us   178.6 us      912392
+//! C               command     19 KiB    11.6 us     6.1 us       43103
+//! Rust            buffer      22 KiB    58.7 us     3.6 us        9345
+//! Zig             buffer       5 KiB    59.5 us     4.8 us       12397
+//! AssemblyScript  buffer       7 KiB    10.9 us     6.0 us        7814
+//! Go              buffer    2376 KiB   295.8 us    70.3 us      912392
 //!
 //! All answer {"lines":2,"words":8,"bytes":44}
 //! ```

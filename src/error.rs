@@ -84,17 +84,6 @@ pub enum DeployError {
         /// How to get it, or that it cannot be had.
         remedy: &'static str,
     },
-    /// The module contains `table.grow`, which the interpreter cannot run safely: resumed after running out of fuel it
-    /// repeats what came before.
-    #[error(
-        "function {function} of the module contains table.grow (at byte {offset}), which is not supported; use a table of fixed size"
-    )]
-    TableGrow {
-        /// Index of the function in the module.
-        function: u32,
-        /// Offset in the module's bytes.
-        offset: usize,
-    },
     /// The module imports what the deployment does not provide. All such imports are listed.
     #[error("the module imports what this deployment does not provide:{}", Imports(imports))]
     UnknownImports {

@@ -41,14 +41,14 @@ pub struct Limits {
     ///
     /// A module whose memories start above it is refused at deployment; beyond it `memory.grow` answers -1.
     pub memory: u64,
-    /// Elements of all tables of an instance; default 100,000. A module whose tables hold more is refused at
-    /// deployment; they cannot grow, as `table.grow` is refused.
+    /// Elements of all tables of an instance; default 100,000. A module whose tables start above it is refused at
+    /// deployment; beyond it `table.grow` answers -1.
     pub table_elements: u64,
     /// Bytes of the interpreter's value stack; default 1 MiB. Above it the guest traps with
     /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). At least 4 KiB.
     pub stack: u64,
     /// Nested calls within a guest; default 1,000. Above it the guest traps with
-    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). `memory.grow` counts as a call.
+    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). `memory.grow` and `table.grow` count as calls.
     pub call_depth: u32,
     /// Bytes of a module; default 32 MiB.
     pub module_bytes: u64,
@@ -64,7 +64,8 @@ pub struct Limits {
     pub types: u32,
     /// Memories of a module; default 8.
     pub memories: u32,
-    /// Tables of a module; default 100, which is also the most that can be had: 99 where the module grows its memory.
+    /// Tables of a module; default 100, which is also the most that can be had: 99 where the module grows a
+    /// memory or a table.
     pub tables: u32,
     /// Data segments of a module; default 100,000 (Go needs 42,000).
     pub data_segments: u32,
@@ -123,7 +124,7 @@ pub struct RuntimeLimits {
     /// Live instances of all functions; default 4,096. At the limit the least recently used idle instance goes; where
     /// none is idle, an invocation is refused as [`Busy`](crate::Busy).
     pub instances: usize,
-    /// Bytes of linear memory and bookkeeping of all live instances; default 1 GiB. At the limit as above.
+    /// Bytes of linear memory, tables and bookkeeping of all live instances; default 1 GiB. At the limit as above.
     pub resident_memory: u64,
     /// How long an instance may be idle before [`Runtime::tick`](crate::Runtime::tick) drops it; default 5 minutes. Instances that a deployment asked to keep
     /// stay. Without ticks, see [`Runtime::trim`](crate::Runtime::trim).

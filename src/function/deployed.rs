@@ -27,11 +27,10 @@ use crate::{
     usage::{Budget, DeployReport, Label, Reservation, Tallies},
 };
 
-/// Bytes that an instance takes beside its memory: 4.7 KB and 56 to 96 a function, measured, 4 for each element of a table
-/// or a segment, and some 40 for each global.
+/// Bytes that an instance takes beside its memory, tables and segments: 4.7 KB and 56 to 96 a function, measured, and some
+/// 40 for each global.
 const INSTANCE_BYTES: u64 = 4_700;
 const FUNCTION_BYTES: u64 = 96;
-const ELEMENT_BYTES: u64 = 4;
 const GLOBAL_BYTES: u64 = 40;
 
 /// Bytes that cleaning an instance on ordinary memory may write before it moves to a region of ours: what moving takes (20 to
@@ -136,9 +135,8 @@ impl Mould {
     fn instance_bytes(&self, memory_bytes: u64) -> u64 {
         let own = INSTANCE_BYTES
             + FUNCTION_BYTES * u64::from(self.prepared.functions)
-            + GLOBAL_BYTES * self.prepared.globals_defined
-            + ELEMENT_BYTES.saturating_mul(self.prepared.elements);
-        memory_bytes.saturating_add(own)
+            + GLOBAL_BYTES * self.prepared.globals_defined;
+        memory_bytes.saturating_add(self.prepared.element_bytes).saturating_add(own)
     }
 
     /// Name and version.
@@ -160,6 +158,7 @@ impl Mould {
             clock: &self.clock,
             home: &self.home,
             memory_max: self.limits.memory,
+            table_elements_max: self.limits.table_elements,
             log_max: self.limits.log,
             reservation,
         }

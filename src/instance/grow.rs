@@ -1,38 +1,74 @@
-//! What stands behind `memory.grow`: a host function, called by the stub that the rewriting put in its place.
+//! What stands behind `memory.grow` and `table.grow`: a host function each, called by the stub that the rewriting put in its
+//! place.
 //!
-//! Same answer and same fuel as the operator has in wasmi: -1 without a charge where the memory's own maximum or a limit
-//! forbids it, else 1 fuel for each 64 bytes that are added. Growth is counted against the runtime's budget; where that is
-//! used up, the invocation ends as busy instead of showing the guest what other functions do.
+//! Same answer and same fuel as the operator has in wasmi: -1 without a charge where its own maximum or a limit forbids it,
+//! else 1 fuel for each 64 bytes that are added. Growth is counted against the runtime's budget; where that is used up, the
+//! invocation ends as busy instead of showing the guest what other functions do.
 
-use wasmi::{AsContextMut, Caller, Func, Nullable, Ref, Store, Table};
+use std::sync::Arc;
+
+use wasmi::{Caller, ExternRef, Func, Instance, Nullable, Ref, RefType, Store, Table, WasmTy};
 
 use super::{
     Fault, State,
     slices::{charge, refund_stub},
 };
-use crate::error::InvokeErrorKind;
+use crate::{
+    error::InvokeErrorKind,
+    module::{ELEMENT_BYTES, Growable, WRITTEN_ELEMENT_BYTES},
+};
 
-/// Puts a growth function for each memory into the table that the stubs call through.
-pub(crate) fn install(store: &mut Store<State>, table: Table) -> Result<(), wasmi::Error> {
-    for index in 0..store.data().memories.len() {
-        let wide = store.data().prepared.memories[index].ty.memory64;
-        let function = if wide {
-            Func::wrap(&mut *store, move |mut caller: Caller<'_, State>, delta: i64| {
-                grow(&mut caller, index, delta as u64).map(|pages| pages.map_or(-1, |pages| pages as i64))
-            })
-        } else {
-            Func::wrap(&mut *store, move |mut caller: Caller<'_, State>, delta: i32| {
-                grow(&mut caller, index, u64::from(delta as u32)).map(|pages| pages.map_or(-1, |pages| pages as i32))
-            })
+/// Puts a growth function for whatever grows into the table that the stubs call through.
+pub(crate) fn install(store: &mut Store<State>, instance: &Instance, stubs: Table) -> Result<(), wasmi::Error> {
+    let prepared = Arc::clone(&store.data().prepared);
+    for (at, growable) in prepared.growables.iter().enumerate() {
+        let function = match *growable {
+            Growable::Memory(index) => memory_function(store, index),
+            Growable::Table(index) => {
+                // The rewriting has exported each that code changes.
+                let name = prepared.tables.iter().find(|(table, _)| *table == index);
+                let Some(table) = name.and_then(|(_, name)| instance.get_table(&*store, name)) else { continue };
+                match table.ty(&*store).element() {
+                    RefType::Func => table_function::<Nullable<Func>>(store, index, table),
+                    RefType::Extern => table_function::<Nullable<ExternRef>>(store, index, table),
+                }
+            }
         };
-        table.set(&mut *store, index as u64, Ref::Func(Nullable::Val(function)))?;
+        stubs.set(&mut *store, at as u64, Ref::Func(Nullable::Val(function)))?;
     }
     Ok(())
 }
 
+fn memory_function(store: &mut Store<State>, index: u32) -> Func {
+    if store.data().prepared.memories[index as usize].ty.memory64 {
+        Func::wrap(store, move |mut caller: Caller<'_, State>, delta: i64| {
+            grow_memory(&mut caller, index, delta as u64).map(|size| size.map_or(-1, |size| size as i64))
+        })
+    } else {
+        Func::wrap(store, move |mut caller: Caller<'_, State>, delta: i32| {
+            grow_memory(&mut caller, index, u64::from(delta as u32)).map(|size| size.map_or(-1, |size| size as i32))
+        })
+    }
+}
+
+fn table_function<R: WasmTy + Into<Ref>>(store: &mut Store<State>, index: u32, table: Table) -> Func {
+    if table.ty(&*store).is_64() {
+        Func::wrap(store, move |mut caller: Caller<'_, State>, value: R, delta: i64| {
+            let size = grow_table(&mut caller, (index, table), value.into(), delta as u64)?;
+            Ok::<_, wasmi::Error>(size.map_or(-1, |size| size as i64))
+        })
+    } else {
+        Func::wrap(store, move |mut caller: Caller<'_, State>, value: R, delta: i32| {
+            let size = grow_table(&mut caller, (index, table), value.into(), u64::from(delta as u32))?;
+            Ok::<_, wasmi::Error>(size.map_or(-1, |size| size as i32))
+        })
+    }
+}
+
 /// The size before, in pages, or `None` if the memory cannot grow.
-fn grow(caller: &mut Caller<'_, State>, index: usize, delta: u64) -> Result<Option<u64>, wasmi::Error> {
-    refund_stub(caller)?;
+fn grow_memory(caller: &mut Caller<'_, State>, index: u32, delta: u64) -> Result<Option<u64>, wasmi::Error> {
+    refund_stub(caller, Growable::Memory(index))?;
+    let index = index as usize;
     let memory = caller.data().memories[index];
     let size = memory.size(&*caller);
     if delta == 0 {
@@ -49,15 +85,58 @@ fn grow(caller: &mut Caller<'_, State>, index: usize, delta: u64) -> Result<Opti
     if state.memory_bytes.checked_add(bytes).is_none_or(|total| total > state.memory_max) {
         return Ok(None);
     }
-    charge(caller, bytes / 64)?;
-    let mut context = caller.as_context_mut();
-    let state = context.data_mut();
-    state.reservation.grow(bytes).map_err(|busy| Fault::error(InvokeErrorKind::Busy(busy)))?;
-    // What fails here is the machine's memory.
-    if memory.grow(&mut context, delta).is_err() {
-        context.data_mut().reservation.shrink(bytes);
+    let grow = |context: &mut Caller<'_, State>| memory.grow(context, delta).is_ok();
+    if !grow_within(caller, bytes, bytes, grow)? {
         return Ok(None);
     }
-    context.data_mut().memory_bytes += bytes;
+    caller.data_mut().memory_bytes += bytes;
     Ok(Some(size))
+}
+
+/// The size before, in elements, or `None` if the table cannot grow. New elements are `value`.
+fn grow_table(
+    caller: &mut Caller<'_, State>,
+    (index, table): (u32, Table),
+    value: Ref,
+    delta: u64,
+) -> Result<Option<u64>, wasmi::Error> {
+    refund_stub(caller, Growable::Table(index))?;
+    let size = table.size(&*caller);
+    if delta == 0 {
+        return Ok(Some(size));
+    }
+    let ty = table.ty(&*caller);
+    let absolute = if ty.is_64() { u64::MAX } else { u64::from(u32::MAX) };
+    let maximum = ty.maximum().unwrap_or(u64::MAX).min(absolute);
+    if size.checked_add(delta).is_none_or(|desired| desired > maximum) {
+        return Ok(None);
+    }
+    let state = caller.data();
+    if state.table_elements.checked_add(delta).is_none_or(|total| total > state.table_elements_max) {
+        return Ok(None);
+    }
+    let (moved, held) = (delta.saturating_mul(ELEMENT_BYTES), delta.saturating_mul(WRITTEN_ELEMENT_BYTES));
+    if !grow_within(caller, moved, held, |context| table.grow(context, delta, value).is_ok())? {
+        return Ok(None);
+    }
+    caller.data_mut().table_elements += delta;
+    Ok(Some(size))
+}
+
+/// Grows by `moved` bytes, which the guest pays for, and `held` bytes, which the runtime must have left; `false` if the
+/// machine has no memory for it.
+fn grow_within(
+    caller: &mut Caller<'_, State>,
+    moved: u64,
+    held: u64,
+    grow: impl FnOnce(&mut Caller<'_, State>) -> bool,
+) -> Result<bool, wasmi::Error> {
+    charge(caller, moved / 64)?;
+    let reserved = caller.data_mut().reservation.grow(held);
+    reserved.map_err(|busy| Fault::error(InvokeErrorKind::Busy(busy)))?;
+    let grown = grow(caller);
+    if !grown {
+        caller.data_mut().reservation.shrink(held);
+    }
+    Ok(grown)
 }

@@ -93,6 +93,7 @@ pub(crate) struct Birth<'a> {
     /// The runtime that the function belongs to, as the host's functions will be given it.
     pub(crate) home: &'a Weak<dyn Any + Send + Sync>,
     pub(crate) memory_max: u64,
+    pub(crate) table_elements_max: u64,
     pub(crate) log_max: u64,
     pub(crate) reservation: Reservation,
 }
@@ -179,7 +180,7 @@ impl Instance {
             store.data_mut().main_memory = prepared.main_memory.map(|index| memories[index]);
             let instance = wasmi::Instance::new(&mut store, &code.module, &externs)?;
             if let Some(table) = prepared.grow_table.as_deref().and_then(|name| instance.get_table(&store, name)) {
-                grow::install(&mut store, table)?;
+                grow::install(&mut store, &instance, table)?;
             }
             Ok(instance)
         };
@@ -189,7 +190,7 @@ impl Instance {
         };
         // The rewriting has exported each of them.
         let globals: Vec<_> = prepared.globals.iter().filter_map(|name| instance.get_global(&store, name)).collect();
-        let tables = prepared.tables.iter().filter_map(|name| instance.get_table(&store, name)).collect();
+        let tables = prepared.tables.iter().filter_map(|(_, name)| instance.get_table(&store, name)).collect();
         let mut new = Self {
             store,
             prepared,

@@ -3,10 +3,9 @@
 //! | state | restored | replaced by a fresh instance |
 //! |---|---|---|
 //! | memory content | on a region of ours: the pages that runs have written to (`gate.rs`); else zeros and the image's runs; skipped where nothing wrote | |
-//! | memory size | | if it grew: a memory never shrinks |
+//! | memory size, table size | | if one grew: neither ever shrinks |
 //! | globals that code writes | set | |
 //! | tables that code writes | set entry by entry | |
-//! | table size | cannot change: `table.grow` is refused | |
 //! | dropped segments | | always, where the module drops any |
 //! | regions whose canary has died | | always |
 //! | fuel, log, counters, cancel handle | cleared | |
@@ -86,7 +85,9 @@ impl Instance {
     pub(crate) fn reset(&mut self, image: &Image, mapped: &[Mapped], technique: Technique) -> Cleaned {
         debug_assert_eq!(self.mark, Mark::Dirty, "only a dirty instance is reset");
         let prepared = &*self.prepared;
-        let grew = self.store.data().memory_bytes != image.memory_bytes();
+        let sizes = self.tables.iter().zip(&self.pristine_tables);
+        let grew = self.store.data().memory_bytes != image.memory_bytes()
+            || sizes.into_iter().any(|(table, pristine)| table.size(&self.store) != pristine.len() as u64);
         if grew || prepared.drops_segments || self.store.data().poisoned {
             return Cleaned::Replace;
         }

@@ -17,7 +17,7 @@ use super::{Allowance, Cancel, State};
 use crate::{
     clock::Clock,
     error::{InvokeErrorKind, Trap, cut},
-    module::GROW_STUB_FUEL,
+    module::Growable,
 };
 
 /// Fuel of one slice.
@@ -29,10 +29,10 @@ pub(crate) struct Meter {
     budget: u64,
     /// Fuel that is not yet in the store.
     left: u64,
-    /// A growth stub burns [`GROW_STUB_FUEL`] and gets it back at once, so a run that has less left must be able to pass
+    /// A growth stub burns [`Growable::stub_fuel`] and gets it back at once, so a run that has less left must be able to pass
     /// through one: it is lent what is missing. If what runs next is not the growth function after all but ordinary code
     /// of the same price, the run ends as it would have without the loan: `short` is what it had. (Within a session that
-    /// code's stores can be read afterwards: four units' worth, the same each time.)
+    /// code's stores can be read afterwards: that many units' worth, the same each time.)
     overdraft: u64,
     short: u64,
     /// A host function was refused fuel; the run ends when it returns.
@@ -209,9 +209,9 @@ fn next(store: &mut Store<State>, required: u64) -> Result<(), InvokeErrorKind> 
     finish(store)?;
     let total = held(store) + store.data().meter.left;
     if required > total {
-        let grows = store.data().prepared.grow_table.is_some();
+        let is_stub = store.data().prepared.growables.iter().any(|growable| growable.stub_fuel() == required);
         let meter = &mut store.data_mut().meter;
-        if !grows || required != GROW_STUB_FUEL {
+        if !is_stub {
             return Err(meter.out_of_fuel());
         }
         meter.overdraft = required - total;
@@ -301,8 +301,8 @@ pub(crate) fn charge(caller: &mut Caller<'_, State>, fuel: u64) -> Result<(), wa
 }
 
 /// Gives a growth stub's fuel back, at the moment when the stub has called the host.
-pub(crate) fn refund_stub(caller: &mut Caller<'_, State>) -> Result<(), wasmi::Error> {
+pub(crate) fn refund_stub(caller: &mut Caller<'_, State>, growable: Growable) -> Result<(), wasmi::Error> {
     let held = caller.get_fuel()?;
     let lent = std::mem::take(&mut caller.data_mut().meter.overdraft);
-    caller.set_fuel((held + GROW_STUB_FUEL).saturating_sub(lent))
+    caller.set_fuel((held + growable.stub_fuel()).saturating_sub(lent))
 }

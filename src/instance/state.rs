@@ -34,6 +34,9 @@ pub(crate) struct State {
     /// Bytes of all memories, and how many there may be.
     pub(crate) memory_bytes: u64,
     pub(crate) memory_max: u64,
+    /// Elements of all tables, and how many there may be.
+    pub(crate) table_elements: u64,
+    pub(crate) table_elements_max: u64,
     /// Its share of the runtime's budget, given back when the instance is dropped.
     pub(crate) reservation: Reservation,
     pub(crate) log: Log,
@@ -62,6 +65,8 @@ impl State {
             regions: Regions::new(),
             memory_bytes: 0,
             memory_max: birth.memory_max,
+            table_elements: birth.prepared.table_elements,
+            table_elements_max: birth.table_elements_max,
             reservation: birth.reservation,
             log: Log { text: Vec::new(), max: birth.log_max, cut: false },
             #[cfg(feature = "wasi")]

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use wasmi::{Config, Engine, Module};
+use wasmi::{Config, Engine, Module, Ref};
 use wasmparser::{ExternalKind, FuncType, GlobalType, TableType, TypeRef, ValType};
 
 use super::{
     engine,
     rewrite::rewrite,
-    survey::{MemoryFact, Survey},
+    survey::{Growable, MemoryFact, Survey},
 };
 #[cfg(feature = "wasi")]
 use crate::capability::wasi;
@@ -18,6 +18,13 @@ use crate::{
     limits::Limits,
     value::ValueType,
 };
+
+/// Bytes of an element of a table or a segment.
+pub(crate) const ELEMENT_BYTES: u64 = 4;
+
+/// Bytes of an element of a table that code changes: its own, as many that growing reserves ahead, and the reference that
+/// each instance keeps to restore it.
+pub(crate) const WRITTEN_ELEMENT_BYTES: u64 = 2 * ELEMENT_BYTES + size_of::<Ref>() as u64;
 
 /// A module ready to be instantiated any number of times.
 pub(crate) struct Prepared {
@@ -34,16 +41,20 @@ pub(crate) struct Prepared {
     pub(crate) main_memory: Option<usize>,
     /// The exported functions, ordered by name. An instance keeps its handles in the same order.
     pub(crate) exports: Box<[Export]>,
-    /// Exports of the rewritten module: globals that code writes, tables that it changes, the start function, the
-    /// table of growth functions.
+    /// Exports of the rewritten module: globals that code writes, tables that it changes with their indices, the
+    /// start function, the table of growth functions.
     pub(crate) globals: Vec<String>,
-    pub(crate) tables: Vec<String>,
+    pub(crate) tables: Vec<(u32, String)>,
     pub(crate) start: Option<String>,
     pub(crate) grow_table: Option<String>,
+    /// What code can make larger: the entries of that table.
+    pub(crate) growables: Vec<Growable>,
     /// Functions that the module defines.
     pub(crate) functions: u32,
-    /// Elements of all tables and entries of all element segments: what each instance has its own of.
-    pub(crate) elements: u64,
+    /// Elements of all tables.
+    pub(crate) table_elements: u64,
+    /// Bytes of all tables and element segments: what each instance has its own of.
+    pub(crate) element_bytes: u64,
     /// Globals that the module defines.
     pub(crate) globals_defined: u64,
     /// A segment may have been dropped in any run: instances are used once.
@@ -129,9 +140,10 @@ impl Prepared {
             tables: rewritten.tables,
             start: rewritten.start,
             grow_table: rewritten.grow_table,
+            growables: survey.growables(),
             functions: survey.bodies.len() as u32,
-            // The sum of the tables is within `Limits::table_elements`, that of the segments within the module's bytes.
-            elements: survey.tables.iter().fold(survey.elements, |sum, table| sum.saturating_add(table.initial)),
+            table_elements: survey.tables.iter().fold(0, |sum: u64, table| sum.saturating_add(table.initial)),
+            element_bytes: element_bytes(survey),
             globals_defined: survey.globals.len() as u64,
             drops_segments: survey.drops_segments,
             reinitialises: survey.drops_segments || survey.changes_references(),
@@ -153,6 +165,16 @@ impl Prepared {
         let slot = self.exports.binary_search_by(|export| (*export.name).cmp(name)).ok()?;
         Some((slot, &self.exports[slot]))
     }
+}
+
+/// Bytes of the tables and element segments of an instance.
+fn element_bytes(survey: &Survey) -> u64 {
+    let tables = survey.tables.iter().zip(&survey.tables_written).map(|(table, written)| {
+        let each = if *written { WRITTEN_ELEMENT_BYTES } else { ELEMENT_BYTES };
+        table.initial.saturating_mul(each)
+    });
+    // The segments are within the module's bytes.
+    tables.fold(survey.elements * ELEMENT_BYTES, u64::saturating_add)
 }
 
 /// What each import is given, or all of those that nothing provides.

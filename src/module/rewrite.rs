@@ -1,4 +1,4 @@
-//! Makes a module's hidden state reachable and its memory growth safe, by splicing sections.
+//! Makes a module's hidden state reachable and its growth safe, by splicing sections.
 //!
 //! What is written anew:
 //! - **imports**: the defined memories are appended, so that the host makes them. No index moves: index spaces are per
@@ -8,12 +8,12 @@
 //! - **start**: stripped; it is called by us, in slices of fuel.
 //! - **data**: active segments are moved into the image. Numbers that `memory.init` or `data.drop` names keep their
 //!   meaning: an active segment below such a number becomes an empty passive one, which behaves as a dropped one does.
-//! - **`memory.grow`** becomes a call of a stub, one for each memory, which calls the host through a table of ours.
-//!   wasmi 2.0.0 leaks 176 bytes of native stack for each `memory.grow` that fails, and fuel slices alone do not bound
-//!   that: a function pays for its straight code when it is entered, so 900 nested calls that each have 100 growths
-//!   left run 90,000 of them, 16 MB of stack, without meeting a fuel check (it killed the process on 2 MiB). Host calls
-//!   leak nothing, and the stub costs no fuel in the end: the call costs what `memory.grow` costs, and the host gives
-//!   back what the stub itself burns, [`GROW_STUB_FUEL`].
+//! - **`memory.grow` and `table.grow`** become calls of stubs, one for each memory and table that grows, which call the host
+//!   through a table of ours. wasmi 2.0.0 leaks 176 bytes of native stack for each `memory.grow` that fails and 160 for each
+//!   `table.grow`, whether it fails or not, and fuel slices alone do not bound that: a function pays for its straight code
+//!   when it is entered, so 900 nested calls that each have 100 growths left run 90,000 of them, 16 MB of stack, without
+//!   meeting a fuel check (it killed the process on 2 MiB). Host calls leak nothing, and the stub costs no fuel in the end:
+//!   the call costs what the operator costs, and the host gives back what the stub itself burns, [`Growable::stub_fuel`].
 //!
 //! Everything else is copied as it is; splicing takes 1 to 2 % of the time of wasmi's own lazy compilation, where a full
 //! re-encoding takes twice that time. Custom sections are left out.
@@ -28,11 +28,7 @@ use wasm_encoder::{
 };
 use wasmparser::ExternalKind;
 
-use super::survey::{ExportFact, Survey};
-
-/// What a growth stub burns on the way to the host, which gives it back: 1 for being entered, and 1 each for `local.get`,
-/// `i32.const` and `call_indirect`.
-pub(crate) const GROW_STUB_FUEL: u64 = 4;
+use super::survey::{ExportFact, Grow, Growable, Survey};
 
 /// What the names of added exports begin with; a number that no guest export has, and a colon, follow.
 const PREFIX: &str = "dormouse:";
@@ -42,9 +38,9 @@ pub(crate) struct Rewritten {
     pub(crate) bytes: Vec<u8>,
     /// The exports under the reserved prefix.
     pub(crate) globals: Vec<String>,
-    pub(crate) tables: Vec<String>,
+    pub(crate) tables: Vec<(u32, String)>,
     pub(crate) start: Option<String>,
-    /// The table that the growth stubs call through; its entry k is for memory k.
+    /// The table that the growth stubs call through; its entries are those of [`Survey::growables`].
     pub(crate) grow_table: Option<String>,
 }
 
@@ -53,7 +49,7 @@ pub(crate) fn rewrite(module: &[u8], survey: &Survey) -> Rewritten {
     let names = Names::of(survey);
     let mut out = Vec::with_capacity(module.len() + 1024);
     out.extend_from_slice(&module[..8]);
-    let mut writer = Writer { module, survey, names: &names, out };
+    let mut writer = Writer { module, survey, names: &names, growables: survey.growables(), out };
     // The sections that may have to appear although the module has none, in the order of the specification.
     let mut pending = [
         SectionId::Type,
@@ -81,11 +77,10 @@ pub(crate) fn rewrite(module: &[u8], survey: &Survey) -> Rewritten {
         writer.section(next, None);
     }
     let bytes = writer.out;
-    let plain = |names: Vec<(u32, String)>| names.into_iter().map(|(_, name)| name).collect();
     Rewritten {
         bytes,
-        globals: plain(names.globals),
-        tables: plain(names.tables),
+        globals: names.globals.into_iter().map(|(_, name)| name).collect(),
+        tables: names.tables,
         start: names.start,
         grow_table: names.grow_table,
     }
@@ -129,6 +124,8 @@ struct Writer<'a> {
     module: &'a [u8],
     survey: &'a Survey,
     names: &'a Names,
+    /// What has a stub, in their order.
+    growables: Vec<Growable>,
     out: Vec<u8>,
 }
 
@@ -141,16 +138,17 @@ impl Writer<'_> {
     fn section(&mut self, id: SectionId, range: Option<Range<usize>>) {
         let survey = self.survey;
         let grows = !survey.grows.is_empty();
+        let stubs = self.growables.len() as u32;
         match id {
             SectionId::Type if grows => {
-                // One type for each width of address, the narrow one first.
                 let mut added = Vec::new();
-                for address in [ValType::I32, ValType::I64] {
+                for growable in &self.growables {
+                    let (params, result) = growable.signature(survey);
                     added.push(0x60);
-                    [address][..].encode(&mut added);
-                    [address][..].encode(&mut added);
+                    params[..].encode(&mut added);
+                    [result][..].encode(&mut added);
                 }
-                self.append(id, range, 2, &added);
+                self.append(id, range, stubs, &added);
             }
             SectionId::Import if !survey.memories.is_empty() => {
                 // Imports are given by position, so their names do not matter.
@@ -164,18 +162,17 @@ impl Writer<'_> {
             }
             SectionId::Function if grows => {
                 let mut added = Vec::new();
-                for memory in &survey.memories {
-                    (self.grow_types() + u32::from(memory.ty.memory64)).encode(&mut added);
+                for stub in 0..stubs {
+                    self.stub_type(stub).encode(&mut added);
                 }
-                self.append(id, range, survey.memories.len() as u32, &added);
+                self.append(id, range, stubs, &added);
             }
             SectionId::Table if grows => {
-                let size = survey.memories.len() as u64;
                 let ty = TableType {
                     element_type: RefType::FUNCREF,
                     table64: false,
-                    minimum: size,
-                    maximum: Some(size),
+                    minimum: u64::from(stubs),
+                    maximum: Some(u64::from(stubs)),
                     shared: false,
                 };
                 let mut added = Vec::new();
@@ -242,26 +239,27 @@ impl Writer<'_> {
         self.put(&RawSection { id: id as u8, data: &data });
     }
 
-    /// Index of the first of the types that are added.
-    fn grow_types(&self) -> u32 {
-        self.survey.types.len() as u32
+    /// Index of the type of a stub; each has its own.
+    fn stub_type(&self, stub: u32) -> u32 {
+        self.survey.types.len() as u32 + stub
     }
 
-    /// The code section: bodies as they are but for `memory.grow`, and the stubs at the end.
+    /// The code section: bodies as they are but for what grows, and the stubs at the end.
     fn code(&mut self) {
         let survey = self.survey;
         let mut section = CodeSection::new();
         let mut grows = survey.grows.iter().peekable();
         let mut body = Vec::new();
-        for (index, range) in survey.bodies.iter().enumerate() {
+        for range in &survey.bodies {
             body.clear();
             let mut copied = range.start;
-            while let Some(grow) = grows.next_if(|grow| grow.body as usize == index) {
+            while let Some(grow) = grows.next_if(|grow| grow.at < range.end) {
+                // All of them are among the growables.
+                let stub = self.growables.partition_point(|growable| *growable < grow.what);
                 body.extend_from_slice(&self.module[copied..grow.at]);
                 body.push(0x10); // call
-                (survey.functions.len() as u32 + grow.memory).encode(&mut body);
-                // The operator is one byte, and the memory's index follows as LEB128.
-                copied = grow.at + 1 + leb(&self.module[grow.at + 1..]).1;
+                (survey.functions.len() as u32 + stub as u32).encode(&mut body);
+                copied = self.after(grow);
             }
             if copied == range.start {
                 section.raw(&self.module[range.clone()]);
@@ -270,16 +268,54 @@ impl Writer<'_> {
                 section.raw(&body);
             }
         }
-        for (index, memory) in survey.memories.iter().enumerate() {
-            let mut stub = Function::new([]);
-            stub.instructions()
-                .local_get(0)
-                .i32_const(index as i32)
-                .call_indirect(survey.tables.len() as u32, self.grow_types() + u32::from(memory.ty.memory64))
-                .end();
-            section.function(&stub);
+        for (stub, growable) in self.growables.iter().enumerate() {
+            let mut function = Function::new([]);
+            let mut code = function.instructions();
+            for param in 0..growable.signature(survey).0.len() as u32 {
+                code.local_get(param);
+            }
+            code.i32_const(stub as i32).call_indirect(survey.tables.len() as u32, self.stub_type(stub as u32)).end();
+            section.function(&function);
         }
         self.put(&section);
+    }
+
+    /// Where the operator ends: a byte, for a table a number after it, and the index of what it grows.
+    fn after(&self, grow: &Grow) -> usize {
+        let numbers = match grow.what {
+            Growable::Memory(_) => 1,
+            Growable::Table(_) => 2,
+        };
+        (0..numbers).fold(grow.at + 1, |at, _| at + leb(&self.module[at..]).1)
+    }
+}
+
+impl Growable {
+    /// Parameters and result of the operator that grows it.
+    fn signature(self, survey: &Survey) -> (Vec<ValType>, ValType) {
+        let address = |wide| if wide { ValType::I64 } else { ValType::I32 };
+        match self {
+            Self::Memory(index) => {
+                let delta = address(survey.memories[index as usize].ty.memory64);
+                (vec![delta], delta)
+            }
+            Self::Table(index) => {
+                let table = &survey.tables[index as usize];
+                let delta = address(table.table64);
+                // No other references are on.
+                let element = if table.element_type.is_extern_ref() { RefType::EXTERNREF } else { RefType::FUNCREF };
+                (vec![ValType::Ref(element), delta], delta)
+            }
+        }
+    }
+
+    /// What its stub burns on the way to the host, which gives it back: 1 for being entered, and 1 each for every
+    /// `local.get`, `i32.const` and `call_indirect`.
+    pub(crate) fn stub_fuel(self) -> u64 {
+        match self {
+            Self::Memory(_) => 4,
+            Self::Table(_) => 5,
+        }
     }
 }
 

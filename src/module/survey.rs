@@ -3,7 +3,7 @@
 //! Invariant: nothing is indexed, counted on or kept before the validator has accepted it, and every count is held
 //! against its limit before anything of that size is made.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use wasmparser::{
     BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, DataKind, ElementItems, ExternalKind, FrameKind,
@@ -59,7 +59,7 @@ pub(crate) struct Survey {
     pub(crate) data_named: u32,
     /// A passive data segment or an element segment can be dropped, which cannot be seen or undone.
     pub(crate) drops_segments: bool,
-    /// Where `memory.grow` stands: the body's number among the defined functions, the operator's offset, its memory.
+    /// Where `memory.grow` and `table.grow` stand, in order.
     pub(crate) grows: Vec<Grow>,
     /// Bytes of each body, its length prefix left out.
     pub(crate) bodies: Vec<Range<usize>>,
@@ -102,10 +102,17 @@ pub(crate) struct DataFact {
     pub(crate) bytes: Range<usize>,
 }
 
+/// An operator that grows something: its offset, and what it grows.
 pub(crate) struct Grow {
-    pub(crate) body: u32,
     pub(crate) at: usize,
-    pub(crate) memory: u32,
+    pub(crate) what: Growable,
+}
+
+/// What code can make larger, by its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Growable {
+    Memory(u32),
+    Table(u32),
 }
 
 impl Survey {
@@ -121,6 +128,12 @@ impl Survey {
     /// The type of a function by its index.
     pub(crate) fn function_type(&self, index: u32) -> &FuncType {
         &self.types[self.functions[index as usize] as usize]
+    }
+
+    /// What code can make larger, each once: memories first, then tables.
+    pub(crate) fn growables(&self) -> Vec<Growable> {
+        let all: BTreeSet<Growable> = self.grows.iter().map(|grow| grow.what).collect();
+        all.into_iter().collect()
     }
 
     /// Whether instances differ in tables or reference globals that code can change, whose contents belong to one
@@ -283,7 +296,7 @@ impl<'a> Surveyor<'a> {
             survey.data.iter().zip(&dropped).any(|(data, &dropped)| dropped && data.active.is_none());
         if !survey.grows.is_empty() && survey.tables.len() >= TABLES_MAX {
             let problem = format!(
-                "it has {} tables and grows its memory, which needs a table more, above the interpreter's limit of {TABLES_MAX}",
+                "it has {} tables and grows its memory or a table, which needs a table more, above the interpreter's limit of {TABLES_MAX}",
                 survey.tables.len()
             );
             return Err(DeployError::Refused { problem: problem.into() }.into());
@@ -507,7 +520,10 @@ impl<'a> Surveyor<'a> {
             {
                 return Err(bare_tail_call(function, at));
             }
-            Op::TableGrow { .. } => return Err(DeployError::TableGrow { function, offset: at }.into()),
+            Op::TableGrow { table } => {
+                survey.tables_written[table as usize] = true;
+                survey.grows.push(Grow { at, what: Growable::Table(table) });
+            }
             Op::ElemDrop { .. } => survey.drops_segments = true,
             Op::MemoryInit { data_index, mem } => {
                 survey.memories[mem as usize].written = true;
@@ -522,10 +538,7 @@ impl<'a> Surveyor<'a> {
                 }
                 self.dropped[index] = true;
             }
-            Op::MemoryGrow { mem } => {
-                // The body now read is the last one.
-                survey.grows.push(Grow { body: survey.bodies.len() as u32 - 1, at, memory: mem });
-            }
+            Op::MemoryGrow { mem } => survey.grows.push(Grow { at, what: Growable::Memory(mem) }),
             Op::MemoryFill { mem } | Op::MemoryCopy { dst_mem: mem, .. } => {
                 survey.memories[mem as usize].written = true;
             }

@@ -286,22 +286,6 @@ fn standard_proposals_are_there() {
     }
 }
 
-#[test]
-fn table_grow_is_refused_by_name_and_place() {
-    let text = r#"(module (import "env" "a" (func)) (table 1 funcref) (func nop)
-        (func (drop (table.grow 0 (ref.null func) (i32.const 1)))))"#;
-    let error = deploy(text).unwrap_err();
-    let module = wat(text);
-    match error {
-        DeployError::TableGrow { function: 2, offset } => assert_eq!(module[offset..offset + 2], [0xfc, 15]),
-        ref other => panic!("{other:?}"),
-    }
-    assert!(error.to_string().contains("function 2") && error.to_string().contains("table.grow"), "{error}");
-    // Code that no run comes to counts as well.
-    let dead = "(module (table 1 funcref) (func unreachable (drop (table.grow 0 (ref.null func) (i32.const 1)))))";
-    assert!(matches!(deploy(dead), Err(DeployError::TableGrow { function: 0, .. })));
-}
-
 #[track_caller]
 fn fails_in(result: Result<Function, DeployError>, in_step: &str, with: InvokeErrorKind) {
     match result {

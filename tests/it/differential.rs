@@ -13,6 +13,7 @@ use crate::support::{Random, count, guest};
 
 const FUEL: u64 = 200_000;
 const MEMORY: u64 = 4 << 20;
+const TABLE_ELEMENTS: u64 = 5_000;
 
 /// Every way of cleaning an instance must come to the same.
 const RESETS: [Reset; 3] = [Reset::Portable, Reset::Gated, Reset::Scanned];
@@ -33,6 +34,7 @@ struct Oracle {
 /// All memories of an instance together, and tables, within their limits.
 struct Bounds {
     memory: usize,
+    elements: usize,
 }
 
 impl ResourceLimiter for Bounds {
@@ -55,8 +57,18 @@ impl ResourceLimiter for Bounds {
         Ok(())
     }
 
-    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool, wasmi_core::LimiterError> {
-        Ok(true)
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool, wasmi_core::LimiterError> {
+        let more = desired - current;
+        let fits = self.elements + more <= TABLE_ELEMENTS as usize && maximum.is_none_or(|maximum| desired <= maximum);
+        if fits {
+            self.elements += more;
+        }
+        Ok(fits)
     }
 
     fn instances(&self) -> usize {
@@ -88,7 +100,7 @@ impl Oracle {
 
     /// A fresh instance, or what its instantiation came to.
     fn instantiate(&self) -> Result<(Store<Bounds>, Instance), String> {
-        let mut store = Store::new(&self.engine, Bounds { memory: 0 });
+        let mut store = Store::new(&self.engine, Bounds { memory: 0, elements: 0 });
         store.limiter(|bounds| bounds);
         store.set_fuel(FUEL).unwrap();
         let instance = Linker::new(&self.engine)
@@ -210,11 +222,10 @@ fn random_args(random: &mut Random, types: &[Value]) -> Vec<Value> {
 /// Runs random sequences of calls on both; returns how many were compared.
 fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> u64 {
     let Some(oracle) = Oracle::new(bytes) else { return 0 };
-    let limits = Limits { fuel: FUEL, memory: MEMORY, ..Limits::default() };
+    let limits = Limits { fuel: FUEL, memory: MEMORY, table_elements: TABLE_ELEMENTS, ..Limits::default() };
     let runtime = Runtime::builder().reset(reset).build();
     let function = match runtime.deployment("f", bytes).limits(limits).instances(0..=2).deploy() {
         Ok(function) => function,
-        Err(DeployError::TableGrow { .. }) => return 0,
         Err(DeployError::TooLarge { .. }) => return 0,
         // What does not initialise here must not instantiate there either.
         Err(error @ (DeployError::Initialise { .. } | DeployError::SegmentOutOfBounds { .. })) => {
@@ -228,7 +239,7 @@ fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> u64 {
     if exports.is_empty() {
         return 0;
     }
-    let grows = grows_memory(bytes);
+    let grows = grows(bytes);
     let mut random = Random::new(seed);
     for call in 0..calls {
         let (export, types) = &exports[random.below(exports.len() as u64) as usize];
@@ -244,8 +255,8 @@ fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> u64 {
         }
         let mut theirs = oracle.call(export, &args, fuel);
         let ours = ours(&function, export, &args, fuel);
-        // The one difference that there is, documented at `Limits::call_depth`: growing memory counts as a call, so a
-        // recursion that grows memory at its end may come to the end of the stack one call earlier.
+        // The one difference that there is, documented at `Limits::call_depth`: growing counts as a call, so a
+        // recursion that grows something at its end may come to the end of the stack one call earlier.
         if grows && ours.result == theirs.result && ours.result == Err(Trap::StackOverflow.to_string()) {
             theirs.fuel = ours.fuel;
         }
@@ -254,12 +265,15 @@ fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> u64 {
     calls
 }
 
-/// Whether a module contains `memory.grow`.
-fn grows_memory(bytes: &[u8]) -> bool {
+/// Whether a module contains `memory.grow` or `table.grow`.
+fn grows(bytes: &[u8]) -> bool {
     wasmparser::Parser::new(0).parse_all(bytes).any(|payload| {
         let Ok(wasmparser::Payload::CodeSectionEntry(body)) = payload else { return false };
         let mut operators = body.get_operators_reader().unwrap().into_iter();
-        operators.any(|operator| matches!(operator, Ok(wasmparser::Operator::MemoryGrow { .. })))
+        operators.any(|operator| {
+            use wasmparser::Operator::{MemoryGrow, TableGrow};
+            matches!(operator, Ok(MemoryGrow { .. } | TableGrow { .. }))
+        })
     })
 }
 
@@ -354,7 +368,17 @@ fn every_limit_of_fuel_around_a_growth_ends_as_in_raw_wasmi() {
              (func (export "grows") (result i32)
                (i32.add (memory.grow (i32.const 1)) (i32.add (memory.grow (i32.const 1)) (memory.size))))
              (func (export "guarded") (param i32) (result i32)
-               (if (result i32) (local.get 0) (then (memory.grow (i32.const -1))) (else (i32.const 3)))))"#,
+               (if (result i32) (local.get 0) (then (memory.grow (i32.const -1))) (else (i32.const 3))))
+             (table $f 1 400 funcref) (table $e 0 externref)
+             (func (export "table fails") (result i32)
+               (i32.add (table.grow $f (ref.null func) (i32.const 400)) (table.grow $e (ref.null extern) (i32.const 0))))
+             (func (export "table grows") (result i32)
+               (i32.add
+                 (table.grow $f (ref.null func) (i32.const 300))
+                 (i32.add (table.grow $e (ref.null extern) (i32.const 2000)) (table.size $e))))
+             (func (export "table guarded") (param i32) (result i32)
+               (if (result i32) (local.get 0)
+                 (then (table.grow $e (ref.null extern) (i32.const -1))) (else (i32.const 3)))))"#,
     );
     let oracle = Oracle::new(&module).unwrap();
     let function = Runtime::new().deploy("f", &module).unwrap();
@@ -363,6 +387,10 @@ fn every_limit_of_fuel_around_a_growth_ends_as_in_raw_wasmi() {
         ("grows", vec![], 2_070),
         ("guarded", vec![Value::I32(0)], 12),
         ("guarded", vec![Value::I32(1)], 12),
+        ("table fails", vec![], 12),
+        ("table grows", vec![], 160),
+        ("table guarded", vec![Value::I32(0)], 12),
+        ("table guarded", vec![Value::I32(1)], 12),
     ] {
         for fuel in 0..most {
             let theirs = oracle.call(export, &args, fuel);

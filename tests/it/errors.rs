@@ -237,10 +237,6 @@ fn a_refused_deployment_says_what_where_and_what_to_do() {
     );
     says(&deploy("(module (memory 1 1 shared))").unwrap_err(), &["proposal threads", "wasmi does not support"]);
     says(
-        &deploy("(module (table 1 funcref) (func (drop (table.grow (ref.null func) (i32.const 1)))))").unwrap_err(),
-        &["function 0", "table.grow", "fixed size"],
-    );
-    says(
         &deploy(r#"(module (memory 1) (data (i32.const 65535) "ab"))"#).unwrap_err(),
         &["data segment 0", "from 65535 for 2 bytes", "memory 0 of 65536 bytes"],
     );

@@ -34,6 +34,12 @@ fn echoes_in_five_languages_answer_the_same_cold_and_warm() {
 fn counters_that_keep_state_never_get_past_one() {
     for name in ["counter.c.reactor", "counter.rust.reactor", "counter.zig.reactor", "counter.as.reactor"] {
         check(name, b"click", b"count=1 seen=5");
+        // Whatever others have counted: events of other lengths, some of which make the guest's memory grow.
+        let function = Runtime::new().deploy(name, &guest(name)).unwrap();
+        for len in [0, 1, 100_000, 5, 1_000, 200_000, 3] {
+            let reply = function.invoke(&vec![b'c'; len]).unwrap();
+            assert_eq!(String::from_utf8_lossy(reply.output()), format!("count=1 seen={len}"), "{name}");
+        }
     }
 }
 
@@ -53,4 +59,25 @@ fn other_handlers_answer_as_their_sources_say() {
         b"The quick brown fox\njumps over\tthe lazy dog.\n\n  end",
         br#"{"lines":3,"words":10,"bytes":51}"#,
     );
+}
+
+/// The guests of the example `polyglot`: what differs between the languages is not in the answer.
+#[test]
+fn the_handlers_of_the_examples_answer_alike() {
+    let texts: [(&[u8], &str); 4] = [
+        (b"", r#"{"lines":0,"words":0,"bytes":0}"#),
+        (b"A dormouse sleeps,\nuntil an event wakes it.\n", r#"{"lines":2,"words":8,"bytes":44}"#),
+        (b" \x0b\x0c one\r\n\ttwo\xff \xc2\xa0", r#"{"lines":1,"words":3,"bytes":17}"#),
+        (&[b'x'; 70_000], r#"{"lines":0,"words":1,"bytes":70000}"#),
+    ];
+    let languages: &[&str] = if cfg!(feature = "wasi") { &["c", "rust", "zig", "as"] } else { &["rust", "zig", "as"] };
+    for language in languages {
+        let path = format!("{}/examples/guests/wordcount.{language}.wasm", env!("CARGO_MANIFEST_DIR"));
+        let module = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let function = Runtime::new().deploy("wordcount", &module).unwrap();
+        for (text, answer) in texts.iter().chain(&texts) {
+            let reply = function.invoke(text).unwrap_or_else(|error| panic!("{language}: {error}"));
+            assert_eq!(String::from_utf8_lossy(reply.output()), *answer, "{language}");
+        }
+    }
 }

@@ -146,15 +146,19 @@ fn one_table_more_is_refused() {
 }
 
 #[test]
-fn the_default_of_tables_is_the_most_and_growing_memory_takes_one_of_them() {
-    let grows = r#"(memory 1) (func (export "grow") (result i32) (memory.grow (i32.const 1)))"#;
+fn the_default_of_tables_is_the_most_and_growing_takes_one_of_them() {
     let module = |before, n| repeated(before, n, |_| "(table 1 funcref)".into());
     deploy(&module("", 100), Limits::default()).unwrap();
-    let function = deploy(&module(grows, 99), Limits::default()).unwrap();
-    assert_eq!(function.call("grow", &[]).unwrap().values(), [Value::I32(1)]);
-    let error = deploy(&module(grows, 100), Limits::default()).unwrap_err();
-    assert!(matches!(error, DeployError::Refused { .. }), "{error:?}");
-    assert!(error.to_string().contains("100 tables and grows its memory"), "{error}");
+    for grows in [
+        r#"(memory 1) (func (export "grow") (result i32) (memory.grow (i32.const 1)))"#,
+        r#"(func (export "grow") (result i32) (table.grow 7 (ref.null func) (i32.const 1)))"#,
+    ] {
+        let function = deploy(&module(grows, 99), Limits::default()).unwrap();
+        assert_eq!(function.call("grow", &[]).unwrap().values(), [Value::I32(1)]);
+        let error = deploy(&module(grows, 100), Limits::default()).unwrap_err();
+        assert!(matches!(error, DeployError::Refused { .. }), "{error:?}");
+        assert!(error.to_string().contains("100 tables and grows its memory or a table"), "{error}");
+    }
 }
 
 #[test]

@@ -40,8 +40,10 @@ mod routes;
 #[cfg(feature = "schedule")]
 mod schedules;
 mod stack;
+mod startup;
 mod stateless;
 mod support;
+mod tables;
 mod tidy;
 #[cfg(feature = "events")]
 mod triggers;

@@ -50,6 +50,54 @@ fn millions_of_failing_growths_unrolled_end_in_out_of_fuel() {
     }
 }
 
+/// A growth of a table leaks in wasmi whether it fails or not.
+const TABLE_GROWTHS: [&str; 5] = [
+    "(drop (table.grow $f (ref.null func) (i32.const 70000)))",
+    "(drop (table.grow $e (ref.null extern) (i32.const 70000)))",
+    "(drop (table.grow $f (ref.null func) (i32.const -1)))",
+    "(drop (table.grow $f (ref.null func) (i32.const 0)))",
+    "(drop (table.grow $e (ref.null extern) (i32.const 1)))",
+];
+
+/// Tables with too little room for most of that.
+const TABLES: &str = "(memory 1) (table $f 1 2 funcref) (table $e 1 externref)";
+
+#[test]
+fn millions_of_growths_of_tables_end_in_out_of_fuel() {
+    for growth in TABLE_GROWTHS {
+        for times in [1, 2_000] {
+            let body = growth.repeat(times);
+            let text = format!(r#"(module {TABLES} (func (export "run") (loop {body} (br 0))))"#);
+            let (error, fuel) = on_512_kib(&text, plenty());
+            assert_eq!(error, InvokeErrorKind::OutOfFuel { limit: plenty() }, "{growth}");
+            assert!(fuel > plenty() - 20_000, "{growth}: {fuel}");
+        }
+    }
+}
+
+#[test]
+fn growths_of_tables_that_were_paid_for_before_a_recursion_do_not_overflow_after_it() {
+    for growth in TABLE_GROWTHS {
+        let text = format!(
+            r#"(module {TABLES}
+                 (func $f (param $n i32)
+                   (if (local.get $n) (then (call $f (i32.sub (local.get $n) (i32.const 1)))))
+                   {})
+                 (func (export "run") (call $f (i32.const 900)) unreachable))"#,
+            growth.repeat(100)
+        );
+        assert_eq!(on_512_kib(&text, 1_000_000_000).0, InvokeErrorKind::Trap(Trap::Unreachable), "{growth}");
+    }
+}
+
+#[test]
+fn tail_calls_around_growths_of_tables_use_no_stack() {
+    for growth in TABLE_GROWTHS {
+        let text = format!(r#"(module {TABLES} (func $f {growth} (return_call $f)) (func (export "run") (call $f)))"#);
+        assert_eq!(on_512_kib(&text, plenty()).0, InvokeErrorKind::OutOfFuel { limit: plenty() }, "{growth}");
+    }
+}
+
 /// A function pays for its straight code when it is entered. These growths are all paid for on the way down, and run on
 /// the way up without meeting a fuel check: fuel slices cannot interrupt them.
 #[test]
@@ -79,9 +127,13 @@ fn growing_within_initialisation_is_as_safe() {
 
 #[test]
 fn endless_recursion_of_every_kind_traps() {
-    for body in
-        ["(call $f)", "(call_indirect (i32.const 0))", "(call $g)", "(drop (memory.grow (i32.const 0))) (call $f)"]
-    {
+    for body in [
+        "(call $f)",
+        "(call_indirect (i32.const 0))",
+        "(call $g)",
+        "(drop (memory.grow (i32.const 0))) (call $f)",
+        "(drop (table.grow (ref.null func) (i32.const 0))) (call $f)",
+    ] {
         let text = format!(
             r#"(module (memory 1) (table 1 funcref) (elem (i32.const 0) $f)
                  (func $g (local i64 i64 i64 i64 i64 i64 i64 i64) (call $f))

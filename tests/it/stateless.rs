@@ -17,7 +17,7 @@ fn results(function: &Function, export: &str) -> Vec<u64> {
 fn a_counter_never_counts_whatever_it_counts_in() {
     let function = Runtime::new().deploy("counter", &guest("counter")).unwrap();
     for _ in 0..3 {
-        for export in ["hidden_global", "shown_global", "memory_word", "table_entry", "grow_memory"] {
+        for export in ["hidden_global", "shown_global", "memory_word", "table_entry", "grow_memory", "grow_table"] {
             assert_eq!(results(&function, export), [1], "{export}");
         }
     }

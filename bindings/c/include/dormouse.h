@@ -91,8 +91,6 @@ typedef enum {
     DORMOUSE_INVALID_MODULE = 103,
     // The module needs a WebAssembly proposal that is not there.
     DORMOUSE_MISSING_PROPOSAL = 104,
-    // The module contains `table.grow`, which is not supported.
-    DORMOUSE_TABLE_GROW = 105,
     // The module imports what the deployment does not provide. The message lists all such imports.
     DORMOUSE_UNKNOWN_IMPORTS = 106,
     // The export that the deployment names as entry is missing or has another type.

@@ -41,8 +41,6 @@ pub enum dormouse_status {
     DORMOUSE_INVALID_MODULE = 103,
     /// The module needs a WebAssembly proposal that is not there.
     DORMOUSE_MISSING_PROPOSAL = 104,
-    /// The module contains `table.grow`, which is not supported.
-    DORMOUSE_TABLE_GROW = 105,
     /// The module imports what the deployment does not provide. The message lists all such imports.
     DORMOUSE_UNKNOWN_IMPORTS = 106,
     /// The export that the deployment names as entry is missing or has another type.
@@ -363,7 +361,6 @@ fn of_deploy(error: &DeployError) -> dormouse_status {
         DeployError::TooLarge { .. } => S::DORMOUSE_TOO_LARGE,
         DeployError::InvalidModule { .. } => S::DORMOUSE_INVALID_MODULE,
         DeployError::MissingProposal { .. } => S::DORMOUSE_MISSING_PROPOSAL,
-        DeployError::TableGrow { .. } => S::DORMOUSE_TABLE_GROW,
         DeployError::UnknownImports { .. } => S::DORMOUSE_UNKNOWN_IMPORTS,
         DeployError::Entry { .. } => S::DORMOUSE_ENTRY,
         DeployError::SegmentOutOfBounds { .. } => S::DORMOUSE_SEGMENT_OUT_OF_BOUNDS,

@@ -11,8 +11,11 @@ use std::{
 
 use redb::{Builder, StorageBackend};
 
-use super::{PublishError, Store, StoreError, StoreProblem};
-use crate::{Context, Event, HostError, Input, Retry, Runtime, Trigger};
+use super::{PublishError, Store};
+use crate::{
+    Context, Event, HostError, Input, Retry, Runtime, Trigger,
+    disk::{StoreError, StoreProblem},
+};
 
 /// A disk in memory.
 #[derive(Debug, Default)]

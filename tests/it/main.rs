@@ -21,6 +21,8 @@ mod events;
 mod guest_corpus;
 mod guests;
 mod host;
+mod kv;
+mod kv_limits;
 mod ledger;
 mod limits;
 mod limits_of_runs;

@@ -34,12 +34,9 @@ impl Store {
         Disk::open(path).map(Self)
     }
 
-    /// The same with another way to open it.
     #[cfg(test)]
-    pub(super) fn with(
-        open: impl Fn() -> Result<Database, redb::DatabaseError> + Send + Sync + 'static,
-    ) -> Result<Self, StoreError> {
-        Disk::with(open).map(Self)
+    pub(super) fn on(disk: Disk) -> Self {
+        Self(disk)
     }
 
     /// Everything in it.

@@ -15,9 +15,10 @@ use dormouse::{
 
 use crate::{
     kv::{
-        Answer, FAULT, FULL, KEY, KEY_AT, MEMORY, OUT_AT, STAGED, VALUE, VALUE_AT, between, call, cas, delete, deploy,
-        function, get, list, list_all, plain, run, set, stores, texts, write,
+        Answer, FAULT, FULL, KEY, KEY_AT, MEMORY, OUT_AT, STAGED, VALUE, VALUE_AT, call, cas, delete, deploy, function,
+        get, list, list_all, plain, run, set, stores, texts, write,
     },
+    kv_commits::between,
     support::wat,
 };
 

@@ -22,6 +22,7 @@ mod guest_corpus;
 mod guests;
 mod host;
 mod kv;
+mod kv_commits;
 mod kv_limits;
 mod ledger;
 mod limits;

@@ -74,6 +74,8 @@ mod error;
 #[cfg(feature = "durable")]
 mod file;
 mod memory;
+#[cfg(all(test, feature = "durable"))]
+mod power;
 mod stage;
 mod store;
 

@@ -3,10 +3,15 @@
 //! Invariants: after an error the file is opened anew, as redb asks for; what a commit has returned for is there after the process was
 //! killed or the power has failed.
 
+#[cfg(test)]
+mod simulated;
+
 use std::{fmt, io, path::Path};
 
 use parking_lot::RwLock;
 use redb::{Database, DatabaseError};
+#[cfg(test)]
+pub(crate) use simulated::Simulated;
 
 /// Why what must last could not be written or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,23 @@
 //! $ cargo run --release --example chatbot
 //! > ann: hello
 //!   ann: pleased to meet you
-//! ...
+//! > bob: is anybody there?
+//!   bob: pleased to meet you
+//! > ann: I said "hello"
+//!   ann: this is number 2, and before it you said: hello
+//! > ann: do you remember me?
+//!   ann: this is number 3, and before it you said: I said "hello"
+//! > what is this, it names nobody
+//! > bob: bye
+//!   bob: goodbye, I forget you
+//! > ann: and now?
+//!   ann: this is number 4, and before it you said: do you remember me?
+//! > bob: it is me again
+//!   bob: pleased to meet you
+//! What the bot keeps:
+//!   ann: 4 messages, the last: and now?
+//!   bob: 1 messages, the last: it is me again
+//! Not answered: chat.message 501487be8da275267bffca5039d912b7 by messages to bot: attempts, after 3 attempts: bot@eb93b80: the guest trapped: wasm `unreachable` instruction executed
 //! ```
 
 use std::{sync::Arc, time::Duration};

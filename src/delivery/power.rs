@@ -11,7 +11,7 @@ use std::{
 use super::{PublishError, Store};
 use crate::{
     Context, Event, HostError, Input, Retry, Runtime, Trigger,
-    disk::{Simulated, StoreProblem},
+    disk::{Simulated, StoreProblem, Survive},
 };
 
 /// Tells the host what it is given; traps on `t`.
@@ -73,7 +73,7 @@ fn a_power_cut_at_any_write_loses_no_event_that_was_acknowledged() {
         let seen = Seen::default();
         disk.cut_after(left);
         let acknowledged = work(&disk, &seen);
-        let disk = disk.after_the_cut();
+        let disk = disk.after_the_cut(Survive::Nothing);
         let runtime = runtime(&disk, &seen).unwrap_or_else(|| panic!("cut at {left}: the store does not open"));
         while runtime.run_pending(usize::MAX) > 0 {}
         let seen = seen.lock().unwrap();

@@ -11,7 +11,7 @@ use std::{fmt, io, path::Path};
 use parking_lot::RwLock;
 use redb::{Database, DatabaseError};
 #[cfg(test)]
-pub(crate) use simulated::Simulated;
+pub(crate) use simulated::{Simulated, Survive};
 
 /// Why what must last could not be written or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{Change, CommitError, File, KeyValue, Size};
-use crate::disk::{Simulated, StoreError, StoreProblem};
+use crate::disk::{Simulated, StoreError, StoreProblem, Survive};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -56,13 +56,17 @@ fn a_power_cut_at_any_write_loses_no_commit_and_leaves_none_half_done() {
         let store = File::on(disk.open().unwrap()).unwrap();
         disk.cut_after(left);
         let acknowledged = all.iter().take_while(|changes| commit(&store, changes).is_ok()).count();
-        let found = content(&File::on(disk.after_the_cut().open().unwrap()).unwrap());
-        let mut model = Model::new();
-        all[..acknowledged].iter().for_each(|changes| apply(&mut model, changes));
-        if found != model {
-            // The commit that was under way may have reached the disk as a whole.
-            apply(&mut model, &all[acknowledged]);
-            assert_eq!(found, model, "cut at {left}, with {acknowledged} acknowledged");
+        let mut before = Model::new();
+        all[..acknowledged].iter().for_each(|changes| apply(&mut before, changes));
+        // The commit that was under way may have reached the disk, as a whole.
+        let mut after = before.clone();
+        apply(&mut after, &all[acknowledged]);
+        for survive in [Survive::Nothing, Survive::Some(left), Survive::Some(left + writes)] {
+            let found = content(&File::on(disk.after_the_cut(survive).open().unwrap()).unwrap());
+            assert!(
+                found == before || found == after,
+                "cut at {left}, {survive:?}, {acknowledged} acknowledged: {found:?}"
+            );
         }
     }
 }

@@ -254,6 +254,9 @@ impl fmt::Display for Imports<'_> {
         if self.0.len() > SHOWN_MAX {
             write!(f, "\n  and {} more", self.0.len() - SHOWN_MAX)?;
         }
+        if self.0.iter().any(|import| *import.module == *crate::capability::kv::MODULE) {
+            f.write_str("\ngrant the key-value store with `Deployment::kv`")?;
+        }
         f.write_str("\nprovide functions with `Deployment::host`; memories, tables and globals cannot be imported")
     }
 }
@@ -453,6 +456,9 @@ pub enum InvokeErrorKind {
         /// The interpreter's words.
         problem: Box<str>,
     },
+    /// The key-value store ended the invocation, or would not take its writes.
+    #[error(transparent)]
+    KeyValue(#[from] crate::capability::kv::Error),
     /// Host functions invoke functions too deep.
     #[error("invocations are nested {limit} deep, the limit")]
     NestedTooDeep {
@@ -485,6 +491,7 @@ impl InvokeErrorKind {
             Self::NotInvocable { .. } => "not_invocable",
             Self::Codec { .. } => "codec",
             Self::Interpreter { .. } => "interpreter",
+            Self::KeyValue(error) => error.name(),
             Self::NestedTooDeep { .. } => "nested_too_deep",
         }
     }
@@ -584,7 +591,7 @@ pub enum Trap {
 }
 
 /// Text from outside, escaped when printed, and cut.
-struct Text<'a>(&'a str);
+pub(crate) struct Text<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,6 +6,8 @@ mod codec;
 mod contract;
 #[cfg(feature = "events")]
 mod delivery;
+#[cfg(feature = "durable")]
+mod disk;
 mod error;
 #[cfg(feature = "events")]
 mod event;
@@ -24,6 +26,7 @@ mod trigger;
 mod usage;
 mod value;
 
+pub use capability::kv;
 pub use capability::{Context, HostError, IntoHostFunction, IntoResults, Scalar};
 pub use clock::Clock;
 #[cfg(feature = "bincode")]
@@ -36,7 +39,7 @@ pub use delivery::{
     RedriveError, Request, Response, Tick, WhenFull, Workers,
 };
 #[cfg(feature = "durable")]
-pub use delivery::{StoreError, StoreProblem};
+pub use disk::{StoreError, StoreProblem};
 pub use error::{Bound, Busy, DeployError, Error, InvokeError, InvokeErrorKind, Trap, UnknownImport};
 #[cfg(feature = "events")]
 pub use event::{Attribute, DataKind, Event, EventBuilder, EventError, Timestamp, TimestampError};

@@ -15,7 +15,7 @@ use parking_lot::{Mutex, RwLock};
 #[cfg(feature = "events")]
 use crate::delivery::{EventLimits, Hub};
 #[cfg(feature = "durable")]
-use crate::delivery::{Store, StoreError};
+use crate::{delivery::Store, disk::StoreError};
 pub use alias::AliasError;
 
 use crate::{

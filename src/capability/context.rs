@@ -97,7 +97,6 @@ impl<'a> Context<'a> {
     }
 
     /// Ends the run with this error, whatever the host function answers: what it is to return.
-    #[cfg(feature = "wasi")]
     pub(super) fn end(&mut self, kind: InvokeErrorKind) -> HostError {
         self.state().ending = Some(kind);
         "the run ends".into()

@@ -3,6 +3,7 @@
 
 mod context;
 mod host;
+pub mod kv;
 #[cfg(feature = "wasi")]
 pub(crate) mod wasi;
 

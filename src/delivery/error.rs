@@ -40,7 +40,7 @@ pub enum PublishError {
     /// It could not be written to disk.
     #[cfg(feature = "durable")]
     #[error("the event was not stored: {0}")]
-    Store(#[from] super::StoreError),
+    Store(#[from] crate::disk::StoreError),
     /// The type is one that only the runtime itself publishes.
     #[error("the event type {ty:?} is reserved: types that begin with dormouse. are the runtime's own")]
     Reserved {

@@ -43,8 +43,6 @@ pub use request::{Request, Response};
 pub use run::Outcome;
 #[cfg(feature = "durable")]
 pub(crate) use store::Store;
-#[cfg(feature = "durable")]
-pub use store::{StoreError, StoreProblem};
 pub use workers::Workers;
 
 use crate::{
@@ -202,7 +200,7 @@ impl Hub {
 
     /// Takes over what an earlier process has left in a store, and keeps it up to date from now on.
     #[cfg(feature = "durable")]
-    pub(crate) fn attach(&self, mut store: Store, now: Duration) -> Result<(), StoreError> {
+    pub(crate) fn attach(&self, store: Store, now: Duration) -> Result<(), crate::disk::StoreError> {
         let saved = store.load()?;
         self.queue.lock().restore(&saved, now)?;
         *self.store.lock() = Some(store);

@@ -4,94 +4,15 @@
 
 use std::{
     collections::BTreeSet,
-    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use redb::{Builder, StorageBackend};
-
-use super::{PublishError, Store, StoreError, StoreProblem};
-use crate::{Context, Event, HostError, Input, Retry, Runtime, Trigger};
-
-/// A disk in memory.
-#[derive(Debug, Default)]
-struct Disk {
-    /// What a reader sees.
-    now: Vec<u8>,
-    /// What is there after a power cut: as of the last time that all was written through.
-    safe: Vec<u8>,
-    /// Writes until the power fails.
-    left: Option<u64>,
-    writes: u64,
-    /// Bytes that fit.
-    capacity: Option<u64>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Shared(Arc<Mutex<Disk>>);
-
-impl Shared {
-    fn write(&self, write: impl FnOnce(&mut Disk) -> io::Result<()>) -> io::Result<()> {
-        let mut disk = self.0.lock().unwrap();
-        disk.writes += 1;
-        match &mut disk.left {
-            Some(0) => return Err(io::Error::other("the power has failed")),
-            Some(left) => *left -= 1,
-            None => {}
-        }
-        write(&mut disk)
-    }
-
-    /// The disk after a power cut.
-    fn after_the_cut(&self) -> Self {
-        let disk = self.0.lock().unwrap();
-        Self(Arc::new(Mutex::new(Disk { now: disk.safe.clone(), safe: disk.safe.clone(), ..Disk::default() })))
-    }
-
-    fn store(&self) -> Result<Store, StoreError> {
-        let disk = self.clone();
-        Store::with(move || Builder::new().set_cache_size(1 << 20).create_with_backend(disk.clone()))
-    }
-}
-
-impl StorageBackend for Shared {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.0.lock().unwrap().now.len() as u64)
-    }
-
-    fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let disk = self.0.lock().unwrap();
-        disk.now
-            .get(offset as usize..offset as usize + len)
-            .map(<[u8]>::to_vec)
-            .ok_or(io::ErrorKind::UnexpectedEof.into())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.write(|disk| {
-            if disk.capacity.is_some_and(|capacity| len > capacity) {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            disk.now.resize(len as usize, 0);
-            Ok(())
-        })
-    }
-
-    fn sync_data(&self, _: bool) -> io::Result<()> {
-        self.write(|disk| {
-            disk.safe.clone_from(&disk.now);
-            Ok(())
-        })
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        Shared::write(self, |disk| {
-            disk.now[offset as usize..offset as usize + data.len()].copy_from_slice(data);
-            Ok(())
-        })
-    }
-}
+use super::{PublishError, Store};
+use crate::{
+    Context, Event, HostError, Input, Retry, Runtime, Trigger,
+    disk::{Simulated, StoreProblem, Survive},
+};
 
 /// Tells the host what it is given; traps on `t`.
 const GUEST: &str = r#"(module (import "test" "note" (func $note (param i32 i32))) (memory (export "memory") 8)
@@ -103,8 +24,8 @@ const GUEST: &str = r#"(module (import "test" "note" (func $note (param i32 i32)
 
 type Seen = Arc<Mutex<BTreeSet<String>>>;
 
-fn runtime(disk: &Shared, seen: &Seen) -> Option<Runtime> {
-    let runtime = Runtime::builder().build_on(disk.store().ok()?).ok()?;
+fn runtime(disk: &Simulated, seen: &Seen) -> Option<Runtime> {
+    let runtime = Runtime::builder().build_on(Store::on(disk.open().ok()?)).ok()?;
     let seen = Arc::clone(seen);
     let note = move |guest: &mut Context<'_>, at: u32, len: u32| -> Result<(), HostError> {
         let text = guest.read_text(at, len)?;
@@ -123,7 +44,7 @@ fn publish(runtime: &Runtime, text: &str) -> Result<usize, PublishError> {
 }
 
 /// Publishes and runs until the power fails. Returns what was acknowledged.
-fn work(disk: &Shared, seen: &Seen) -> Vec<String> {
+fn work(disk: &Simulated, seen: &Seen) -> Vec<String> {
     let mut acknowledged = Vec::new();
     let Some(runtime) = runtime(disk, seen) else { return acknowledged };
     for number in 0..12 {
@@ -141,18 +62,18 @@ fn work(disk: &Shared, seen: &Seen) -> Vec<String> {
 
 #[test]
 fn a_power_cut_at_any_write_loses_no_event_that_was_acknowledged() {
-    let whole = Shared::default();
+    let whole = Simulated::default();
     work(&whole, &Seen::default());
-    let writes = whole.0.lock().unwrap().writes;
+    let writes = whole.writes();
     assert!(writes > 100, "{writes}");
     for left in 0..writes {
-        let disk = Shared::default();
+        let disk = Simulated::default();
         // The file is made before the power can fail.
-        drop(disk.store().unwrap());
+        drop(disk.open().unwrap());
         let seen = Seen::default();
-        disk.0.lock().unwrap().left = Some(left);
+        disk.cut_after(left);
         let acknowledged = work(&disk, &seen);
-        let disk = disk.after_the_cut();
+        let disk = disk.after_the_cut(Survive::Nothing);
         let runtime = runtime(&disk, &seen).unwrap_or_else(|| panic!("cut at {left}: the store does not open"));
         while runtime.run_pending(usize::MAX) > 0 {}
         let seen = seen.lock().unwrap();
@@ -165,14 +86,11 @@ fn a_power_cut_at_any_write_loses_no_event_that_was_acknowledged() {
 
 #[test]
 fn a_full_disk_is_an_error_of_publish_and_it_goes_on_when_there_is_room() {
-    let disk = Shared::default();
+    let disk = Simulated::default();
     let seen = Seen::default();
     let runtime = runtime(&disk, &seen).unwrap();
     publish(&runtime, "ok-before").unwrap();
-    {
-        let mut disk = disk.0.lock().unwrap();
-        disk.capacity = Some(disk.now.len() as u64);
-    }
+    disk.fill();
     let large = |number: usize| format!("ok{number}{}", "x".repeat(200_000));
     let mut published = Vec::new();
     let error = (0..200).find_map(|number| match publish(&runtime, &large(number)) {
@@ -186,7 +104,7 @@ fn a_full_disk_is_an_error_of_publish_and_it_goes_on_when_there_is_room() {
     assert_eq!(error.problem(), StoreProblem::Full, "{error}");
     let deliveries = runtime.deliveries();
     assert_eq!((deliveries.is_balanced(), deliveries.queued), (true, published.len() as u64 + 1));
-    disk.0.lock().unwrap().capacity = None;
+    disk.make_room();
     publish(&runtime, "ok-after").unwrap();
     runtime.run_pending(usize::MAX);
     let seen = seen.lock().unwrap();

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::{dead::DeadLetter, dead::Reason, store::StoreError};
+use super::{dead::DeadLetter, dead::Reason};
+use crate::disk::StoreError;
 use crate::{event::Event, usage::Version};
 
 const FORM: u8 = 1;

@@ -186,10 +186,7 @@ impl Mould {
             cancel: None,
         });
         let level = Level::enter(NO_POOL, runtime, instance.deadline_at(), None);
-        #[cfg(feature = "wasi")]
-        if let Some(wasi) = instance.wasi() {
-            wasi.initialise();
-        }
+        instance.begin_initialisation();
         self.contract.initialise(&mut instance).map_err(|(step, cause)| failed(step, cause))?;
         drop(level);
         let used = instance.settle(began);

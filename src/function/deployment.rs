@@ -19,7 +19,7 @@ use super::{
 #[cfg(feature = "wasi")]
 use crate::capability::wasi;
 use crate::{
-    capability::{Context, HostError, HostFunction, IntoHostFunction},
+    capability::{Context, HostError, HostFunction, IntoHostFunction, kv},
     contract::{Contract, ContractKind},
     error::{DeployError, InvokeErrorKind, cut, signature},
     instance::{Segment, Technique},
@@ -61,6 +61,8 @@ pub struct Deployment<'a> {
     name: &'a str,
     module: &'a [u8],
     options: Options<'a>,
+    /// Beside the options, so that it is part of the versions of those alone that have it.
+    kv: Option<Arc<kv::Granted>>,
     instances: RangeInclusive<usize>,
     max_wait: Duration,
 }
@@ -96,6 +98,7 @@ impl<'a> Deployment<'a> {
                 wasi: wasi::Options::default(),
                 host: Vec::new(),
             },
+            kv: None,
             instances: 0..=2 * cores(),
             max_wait: MAX_WAIT,
         }
@@ -187,6 +190,14 @@ impl<'a> Deployment<'a> {
         self
     }
 
+    /// Grants the guest a key-value store, which it imports from `dormouse:kv`: see [`kv`](crate::kv). Without it there is none. Given
+    /// twice, the later holds. The namespace and its limits are part of the version, the store is not.
+    pub fn kv(mut self, grant: kv::Grant) -> Self {
+        let granted = Arc::new(grant.to(self.name));
+        self.kv = Some(Arc::clone(&granted));
+        kv::functions(&granted).into_iter().fold(self, Self::grant)
+    }
+
     /// Grants the guest a function of the host under the module and name by which it imports it. Given twice, the later
     /// holds. See [`IntoHostFunction`] for what closures fit.
     ///
@@ -244,7 +255,7 @@ impl<'a> Deployment<'a> {
     /// # Errors
     /// See [`DeployError`]; nothing has changed then.
     pub fn deploy(self) -> Result<Function, DeployError> {
-        let Self { runtime, name, module, mut options, instances, max_wait } = self;
+        let Self { runtime, name, module, mut options, kv, instances, max_wait } = self;
         let _span = trace::deployment(name);
         let clock = runtime.clock();
         let began = clock.now();
@@ -254,6 +265,9 @@ impl<'a> Deployment<'a> {
             return Err(DeployError::InvalidName { name: cut(name) });
         }
         check_options(&options, &instances)?;
+        if let Some(problem) = kv.as_ref().and_then(|granted| granted.problem()) {
+            return Err(DeployError::InvalidOption { option: "kv", problem: problem.into() });
+        }
         self_check()?;
 
         let survey = Survey::of(module, &options.limits)?;
@@ -261,7 +275,11 @@ impl<'a> Deployment<'a> {
         let code = prepared.compile().map_err(|problem| DeployError::Refused { problem })?;
         let contract = Contract::detect(&prepared, options.contract, options.entry)?;
         let segments = segments(module, &survey)?;
-        let label = Label { name: name.into(), version: Version::of(module, &options) };
+        let version = match &kv {
+            None => Version::of(module, &options),
+            Some(granted) => Version::of(module, &(&options, granted)),
+        };
+        let label = Label { name: name.into(), version };
         #[cfg(feature = "wasi")]
         let grant = prepared.imports_wasi.then(|| Arc::new(options.wasi.grant(label.version.as_bytes())));
         let lanes = lanes(*instances.end());

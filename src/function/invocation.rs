@@ -193,6 +193,8 @@ impl<'a> Invocation<'a> {
         }
         let level = Level::enter(deployed.pool.id(), runtime, ready.instance.deadline_at(), self.origin);
         let ran = body(ready, &deployed.mould.contract, limits);
+        // The last thing that can fail: what the run has staged is written if all else went well.
+        let ran = ran.and_then(|value| ready.instance.commit().map(|()| value));
         drop(level);
         let used = ready.instance.settle(began);
 

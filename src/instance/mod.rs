@@ -293,6 +293,11 @@ impl Instance {
         }
     }
 
+    /// Writes what the run has staged for the key-value store: all of it, or nothing.
+    pub(crate) fn commit(&mut self) -> Result<(), InvokeErrorKind> {
+        self.store.data_mut().kv.take().map_or(Ok(()), |stage| stage.commit())
+    }
+
     /// Whether its memories stand on regions of ours, and how often it was made clean.
     pub(crate) fn history(&self) -> (bool, u32) {
         (!self.gates.is_empty(), self.uses)
@@ -351,6 +356,15 @@ impl Instance {
 
     pub(crate) fn call(&mut self, function: Func, inputs: &[Val], outputs: &mut [Val]) -> Result<(), InvokeErrorKind> {
         slices::call(&mut self.store, function, inputs, outputs)
+    }
+
+    /// The run that begins is initialisation: nothing that may differ between runs is used in it.
+    pub(crate) fn begin_initialisation(&mut self) {
+        self.store.data_mut().initialising = true;
+        #[cfg(feature = "wasi")]
+        if let Some(wasi) = self.wasi() {
+            wasi.initialise();
+        }
     }
 
     /// The host's side of WASI, where the module imports any of it.

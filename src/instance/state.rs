@@ -14,6 +14,7 @@ use super::{Birth, slices::Meter};
 #[cfg(feature = "wasi")]
 use crate::capability::wasi::Wasi;
 use crate::{
+    capability::kv::Stage,
     error::InvokeErrorKind,
     module::Prepared,
     sys::Regions,
@@ -43,6 +44,10 @@ pub(crate) struct State {
     /// The host's side of WASI, where the module imports any of it.
     #[cfg(feature = "wasi")]
     pub(crate) wasi: Option<Box<Wasi>>,
+    /// What the run has staged for the key-value store, if it has asked for it.
+    pub(crate) kv: Option<Box<Stage>>,
+    /// The run is initialisation, whose outcome all invocations share.
+    pub(crate) initialising: bool,
     /// How a function of this library ends the run.
     pub(crate) ending: Option<InvokeErrorKind>,
     /// Calls of custom host functions in this run.
@@ -71,6 +76,8 @@ impl State {
             log: Log { text: Vec::new(), max: birth.log_max, cut: false },
             #[cfg(feature = "wasi")]
             wasi: birth.wasi.map(|(grant, base)| Box::new(Wasi::new(Arc::clone(grant), base))),
+            kv: None,
+            initialising: false,
             ending: None,
             host_calls: 0,
             poisoned: false,
@@ -87,6 +94,8 @@ impl State {
         if let Some(wasi) = &mut self.wasi {
             wasi.clear();
         }
+        self.kv = None;
+        self.initialising = false;
         self.ending = None;
         self.host_calls = 0;
         self.host_wrote = false;

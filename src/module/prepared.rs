@@ -129,7 +129,7 @@ impl Prepared {
             .map(|export| export.index as usize);
         Ok(Self {
             #[cfg(feature = "wasi")]
-            imports_wasi: imports.iter().any(|import| !import.is_custom()),
+            imports_wasi: imports.iter().any(|import| *import.module == *wasi::MODULE && !import.is_custom()),
             bytes: rewritten.bytes.into(),
             config: engine::config(limits, stacks),
             imports,

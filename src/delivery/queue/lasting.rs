@@ -9,8 +9,9 @@ use crate::{
     delivery::{
         bytes_of,
         record::{self, Record},
-        store::{Changes, Saved, StoreError},
+        store::{Changes, Saved},
     },
+    disk::StoreError,
     trigger::Bound,
 };
 

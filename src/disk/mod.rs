@@ -1,0 +1,142 @@
+//! A file of the crate redb, and what can go wrong with it.
+//!
+//! Invariants: after an error the file is opened anew, as redb asks for; what a commit has returned for is there after the process was
+//! killed or the power has failed.
+
+#[cfg(test)]
+mod simulated;
+
+use std::{fmt, io, path::Path};
+
+use parking_lot::RwLock;
+use redb::{Database, DatabaseError};
+#[cfg(test)]
+pub(crate) use simulated::{Simulated, Survive};
+
+/// Why what must last could not be written or read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem} while {doing}{}", kind.remedy())]
+pub struct StoreError {
+    kind: StoreProblem,
+    doing: &'static str,
+    problem: Box<str>,
+}
+
+/// What kind of problem the disk has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreProblem {
+    /// The disk is full. It goes on when there is room.
+    Full,
+    /// Another runtime or store has the file open.
+    InUse,
+    /// The file is damaged, or was not written by this library.
+    Corrupt,
+    /// Anything else that the system says.
+    Io,
+}
+
+impl StoreProblem {
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Full => "; make room on the disk",
+            Self::InUse => "; another runtime or store has it open",
+            Self::Corrupt => "; restore the file, or begin with another",
+            Self::Io => "",
+        }
+    }
+}
+
+impl StoreError {
+    /// What kind of problem it is.
+    pub fn problem(&self) -> StoreProblem {
+        self.kind
+    }
+
+    pub(crate) fn corrupt(doing: &'static str, problem: &str) -> Self {
+        Self { kind: StoreProblem::Corrupt, doing, problem: problem.into() }
+    }
+
+    fn of(doing: &'static str, error: redb::Error) -> Self {
+        let kind = match &error {
+            redb::Error::Io(error) if is_full(error) => StoreProblem::Full,
+            redb::Error::DatabaseAlreadyOpen => StoreProblem::InUse,
+            redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) | redb::Error::TableTypeMismatch { .. } => {
+                StoreProblem::Corrupt
+            }
+            redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => StoreProblem::Corrupt,
+            _ => StoreProblem::Io,
+        };
+        Self { kind, doing, problem: error.to_string().into() }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+type Open = dyn Fn() -> Result<Database, DatabaseError> + Send + Sync;
+
+/// A file, from any thread.
+pub(crate) struct Disk {
+    open: Box<Open>,
+    /// None after an error, until it is opened again.
+    database: RwLock<Option<Database>>,
+}
+
+impl Disk {
+    /// Opens a file, or makes it.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let path = path.to_owned();
+        Self::with(move || Database::create(&path))
+    }
+
+    /// The same with another way to open it.
+    pub(crate) fn with(
+        open: impl Fn() -> Result<Database, DatabaseError> + Send + Sync + 'static,
+    ) -> Result<Self, StoreError> {
+        let disk = Self { open: Box::new(open), database: RwLock::new(None) };
+        disk.reopen()?;
+        Ok(disk)
+    }
+
+    fn reopen(&self) -> Result<(), StoreError> {
+        let mut database = self.database.write();
+        if database.is_none() {
+            *database = Some((self.open)().map_err(|error| StoreError::of("opening the store", error.into()))?);
+        }
+        Ok(())
+    }
+
+    /// Does something with the database.
+    ///
+    /// # Errors
+    /// What it answers, or that the file cannot be opened again.
+    #[expect(clippy::result_large_err, reason = "redb's own error, beside a disk")]
+    pub(crate) fn run<T>(
+        &self,
+        doing: &'static str,
+        run: impl FnOnce(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        loop {
+            let database = self.database.read();
+            let Some(open) = &*database else {
+                drop(database);
+                self.reopen()?;
+                continue;
+            };
+            let done = run(open);
+            drop(database);
+            return done.map_err(|error| {
+                *self.database.write() = None;
+                StoreError::of(doing, error)
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disk").field("is_open", &self.database.read().is_some()).finish()
+    }
+}

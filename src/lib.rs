@@ -24,6 +24,8 @@ mod trigger;
 mod usage;
 mod value;
 
+#[cfg(feature = "extism")]
+pub use capability::LogLevel;
 pub use capability::{Context, HostError, IntoHostFunction, IntoResults, Scalar};
 pub use clock::Clock;
 #[cfg(feature = "bincode")]

@@ -2,10 +2,14 @@
 //! default.
 
 mod context;
+#[cfg(feature = "extism")]
+pub(crate) mod extism;
 mod host;
 #[cfg(feature = "wasi")]
 pub(crate) mod wasi;
 
 pub use context::Context;
+#[cfg(feature = "extism")]
+pub use extism::LogLevel;
 pub(crate) use host::HostFunction;
 pub use host::{HostError, IntoHostFunction, IntoResults, Scalar};

@@ -46,7 +46,7 @@ fn grow(caller: &mut Caller<'_, State>, index: usize, delta: u64) -> Result<Opti
         return Ok(None);
     }
     let Some(bytes) = delta.checked_mul(1 << fact.page_log2()) else { return Ok(None) };
-    if state.memory_bytes.checked_add(bytes).is_none_or(|total| total > state.memory_max) {
+    if state.bytes_in_use().checked_add(bytes).is_none_or(|total| total > state.memory_max) {
         return Ok(None);
     }
     charge(caller, bytes / 64)?;

@@ -28,7 +28,7 @@ pub(super) fn entry(prepared: &Prepared, named: Option<&str>) -> Result<Option<B
     }
     let mut entries = entries(prepared);
     match (entries.next(), entries.next()) {
-        (None, _) => Err(format!("not {NEEDS}")),
+        (None, _) => Err("no export () -> i32 or () -> ()".to_owned()),
         (Some(only), None) => Ok(Some(only.into())),
         (Some(_), Some(_)) => Ok(None),
     }

@@ -1,8 +1,11 @@
 //! The exchange area of an instance: blocks of bytes on the host's side, which a plug-in knows by handles.
 //!
-//! A handle is the block's number, from 1, in the upper 32 bits; the offset of a byte stands in the lower. All blocks lie in one
+//! A handle is the block's name in the upper 32 bits; the offset of a byte stands in the lower. All blocks lie in one
 //! buffer, one behind the other. A freed block keeps its place and is used again for others of about its size, zeroed: a list for
 //! each size, four sizes between a power of two and the next, so that at most a fifth of a block of more than 64 bytes lies idle.
+//!
+//! Plug-ins free what their host has freed already, so a name is its block's index, from 1, and in the uppermost bits how often that
+//! was freed: a stale handle leads nowhere, until its block has been used again 128 times.
 //!
 //! Invariants: what a call can reach lies in one live block; which handles a run gets, and where an allocation is refused,
 //! depends on that run alone, not on the room that an earlier one has left; nothing here panics, as no frame of the interpreter may be unwound.
@@ -14,6 +17,11 @@ use crate::{error::Busy, usage::Reservation};
 /// Sizes of blocks: up to 2^32 bytes.
 const CLASSES: usize = 108;
 
+/// What of a name is the block's index; above it the count of how often that was freed, which leaves handles positive.
+const INDEX: u32 = (1 << 24) - 1;
+const FREED: u32 = 1 << 24;
+const NAME: u32 = (1 << 31) - 1;
+
 /// Room that an idle instance keeps, for the bytes of blocks and for the list of them.
 const KEPT_BYTES: usize = 64 << 10;
 const KEPT_BLOCKS: usize = 256;
@@ -22,12 +30,13 @@ const KEPT_BLOCKS: usize = 256;
 const BLOCK_BYTES: u64 = mem::size_of::<Block>() as u64;
 
 struct Block {
+    name: u32,
     start: u32,
     /// The size of its class.
     room: u32,
     /// What was asked for; 0 when it is freed.
     len: u32,
-    /// When it is freed, the number of the next such block of its class, 0 for none.
+    /// When it is freed, the index of the next such block of its class, 0 for none.
     next: u32,
 }
 
@@ -41,8 +50,10 @@ pub(crate) enum Place {
 pub(crate) struct Area {
     bytes: Vec<u8>,
     blocks: Vec<Block>,
-    /// The number of the last block freed of each class, 0 for none; empty until one is.
+    /// The index of the last block freed of each class, 0 for none; empty until one is.
     freed: Vec<u32>,
+    /// The index of a freed block whose bytes are still wanted, 0 for none.
+    kept: u32,
     /// Bytes of the runtime's budget that it holds.
     held: u64,
 }
@@ -84,7 +95,7 @@ impl Area {
         let size = size(class);
         let fits = self.used() + BLOCK_BYTES + size <= max
             && self.bytes.len() as u64 + size <= u64::from(u32::MAX)
-            && self.blocks.len() < u32::MAX as usize;
+            && self.blocks.len() < INDEX as usize;
         if fits {
             return Some(Place::End(size as u32));
         }
@@ -93,18 +104,17 @@ impl Area {
 
     /// Makes a block of `len` zeros in its place and answers its handle; 0 if the machine has no memory left.
     pub(crate) fn take(&mut self, place: &Place, len: u32, reservation: &mut Reservation) -> Result<u64, Busy> {
-        let number = match *place {
+        let name = match *place {
             Place::Freed(class) => {
                 let Some(head) = self.freed.get_mut(class) else { return Ok(0) };
-                let number = *head;
-                let Some(block) = self.blocks.get_mut((number as usize).wrapping_sub(1)) else { return Ok(0) };
+                let Some(block) = self.blocks.get_mut((*head as usize).wrapping_sub(1)) else { return Ok(0) };
                 *head = mem::take(&mut block.next);
                 block.len = len;
                 let start = block.start as usize;
                 if let Some(bytes) = self.bytes.get_mut(start..start + len as usize) {
                     bytes.fill(0);
                 }
-                number
+                block.name
             }
             Place::End(room) => {
                 if !self.make_room(room as usize, reservation)? {
@@ -113,11 +123,12 @@ impl Area {
                 // `place` has seen that it ends below 2^32.
                 let start = self.bytes.len();
                 self.bytes.resize(start + room as usize, 0);
-                self.blocks.push(Block { start: start as u32, room, len, next: 0 });
-                self.blocks.len() as u32
+                let name = self.blocks.len() as u32 + 1;
+                self.blocks.push(Block { name, start: start as u32, room, len, next: 0 });
+                name
             }
         };
-        Ok(u64::from(number) << 32)
+        Ok(u64::from(name) << 32)
     }
 
     /// Room for one more block, taken from the machine and from the runtime's budget.
@@ -152,11 +163,12 @@ impl Area {
         }
     }
 
-    /// Frees all blocks. Numbers begin anew.
+    /// Frees all blocks. Names begin anew.
     pub(crate) fn forget(&mut self) {
         self.bytes.clear();
         self.blocks.clear();
         self.freed.clear();
+        self.kept = 0;
     }
 
     /// The same at the end of a run, with a bound on the room that is kept for the next.
@@ -167,8 +179,11 @@ impl Area {
         self.give_back(reservation);
     }
 
+    /// The block of this name, which may be one that is freed and not in use yet.
+    #[inline]
     fn block(&self, handle: u64) -> Option<&Block> {
-        self.blocks.get(((handle >> 32) as usize).wrapping_sub(1))
+        let name = (handle >> 32) as u32;
+        self.blocks.get(((name & INDEX) as usize).wrapping_sub(1)).filter(|block| block.name == name)
     }
 
     /// Bytes of the live block whose handle this is exactly; the empty block, 0, has none.
@@ -177,20 +192,42 @@ impl Area {
         (len > 0 && handle as u32 == 0).then_some(len)
     }
 
-    /// Frees the live block whose handle this is exactly; `false` if there is none.
-    pub(crate) fn free(&mut self, handle: u64) -> bool {
+    /// Frees the live block whose handle this is exactly; `false` if there is none. Its bytes may be wanted still: then it is not
+    /// used again until [`Area::release`].
+    pub(crate) fn free(&mut self, handle: u64, is_wanted: bool) -> bool {
         if self.len(handle).is_none() {
             return false;
         }
-        let number = (handle >> 32) as u32;
-        let Some(block) = self.blocks.get_mut((number as usize).wrapping_sub(1)) else { return false };
+        let index = (handle >> 32) as u32 & INDEX;
+        if let Some(block) = self.blocks.get_mut((index as usize).wrapping_sub(1)) {
+            block.len = 0;
+            block.name = block.name.wrapping_add(FREED) & NAME;
+        }
+        if is_wanted {
+            self.kept = index;
+        } else {
+            self.reuse(index);
+        }
+        true
+    }
+
+    /// Nobody wants the bytes of freed blocks any more.
+    pub(crate) fn release(&mut self) {
+        match mem::take(&mut self.kept) {
+            0 => {}
+            index => self.reuse(index),
+        }
+    }
+
+    /// Puts a freed block on the list of its class.
+    fn reuse(&mut self, index: u32) {
         if self.freed.is_empty() {
             self.freed.resize(CLASSES, 0);
         }
-        let Some(head) = self.freed.get_mut(class(block.room)) else { return false };
-        block.len = 0;
-        block.next = mem::replace(head, number);
-        true
+        let Some(block) = self.blocks.get_mut((index as usize).wrapping_sub(1)) else { return };
+        if let Some(head) = self.freed.get_mut(class(block.room)) {
+            block.next = mem::replace(head, index);
+        }
     }
 
     /// Where `len` bytes at `at`, a handle and an offset, lie, if that is in one live block.

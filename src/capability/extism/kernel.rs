@@ -33,6 +33,7 @@ impl Extism {
         if at != 0 {
             if let Some(span) = self.span(at, len) {
                 self.run.output = span;
+                self.area.release();
             }
         }
     }
@@ -44,7 +45,9 @@ impl Extism {
     }
 
     pub(in crate::capability) fn free(&mut self, handle: u64) {
-        if self.area.free(handle) && handle == self.run.input.at {
+        // PDKs free the block of their output before they return.
+        let is_output = self.run.output.len > 0 && handle >> 32 == self.run.output.at >> 32;
+        if self.area.free(handle, is_output) && handle == self.run.input.at {
             self.run.input.len = 0;
         }
     }

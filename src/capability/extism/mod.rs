@@ -252,6 +252,9 @@ fn take(state: &mut State, place: &Place, len: u64) -> Result<u64, InvokeErrorKi
 
 /// Copies bytes into a new block and answers its handle: 0 for none.
 pub(crate) fn give(state: &mut State, bytes: &[u8]) -> Result<u64, InvokeErrorKind> {
+    if state.extism.is_none() {
+        return Err(absent());
+    }
     if bytes.is_empty() {
         return Ok(0);
     }

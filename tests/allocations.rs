@@ -38,6 +38,31 @@ fn a_warm_invocation_allocates_nothing_but_its_output() {
         });
     }
 
+    #[cfg(feature = "extism")]
+    {
+        let env = |name: &str, ty: &str| format!(r#"(import "extism:host/env" "{name}" (func ${name} {ty}))"#);
+        let imports = [
+            env("input_length", "(result i64)"),
+            env("input_load_u64", "(param i64) (result i64)"),
+            env("alloc", "(param i64) (result i64)"),
+            env("free", "(param i64)"),
+            env("store_u64", "(param i64 i64)"),
+            env("output_set", "(param i64 i64)"),
+        ];
+        let copy = r#"(func (export "echo") (local $len i64) (local $to i64) (local $at i64)
+            (local.set $len (call $input_length)) (local.set $to (call $alloc (local.get $len)))
+            (loop (call $store_u64 (i64.add (local.get $to) (local.get $at)) (call $input_load_u64 (local.get $at)))
+              (br_if 0 (i64.lt_u (local.tee $at (i64.add (local.get $at) (i64.const 8))) (local.get $len))))
+            (call $output_set (local.get $to) (local.get $len)) (call $free (local.get $to)))"#;
+        let plugin = wat::parse_str(format!("(module {} {copy})", imports.concat())).expect("the module is text");
+        let echo = Runtime::new().deploy("plugin", &plugin).expect("it deploys");
+        let mut output = Vec::with_capacity(EVENT.len());
+        expect("an Extism plug-in", &echo, 0, || {
+            echo.invoke_into(&EVENT, &mut output).expect("it echoes");
+            assert_eq!(output, EVENT);
+        });
+    }
+
     let runtime = Runtime::new();
     let text = r#"(module (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#;
     let adder = runtime.deploy("adder", &wat::parse_str(text).expect("the module is text")).expect("it deploys");

@@ -63,7 +63,7 @@ impl<'a> Invocation<'a> {
     }
 
     /// The export that is given the event, instead of the deployment's [entry](crate::Deployment::entry): for guests with several, as
-    /// Extism plug-ins are. It is looked up by name in each invocation.
+    /// Extism plug-ins are. It is looked up by name in each invocation. Calls and sessions do not use it.
     ///
     /// ```
     /// # let module = wat::parse_str(r#"(module (import "extism:host/env" "input_offset" (func $at (result i64)))

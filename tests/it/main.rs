@@ -21,6 +21,8 @@ mod events;
 mod extism;
 #[cfg(feature = "extism")]
 mod extism_blocks;
+#[cfg(feature = "extism")]
+mod extism_calls;
 #[cfg(feature = "wasi")]
 mod guest_corpus;
 mod guests;

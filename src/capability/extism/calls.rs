@@ -94,6 +94,9 @@ fn log(cx: &mut Context<'_>, level: LogLevel, message: u64) -> Result<(), HostEr
     Ok(())
 }
 
+/// Bytes of a request, its body apart, that are looked at.
+const REQUEST_MAX: usize = 64 << 10;
+
 /// What a request asks for: of it only the address is read.
 struct Request(String);
 
@@ -125,6 +128,9 @@ impl<'de> Deserialize<'de> for Request {
 
 fn http_request(cx: &mut Context<'_>, request: u64) -> Result<u64, HostError> {
     let at = argument(cx, request, "request")?;
+    if at.len() > REQUEST_MAX {
+        return Err(format!("the request has {} bytes, more than {REQUEST_MAX}", at.len()).into());
+    }
     let asked = serde_json::from_slice::<Request>(cx.extism()?.area.bytes(at));
     let Request(url) = asked.map_err(|error| format!("the request is not what it should be: {error}"))?;
     Err(format!(

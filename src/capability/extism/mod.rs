@@ -1,21 +1,7 @@
 //! The host's side of Extism plug-ins: all functions of `extism:host/env`, as version 1.12 of the interface has them.
 //!
-//! | function | here |
-//! |---|---|
-//! | `alloc`, `free`, `length`, `length_unsafe` | blocks of the [exchange area](area), zeroed; 0 where `Limits::memory` leaves no room |
-//! | `load_u8`, `load_u64`, `store_u8`, `store_u64` | bytes of one live block; outside of it 0, or nothing |
-//! | `input_offset`, `input_length`, `input_load_u8`, `input_load_u64`, `input_set` | the event |
-//! | `output_set`, `output_offset`, `output_length` | the reply: the bytes as they are when the export returns, though their block was freed |
-//! | `error_set`, `error_get` | the text of the error that the invocation ends with |
-//! | `reset`, `memory_bytes` | frees everything; bytes of the area in use |
-//! | `config_get` | what `Deployment::config` gave |
-//! | `var_get`, `var_set` | what `Deployment::var` and initialisation gave, and what this run has changed; 1 MiB at most |
-//! | `log_trace` … `log_error`, `get_log_level` | lines of the invocation's log, from `Deployment::log_level` on |
-//! | `http_request` | ends the invocation: there is no network. A host may grant a function of its own in its place |
-//! | `http_status_code`, `http_headers` | 0 |
-//!
-//! Each call costs 1 fuel, and 1 for each 64 bytes begun that it makes, copies or looks through; the (up to eight) bytes of a load or a store
-//! are in the 1.
+//! `area.rs` holds the blocks, `kernel.rs` the functions that move bytes, `calls.rs` those that a plug-in asks its host for, `vars.rs` the
+//! variables. README, "Extism plug-ins", lists all functions, what each does here and what it costs.
 //!
 //! Invariant: nothing of a run is left when it is cleared, and a run can tell nothing of earlier ones.
 

@@ -25,7 +25,7 @@ use dormouse::{ContractKind, Function, Limits, Reply, Report, Runtime, Value};
 const USAGE: &str = "\
 usage: run MODULE [options]
 
-  MODULE             a module, .wasm or .wat: a WASI program, or in the buffer contract, or with plain exports
+  MODULE             a module, .wasm or .wat: a WASI program, an Extism plug-in, or in the buffer contract, or with plain exports
   --export NAME      the export to call; for a plain one the input holds its arguments
   --input TEXT       the event, or arguments such as '20 i64:7 f64:0.5' (i32 where no type is given)
   --input-file FILE  the event from a file; - for standard input
@@ -106,10 +106,10 @@ fn run(options: &Options) -> Result<(), Box<dyn error::Error>> {
     let limits = Limits { fuel: options.fuel.unwrap_or(defaults.fuel), ..defaults };
     let args = std::iter::once(&*name).chain(options.args.iter().map(String::as_str));
     let deployment = runtime.deployment(&name, &module).limits(limits).args(args);
-    // An export may be the entry of the buffer contract, or a plain one.
+    // An export may be given events, or it is a plain one.
     let found = match &options.export {
         Some(export) => {
-            let as_entry = deployment.contract(ContractKind::Buffer).entry(export).deploy();
+            let as_entry = deployment.entry(export).deploy();
             as_entry.or_else(|_| runtime.deployment(&name, &module).contract(ContractKind::Plain).deploy())
         }
         None => deployment.deploy(),

@@ -3,13 +3,12 @@
 //! Invariant: an error says what, where and what to do; text that comes from a guest or a host function is escaped
 //! where it is printed and cut at 4 KiB.
 
+mod text;
+
 use std::{fmt, time::Duration};
 
-use crate::{
-    limits::ERROR_TEXT_MAX,
-    usage::Report,
-    value::{Value, ValueType},
-};
+use crate::usage::Report;
+pub(crate) use text::{Text, arguments, cut, signature};
 
 /// Any error of this library.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +89,7 @@ pub enum DeployError {
         /// Each import that is missing or has another type.
         imports: Vec<UnknownImport>,
     },
-    /// The module does not keep the contract that the deployment names: an export is missing or has another type.
+    /// The module does not keep the contract that the deployment names, or that it is found to be made for: an export is missing or has another type.
     #[error("the entry {:?} {problem}", Text(entry))]
     Entry {
         /// The name as given.
@@ -115,7 +114,8 @@ pub enum DeployError {
     /// A step of initialisation failed.
     #[error("initialisation failed in {step}: {cause}")]
     Initialise {
-        /// Which step: `instantiation`, `the start function`, `_initialize`, `alloc` or `dealloc`.
+        /// Which step: `instantiation`, `the start function`, `_initialize`, `alloc` or `dealloc`; of an Extism plug-in also
+        /// `__wasm_call_ctors` or `hs_init`.
         step: &'static str,
         /// What happened.
         cause: Box<InvokeErrorKind>,
@@ -254,8 +254,21 @@ impl fmt::Display for Imports<'_> {
         if self.0.len() > SHOWN_MAX {
             write!(f, "\n  and {} more", self.0.len() - SHOWN_MAX)?;
         }
-        if self.0.iter().any(|import| *import.module == *crate::capability::kv::MODULE) {
+        let is = |module: &str, name: &str| self.0.iter().any(|i| *i.module == *module && i.name.starts_with(name));
+        if is(crate::capability::kv::MODULE, "") {
             f.write_str("\ngrant the key-value store with `Deployment::kv`")?;
+        }
+        if is("extism:host/env", "") {
+            f.write_str("\nof extism:host/env ")?;
+            f.write_str(match cfg!(feature = "extism") {
+                true => "all functions of Extism 1.12 are here: the plug-in was built for another version",
+                false => "nothing is here, as dormouse's feature `extism` is off",
+            })?;
+        }
+        if is("env", "extism_") {
+            f.write_str(
+                "\nfunctions `extism_…` of env are those of Extism before 1.0: build the plug-in with a later PDK",
+            )?;
         }
         f.write_str("\nprovide functions with `Deployment::host`; memories, tables and globals cannot be imported")
     }
@@ -327,7 +340,7 @@ pub enum InvokeErrorKind {
     /// The guest trapped.
     #[error("the guest trapped: {0}")]
     Trap(Trap),
-    /// A custom host function returned an error.
+    /// A host function returned an error: one of the host's own, or of `extism:host/env`, given what it does not take.
     #[error("the host function {}.{} failed: {}", Text(module), Text(name), Text(message))]
     HostFunction {
         /// The import's module.
@@ -355,6 +368,17 @@ pub enum InvokeErrorKind {
         /// The end of its log, 1 KiB at most.
         log: Box<str>,
     },
+    /// An Extism plug-in set an error, or its export answered a code that is not 0.
+    #[error("the guest failed{}", Failure(*code, message, ended.as_deref()))]
+    GuestError {
+        /// What the export answered, or its exit code; 0 where it set an error and answered 0 or nothing, -1 where it was
+        /// stopped.
+        code: i32,
+        /// The text of the error, empty if it set none.
+        message: Box<str>,
+        /// How it was stopped after it had set the error: a trap, an exit, a host function that failed. None if it returned.
+        ended: Option<Box<InvokeErrorKind>>,
+    },
     /// The guest does not keep its contract.
     #[error("the guest broke its contract: {problem}")]
     Contract {
@@ -370,6 +394,22 @@ pub enum InvokeErrorKind {
         len: u64,
         /// Bytes of the memory, 0 if it has none.
         size: u64,
+    },
+    /// A handle that is not that of a live block of an Extism plug-in, or an address whose bytes do not lie in one.
+    #[error("{handle:#x} is not the handle of a live block, or too few bytes lie behind it")]
+    InvalidHandle {
+        /// The handle as given.
+        handle: u64,
+    },
+    /// Blocks of an Extism plug-in do not fit into what its memories leave of the limit.
+    #[error(
+        "no room for {wanted} bytes: memories, blocks and variables may hold {limit} bytes together; raise `Limits::memory` if that is meant"
+    )]
+    MemoryLimit {
+        /// Bytes wanted.
+        wanted: u64,
+        /// The limit.
+        limit: u64,
     },
     /// The input is larger than its limit. The guest did not run.
     #[error("the input has {size} bytes, above the limit of {limit}; raise `Limits::input` if that is meant")]
@@ -436,7 +476,7 @@ pub enum InvokeErrorKind {
     },
     /// The module keeps no contract through which bytes can be passed; only `call` and `session` work.
     #[error(
-        "the function takes no bytes: {found}. The buffer contract needs the exports `memory`, `alloc(i32) -> i32` and `handle(i32, i32) -> i64`, a WASI program `_start`; use `call` or `session` for plain exports"
+        "the function takes no bytes: {found}. The buffer contract needs the exports `memory`, `alloc(i32) -> i32` and `handle(i32, i32) -> i64`, a WASI program `_start`, an Extism plug-in imports of `extism:host/env` and an export `() -> i32`; use `call` or `session` for plain exports"
     )]
     NotInvocable {
         /// What was found.
@@ -478,8 +518,11 @@ impl InvokeErrorKind {
             Self::HostFunction { .. } => "host_function",
             Self::HostPanic { .. } => "host_panic",
             Self::Exit { .. } => "exit",
+            Self::GuestError { .. } => "guest_error",
             Self::Contract { .. } => "contract",
             Self::OutOfBounds { .. } => "out_of_bounds",
+            Self::InvalidHandle { .. } => "invalid_handle",
+            Self::MemoryLimit { .. } => "memory_limit",
             Self::InputTooLarge { .. } => "input_too_large",
             Self::OutputTooLarge { .. } => "output_too_large",
             Self::Busy(_) => "busy",
@@ -533,6 +576,22 @@ struct Tail<'a>(&'a str);
 impl fmt::Display for Tail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, ", having logged: {}", Text(self.0)) }
+    }
+}
+
+/// [`InvokeErrorKind::GuestError`] in words.
+struct Failure<'a>(i32, &'a str, Option<&'a InvokeErrorKind>);
+
+impl fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(code, message, ended) = self;
+        if *code != 0 && ended.is_none() {
+            write!(f, " with code {code}")?;
+        }
+        if !message.is_empty() {
+            write!(f, ": {}", Text(message))?;
+        }
+        ended.map_or(Ok(()), |kind| write!(f, " ({kind})"))
     }
 }
 
@@ -590,51 +649,6 @@ pub enum Trap {
     OutOfSystemMemory,
 }
 
-/// Text from outside, escaped when printed, and cut.
-pub(crate) struct Text<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '\'' | '"' => fmt::Write::write_char(f, c)?,
-                c => write!(f, "{}", c.escape_debug())?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{self}\"")
-    }
-}
-
-/// At most 4 KiB of a text, cut at a character, for an error to carry.
-pub(crate) fn cut(text: &str) -> Box<str> {
-    let mut end = text.len().min(ERROR_TEXT_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].into()
-}
-
-/// A function type in words: `(i32, i32) -> i64`.
-pub(crate) fn signature<T: fmt::Display>(params: &[T], results: &[T]) -> String {
-    let list = |types: &[T]| types.iter().map(T::to_string).collect::<Vec<_>>().join(", ");
-    match results {
-        [] => format!("({})", list(params)),
-        [one] => format!("({}) -> {one}", list(params)),
-        many => format!("({}) -> ({})", list(params), list(many)),
-    }
-}
-
-/// Arguments in words: `(i32, f64)`.
-pub(crate) fn arguments(values: &[Value]) -> String {
-    signature::<ValueType>(&values.iter().map(|value| value.ty()).collect::<Vec<_>>(), &[])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -656,11 +670,5 @@ mod tests {
             busy(4, Duration::from_secs(1))
                 .starts_with("all 4 instances of the function are in use, after waiting 1s;")
         );
-    }
-
-    #[test]
-    fn text_from_outside_is_escaped_and_cut() {
-        assert_eq!(Text("a\n\u{1b}[31m'\"").to_string(), "a\\n\\u{1b}[31m'\"");
-        assert_eq!(cut(&"ö".repeat(4096)).len(), 4096);
     }
 }

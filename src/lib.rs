@@ -26,6 +26,8 @@ mod trigger;
 mod usage;
 mod value;
 
+#[cfg(feature = "extism")]
+pub use capability::LogLevel;
 pub use capability::kv;
 pub use capability::{Context, HostError, IntoHostFunction, IntoResults, Scalar};
 pub use clock::Clock;

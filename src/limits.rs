@@ -37,9 +37,11 @@ pub struct Limits {
     pub output: u64,
     /// Bytes of log kept of one invocation; default 64 KiB. What comes after is cut and the report says so.
     pub log: u64,
-    /// Bytes of linear memory of an instance, all its memories together; default 64 MiB.
+    /// Bytes of linear memory of an instance, all its memories together, and of an Extism plug-in's blocks and variables; default
+    /// 64 MiB.
     ///
-    /// A module whose memories start above it is refused at deployment; beyond it `memory.grow` answers -1.
+    /// A module whose memories start above it is refused at deployment; beyond it `memory.grow` answers -1, and `alloc` of a
+    /// plug-in 0. The blocks' buffer may be an eighth larger than what it holds.
     pub memory: u64,
     /// Elements of all tables of an instance; default 100,000. A module whose tables start above it is refused at
     /// deployment; beyond it `table.grow` answers -1.

@@ -14,6 +14,8 @@ const EVENT: [u8; 256] = [b'x'; 256];
 
 fn main() {
     a_warm_invocation_allocates_nothing_but_its_output();
+    #[cfg(feature = "extism")]
+    what_a_plug_in_has_its_host_keep_is_within_the_limit();
     #[cfg(feature = "events")]
     a_warm_match_allocates_nothing();
     println!("allocations: ok");
@@ -35,6 +37,31 @@ fn a_warm_invocation_allocates_nothing_but_its_output() {
         let pinned = echo.pinned().expect("it is deployed");
         expect(&format!("pinned, {reset:?}"), &echo, 0, || {
             pinned.invoke_into(&EVENT, &mut output).expect("it echoes");
+        });
+    }
+
+    #[cfg(feature = "extism")]
+    {
+        let env = |name: &str, ty: &str| format!(r#"(import "extism:host/env" "{name}" (func ${name} {ty}))"#);
+        let imports = [
+            env("input_length", "(result i64)"),
+            env("input_load_u64", "(param i64) (result i64)"),
+            env("alloc", "(param i64) (result i64)"),
+            env("free", "(param i64)"),
+            env("store_u64", "(param i64 i64)"),
+            env("output_set", "(param i64 i64)"),
+        ];
+        let copy = r#"(func (export "echo") (local $len i64) (local $to i64) (local $at i64)
+            (local.set $len (call $input_length)) (local.set $to (call $alloc (local.get $len)))
+            (loop (call $store_u64 (i64.add (local.get $to) (local.get $at)) (call $input_load_u64 (local.get $at)))
+              (br_if 0 (i64.lt_u (local.tee $at (i64.add (local.get $at) (i64.const 8))) (local.get $len))))
+            (call $output_set (local.get $to) (local.get $len)) (call $free (local.get $to)))"#;
+        let plugin = wat::parse_str(format!("(module {} {copy})", imports.concat())).expect("the module is text");
+        let echo = Runtime::new().deploy("plugin", &plugin).expect("it deploys");
+        let mut output = Vec::with_capacity(EVENT.len());
+        expect("an Extism plug-in", &echo, 0, || {
+            echo.invoke_into(&EVENT, &mut output).expect("it echoes");
+            assert_eq!(output, EVENT);
         });
     }
 
@@ -65,6 +92,41 @@ fn expect(what: &str, function: &Function, each: usize, mut run: impl FnMut()) {
         (each * RUNS, change.deallocations),
         "{what}: allocations, and as many as were given back: {change:?}"
     );
+}
+
+#[cfg(feature = "extism")]
+fn what_a_plug_in_has_its_host_keep_is_within_the_limit() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    };
+
+    // Takes blocks until there are no more, then looks at what the process holds.
+    let text = r#"(module
+        (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
+        (import "extism:host/env" "input_length" (func $len (result i64)))
+        (import "test" "look" (func $look))
+        (func (export "hoard") (loop (br_if 0 (i64.ne (call $alloc (call $len)) (i64.const 0)))) (call $look)))"#;
+    const LIMIT: usize = 16 << 20;
+    let held = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&held);
+    let net = || {
+        let stats = ALLOCATOR.stats();
+        stats.bytes_allocated - stats.bytes_deallocated
+    };
+    let function = Runtime::new()
+        .deployment("hoard", &wat::parse_str(text).expect("the module is text"))
+        .limits(dormouse::Limits { memory: LIMIT as u64, ..dormouse::Limits::default() })
+        .host("test", "look", move |_: &mut dormouse::Context<'_>| seen.store(net(), Relaxed))
+        .deploy()
+        .expect("it deploys");
+    for len in [1, 16, 17, 1_000, 65_536, 1_000_000] {
+        let before = net();
+        function.invoke(&vec![0; len]).expect("it ends");
+        let (most, after) = (held.load(Relaxed) - before, net() - before);
+        assert!(most > LIMIT / 2 && most < LIMIT + LIMIT / 8 + len + 100_000, "blocks of {len}: {most} bytes");
+        assert!(after < 200_000, "blocks of {len}: {after} bytes are left");
+    }
 }
 
 #[cfg(feature = "events")]

@@ -69,7 +69,82 @@ impl<'a> Context<'a> {
     /// [`InvokeErrorKind::OutOfFuel`].
     pub fn log(&mut self, line: &str) -> Result<(), InvokeErrorKind> {
         self.pay(line.len() as u64)?;
-        self.caller.data_mut().log.line(line);
+        self.caller.data_mut().log.line(&[line]);
+        Ok(())
+    }
+
+    /// Copies out the bytes of a block of an Extism plug-in, by the handle that it passed; nothing for 0.
+    ///
+    /// Functions of `extism:host/user` take and give bytes so: an `i64` (`u64` here) for each. The blocks that it was given stay
+    /// the plug-in's, and so does one that it gives.
+    ///
+    /// ```
+    /// # let module = wat::parse_str(r#"(module
+    /// #   (import "extism:host/env" "input_offset" (func $input (result i64)))
+    /// #   (import "extism:host/env" "length" (func $length (param i64) (result i64)))
+    /// #   (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+    /// #   (import "extism:host/user" "shout" (func $shout (param i64) (result i64)))
+    /// #   (func (export "greet") (local $loud i64) (local.set $loud (call $shout (call $input)))
+    /// #     (call $output (local.get $loud) (call $length (local.get $loud)))))"#).unwrap();
+    /// use dormouse::{Context, InvokeErrorKind, Runtime};
+    ///
+    /// let greet = Runtime::new()
+    ///     .deployment("greet", &module)
+    ///     .host("extism:host/user", "shout", |guest: &mut Context, text: u64| -> Result<u64, InvokeErrorKind> {
+    ///         let loud = guest.read_block(text)?.to_ascii_uppercase();
+    ///         guest.new_block(&loud)
+    ///     })
+    ///     .deploy()?;
+    /// assert_eq!(greet.invoke(b"hello")?.output(), b"HELLO");
+    /// # Ok::<(), dormouse::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvokeErrorKind::InvalidHandle`] if it is not exactly that of a live block; [`InvokeErrorKind::Contract`] where the
+    /// guest is no plug-in; [`InvokeErrorKind::OutOfFuel`].
+    #[cfg(feature = "extism")]
+    pub fn read_block(&mut self, handle: u64) -> Result<Vec<u8>, InvokeErrorKind> {
+        let extism = self.extism()?;
+        if handle == 0 {
+            return Ok(Vec::new());
+        }
+        let at = extism.block(handle).ok_or(InvokeErrorKind::InvalidHandle { handle })?;
+        self.pay(at.len() as u64)?;
+        Ok(self.extism()?.bytes(at).to_vec())
+    }
+
+    /// Copies `bytes` into a block of an Extism plug-in, at its handle or an offset added to it: all or nothing.
+    ///
+    /// # Errors
+    /// As [`read_block`](Self::read_block), if the bytes do not lie in one live block.
+    #[cfg(feature = "extism")]
+    pub fn write_block(&mut self, at: u64, bytes: &[u8]) -> Result<(), InvokeErrorKind> {
+        self.pay(bytes.len() as u64)?;
+        if self.extism()?.write(at, bytes) { Ok(()) } else { Err(InvokeErrorKind::InvalidHandle { handle: at }) }
+    }
+
+    /// Copies `bytes` into a new block of an Extism plug-in and gives its handle: 0 for no bytes.
+    ///
+    /// # Errors
+    /// [`InvokeErrorKind::MemoryLimit`]; [`InvokeErrorKind::Contract`] where the guest is no plug-in;
+    /// [`InvokeErrorKind::OutOfFuel`]. [`InvokeErrorKind::Busy`] ends the invocation whatever the function makes of it.
+    #[cfg(feature = "extism")]
+    pub fn new_block(&mut self, bytes: &[u8]) -> Result<u64, InvokeErrorKind> {
+        self.pay(bytes.len() as u64)?;
+        let made = super::extism::give(self.state(), bytes);
+        if let Err(kind @ InvokeErrorKind::Busy(_)) = &made {
+            self.state().ending = Some(kind.clone());
+        }
+        made
+    }
+
+    /// Frees a block of an Extism plug-in; nothing happens where the handle is not exactly that of a live one.
+    ///
+    /// # Errors
+    /// [`InvokeErrorKind::Contract`] where the guest is no plug-in.
+    #[cfg(feature = "extism")]
+    pub fn free_block(&mut self, handle: u64) -> Result<(), InvokeErrorKind> {
+        self.extism()?.free(handle);
         Ok(())
     }
 
@@ -113,6 +188,12 @@ impl<'a> Context<'a> {
     pub(super) fn wasi(&mut self) -> Result<&mut super::wasi::Wasi, InvokeErrorKind> {
         let missing = || InvokeErrorKind::Contract { problem: "WASI is not set up for this instance".into() };
         self.state().wasi.as_deref_mut().ok_or_else(missing)
+    }
+
+    /// The host's side of a plug-in.
+    #[cfg(feature = "extism")]
+    pub(super) fn extism(&mut self) -> Result<&mut super::extism::Extism, InvokeErrorKind> {
+        self.state().extism.as_deref_mut().ok_or_else(super::extism::absent)
     }
 
     /// What this run has logged.

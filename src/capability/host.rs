@@ -4,10 +4,11 @@ use std::{
     any::Any,
     borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 use smallvec::SmallVec;
-use wasmi::{Caller, Val};
+use wasmi::{Caller, Func, FuncType, Store, Val, ValType};
 
 use super::Context;
 use crate::{
@@ -29,7 +30,15 @@ pub(crate) struct HostFunction {
     pub(crate) results: Cow<'static, [ValueType]>,
     /// Given by the host: its calls are counted, and no initialisation that must be repeated may make one.
     is_custom: bool,
-    call: Box<Erased>,
+    call: Call,
+}
+
+enum Call {
+    /// By values, within a view of the invocation.
+    Erased(Arc<Erased>),
+    /// By its own types, with nothing in between: the shortest way through the interpreter.
+    #[cfg(feature = "extism")]
+    Direct(fn(&mut Store<State>) -> Func),
 }
 
 impl HostFunction {
@@ -41,7 +50,41 @@ impl HostFunction {
     pub(crate) fn own<P, R>(module: &str, name: &str, function: impl IntoHostFunction<P, R>) -> Self {
         let (params, results, call) = function.erase();
         let (params, results) = (params.into(), results.into());
-        Self { module: module.into(), name: name.into(), params, results, is_custom: false, call }
+        Self {
+            module: module.into(),
+            name: name.into(),
+            params,
+            results,
+            is_custom: false,
+            call: Call::Erased(call.into()),
+        }
+    }
+
+    /// A function of this library that is called by its types and pays for itself. It must not panic.
+    #[cfg(feature = "extism")]
+    pub(super) fn direct(
+        module: &str,
+        name: &str,
+        params: &'static [ValueType],
+        results: &'static [ValueType],
+        make: fn(&mut Store<State>) -> Func,
+    ) -> Self {
+        let (params, results) = (params.into(), results.into());
+        Self { module: module.into(), name: name.into(), params, results, is_custom: false, call: Call::Direct(make) }
+    }
+
+    /// The function in a store, for an instance to import.
+    pub(crate) fn import(self: &Arc<Self>, store: &mut Store<State>) -> Func {
+        match &self.call {
+            #[cfg(feature = "extism")]
+            Call::Direct(make) => make(store),
+            Call::Erased(call) => {
+                let types = |types: &[ValueType]| types.iter().map(|ty| wasm_type(*ty)).collect::<Vec<_>>();
+                let ty = FuncType::new(types(&self.params), types(&self.results));
+                let (function, call) = (Arc::clone(self), Arc::clone(call));
+                Func::new(store, ty, move |caller, inputs, outputs| function.call(&*call, caller, inputs, outputs))
+            }
+        }
     }
 
     #[cfg(feature = "wasi")]
@@ -72,13 +115,21 @@ impl HostFunction {
             Ok(())
         };
         let (params, results) = (params.to_vec().into(), results.to_vec().into());
-        Self { module: module.into(), name: name.into(), params, results, is_custom: true, call: Box::new(call) }
+        Self {
+            module: module.into(),
+            name: name.into(),
+            params,
+            results,
+            is_custom: true,
+            call: Call::Erased(Arc::new(call)),
+        }
     }
 
     /// Runs the function for a guest: 1 fuel, then the closure, then the deadline. An error, a panic or exhausted fuel
     /// ends the invocation.
-    pub(crate) fn call(
+    fn call(
         &self,
+        call: &Erased,
         mut caller: Caller<'_, State>,
         inputs: &[Val],
         outputs: &mut [Val],
@@ -89,7 +140,7 @@ impl HostFunction {
         // All code of the host: a panic that reached the interpreter's frames would abort the process. So its error is
         // printed, and dropped, and the clock is read, in here.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let done = (self.call)(&mut context, inputs, outputs).map_err(|error| cut(&error.to_string()));
+            let done = call(&mut context, inputs, outputs).map_err(|error| cut(&error.to_string()));
             done.map(|()| context.check_time())
         }));
         let state = context.state();
@@ -182,6 +233,15 @@ fn val(ty: ValueType, bits: u64) -> Val {
         ValueType::I64 => Val::I64(bits as i64),
         ValueType::F32 => Val::F32(wasmi::F32::from_bits(bits as u32)),
         ValueType::F64 => Val::F64(wasmi::F64::from_bits(bits)),
+    }
+}
+
+fn wasm_type(ty: ValueType) -> ValType {
+    match ty {
+        ValueType::I32 => ValType::I32,
+        ValueType::I64 => ValType::I64,
+        ValueType::F32 => ValType::F32,
+        ValueType::F64 => ValType::F64,
     }
 }
 

@@ -2,11 +2,15 @@
 //! default.
 
 mod context;
+#[cfg(feature = "extism")]
+pub(crate) mod extism;
 mod host;
 pub mod kv;
 #[cfg(feature = "wasi")]
 pub(crate) mod wasi;
 
 pub use context::Context;
+#[cfg(feature = "extism")]
+pub use extism::LogLevel;
 pub(crate) use host::HostFunction;
 pub use host::{HostError, IntoHostFunction, IntoResults, Scalar};

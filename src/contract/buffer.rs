@@ -24,6 +24,11 @@ impl Buffer {
         })
     }
 
+    /// The same with another entry, if the module exports one of this name.
+    pub(super) fn with_entry(&self, instance: &Instance, entry: &str) -> Option<Self> {
+        Some(Self { handle: instance.typed(entry)?, ..*self })
+    }
+
     /// Lets the guest's heap grow before the image is captured: zig, Rust, Go, QuickJS and Lua guests grow on their first
     /// allocation, and an instance that grew in an invocation cannot be used again.
     pub(super) fn warm_up(&self, instance: &mut Instance) -> Result<(), (&'static str, InvokeErrorKind)> {

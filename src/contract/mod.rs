@@ -1,5 +1,7 @@
 //! How host and guest exchange bytes: which contract a module keeps, found in what it imports and exports.
 //!
+//! - **extism**: a plug-in: imports `extism:host/env`, exports functions `() -> i32`. The event and the reply in blocks on the
+//!   host's side.
 //! - **command**: a WASI program: exports `_start`, imports `wasi_snapshot_preview1`. The event on its standard input, the
 //!   reply on its standard output.
 //! - **buffer**: exports `memory`, `alloc(len: i32) -> ptr` and an entry, `handle(ptr: i32, len: i32) -> i64`.
@@ -8,6 +10,8 @@
 mod buffer;
 #[cfg(feature = "wasi")]
 mod command;
+#[cfg(feature = "extism")]
+mod extism;
 
 use buffer::Buffer;
 #[cfg(feature = "wasi")]
@@ -21,7 +25,7 @@ use crate::{
     module::Prepared,
 };
 
-/// The entry of the buffer contract where the deployment names none.
+/// The entry where the deployment names none.
 const ENTRY: &str = "handle";
 
 /// How a guest takes an event and gives a reply, for [`Deployment::contract`](crate::Deployment::contract). Found in what the
@@ -29,6 +33,10 @@ const ENTRY: &str = "handle";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ContractKind {
+    /// An Extism plug-in, which imports functions of `extism:host/env`: an export `() -> i32` or `() -> ()` takes the event and
+    /// gives the reply through them; 0, or nothing, is success.
+    #[cfg(feature = "extism")]
+    Extism,
     /// A WASI program, which exports `_start`: the event on its standard input, the reply on its standard output, its log on
     /// its standard error; exit code 0 is success.
     #[cfg(feature = "wasi")]
@@ -42,6 +50,11 @@ pub enum ContractKind {
 /// Which contract a module keeps.
 #[derive(Debug)]
 pub(crate) enum Contract {
+    #[cfg(feature = "extism")]
+    Extism {
+        /// None where several exports could be meant.
+        entry: Option<Box<str>>,
+    },
     #[cfg(feature = "wasi")]
     Command,
     Buffer {
@@ -54,6 +67,8 @@ pub(crate) enum Contract {
 
 /// The contract's handles in one instance.
 pub(crate) enum Bound {
+    #[cfg(feature = "extism")]
+    Extism(Option<extism::Entry>),
     #[cfg(feature = "wasi")]
     Command(Command),
     Buffer(Buffer),
@@ -86,48 +101,76 @@ impl Contract {
         entry: Option<&str>,
     ) -> Result<Self, DeployError> {
         use ValType::{I32, I64};
-        #[cfg(feature = "wasi")]
-        let command = missing(prepared, &[(command::ENTRY, &[], &[])], false);
+        if wish == Some(ContractKind::Plain) {
+            let found = "the deployment says that its exports are called one by one";
+            return Ok(Self::Plain { found: found.into() });
+        }
         let name = entry.unwrap_or(ENTRY);
+        let is_named = entry.is_some() || wish.is_some();
+        let refuse = |entry: &str, problem: &str| Err(DeployError::Entry { entry: cut(entry), problem: cut(problem) });
+        // What keeps a module from each contract, for those who expected it to keep one.
+        let mut found = Vec::new();
+        #[cfg(feature = "extism")]
+        if wish.is_none_or(|wish| wish == ContractKind::Extism) {
+            match extism::entry(prepared, entry) {
+                _ if wish.is_none() && !prepared.imports_extism => {}
+                Ok(entry) => return Ok(Self::Extism { entry }),
+                Err(problem) if is_named => {
+                    let needs = extism::NEEDS;
+                    return refuse(
+                        name,
+                        &format!("does not fit the Extism contract: found {problem}; it needs {needs}"),
+                    );
+                }
+                Err(problem) => found.push(format!("for an Extism plug-in {problem}")),
+            }
+        }
         let buffer = missing(prepared, &[("alloc", &[I32], &[I32]), (name, &[I32, I32], &[I64])], true);
-        let refuse = |problem: &str| Err(DeployError::Entry { entry: cut(name), problem: cut(problem) });
-        match wish {
-            Some(ContractKind::Plain) => {
-                let found = "the deployment says that its exports are called one by one";
-                return Ok(Self::Plain { found: found.into() });
+        found.insert(0, format!("for the buffer contract found {buffer}"));
+        #[cfg(feature = "wasi")]
+        {
+            let command = missing(prepared, &[(command::ENTRY, &[], &[])], false);
+            let is_program = wish == Some(ContractKind::Command);
+            if is_program || (!is_named && prepared.imports_wasi) {
+                if command.is_empty() {
+                    return Ok(Self::Command);
+                }
+                if is_program {
+                    let problem =
+                        format!("does not fit the command contract: found {command}; it needs _start() -> ()");
+                    return refuse(command::ENTRY, &problem);
+                }
             }
-            #[cfg(feature = "wasi")]
-            Some(ContractKind::Command) if command.is_empty() => return Ok(Self::Command),
-            #[cfg(feature = "wasi")]
-            Some(ContractKind::Command) => {
-                let problem = format!("does not fit the command contract: found {command}; it needs _start() -> ()");
-                return Err(DeployError::Entry { entry: command::ENTRY.into(), problem: cut(&problem) });
-            }
-            #[cfg(feature = "wasi")]
-            None if entry.is_none() && prepared.imports_wasi && command.is_empty() => return Ok(Self::Command),
-            _ => {}
+            found.push(match prepared.imports_wasi {
+                true => format!("for a WASI program {command}"),
+                false => "it imports no WASI, as a program would".to_owned(),
+            });
         }
         if buffer.is_empty() {
             return Ok(Self::Buffer { entry: name.into() });
         }
-        if entry.is_some() || wish == Some(ContractKind::Buffer) {
-            return refuse(&format!(
-                "does not fit the buffer contract: found {buffer}; it needs memory, alloc(i32) -> i32 and an entry of (i32, i32) -> i64"
-            ));
+        if is_named {
+            return refuse(
+                name,
+                &format!(
+                    "does not fit the buffer contract: found {buffer}; it needs memory, alloc(i32) -> i32 and an entry of (i32, i32) -> i64"
+                ),
+            );
         }
-        #[cfg(feature = "wasi")]
-        let found = match (prepared.imports_wasi, &*command) {
-            (true, command) => format!("for the buffer contract found {buffer}; for a WASI program {command}"),
-            (false, _) => format!("for the buffer contract found {buffer}; it imports no WASI, as a program would"),
-        };
-        #[cfg(not(feature = "wasi"))]
-        let found = format!("for the buffer contract found {buffer}");
-        Ok(Self::Plain { found: cut(&found) })
+        Ok(Self::Plain { found: cut(&found.join("; ")) })
+    }
+
+    /// Whether each instance needs what plug-ins need.
+    #[cfg(feature = "extism")]
+    pub(crate) fn is_extism(&self) -> bool {
+        matches!(self, Self::Extism { .. })
     }
 
     /// The contract in one word, for the report of deployment.
     pub(crate) fn name(&self) -> &'static str {
         match self {
+            #[cfg(feature = "extism")]
+            Self::Extism { .. } => "extism",
             #[cfg(feature = "wasi")]
             Self::Command => "command",
             Self::Buffer { .. } => "buffer",
@@ -147,6 +190,10 @@ impl Contract {
         if matches!(self, Self::Command) {
             return Ok(());
         }
+        #[cfg(feature = "extism")]
+        if matches!(self, Self::Extism { .. }) {
+            return extism::initialise(instance);
+        }
         if let Some(function) = instance.typed::<(), ()>("_initialize") {
             instance.call_typed(&function, ()).map_err(|cause| ("_initialize", cause))?;
         }
@@ -159,6 +206,10 @@ impl Contract {
     /// Resolves the contract's handles in an instance.
     pub(crate) fn bind(&self, instance: &Instance) -> Bound {
         match self {
+            #[cfg(feature = "extism")]
+            Self::Extism { entry } => {
+                Bound::Extism(entry.as_deref().and_then(|entry| extism::Entry::of(instance, entry)))
+            }
             #[cfg(feature = "wasi")]
             Self::Command => Command::of(instance).map_or(Bound::Plain, Bound::Command),
             Self::Buffer { entry } => Buffer::of(instance, entry).map_or(Bound::Plain, Bound::Buffer),
@@ -166,19 +217,39 @@ impl Contract {
         }
     }
 
-    /// Gives an event to a running instance and appends its reply to `output`.
+    /// Gives an event to a running instance and appends its reply to `output`; by another entry than the contract's, if one is
+    /// named.
     pub(crate) fn invoke(
         &self,
         bound: &Bound,
+        entry: Option<&str>,
         instance: &mut Instance,
         input: &[u8],
         output: &mut Vec<u8>,
         limits: &Limits,
     ) -> Result<(), InvokeErrorKind> {
         match bound {
+            #[cfg(feature = "extism")]
+            Bound::Extism(own) => match (own, entry) {
+                (Some(own), None) => own.invoke(instance, input, output, limits),
+                (None, None) => Err(extism::several(instance.prepared())),
+                (_, Some(name)) => match extism::Entry::of(instance, name) {
+                    Some(named) => named.invoke(instance, input, output, limits),
+                    None => Err(not_an_entry(instance, name, extism::NEEDS)),
+                },
+            },
             #[cfg(feature = "wasi")]
-            Bound::Command(command) => command.invoke(instance, input, output, limits),
-            Bound::Buffer(buffer) => buffer.invoke(instance, input, output, limits),
+            Bound::Command(command) => match entry {
+                None => command.invoke(instance, input, output, limits),
+                Some(name) => Err(not_an_entry(instance, name, "a WASI program, by its start alone")),
+            },
+            Bound::Buffer(buffer) => match entry {
+                None => buffer.invoke(instance, input, output, limits),
+                Some(name) => match buffer.with_entry(instance, name) {
+                    Some(buffer) => buffer.invoke(instance, input, output, limits),
+                    None => Err(not_an_entry(instance, name, "an export (i32, i32) -> i64")),
+                },
+            },
             Bound::Plain => {
                 let found = match self {
                     Self::Plain { found } => found.clone(),
@@ -188,5 +259,19 @@ impl Contract {
                 Err(InvokeErrorKind::NotInvocable { found })
             }
         }
+    }
+}
+
+/// The error of who names an entry that cannot be given an event.
+#[cold]
+fn not_an_entry(instance: &Instance, name: &str, needs: &str) -> InvokeErrorKind {
+    let prepared = instance.prepared();
+    match prepared.export(name) {
+        None => prepared.no_such_export(name),
+        Some((_, export)) => InvokeErrorKind::Signature {
+            name: cut(name),
+            ty: cut(&export.signature()),
+            given: format!("an event: that takes {needs}").into(),
+        },
     }
 }

@@ -107,6 +107,7 @@ fn class(error: &InvokeErrorKind, job: &Job) -> Option<Failure> {
         Kind::Busy(_) | Kind::Quarantined { .. } | Kind::NestedTooDeep { .. } => Some(Failure::Refused),
         Kind::InputTooLarge { .. }
         | Kind::OutputTooLarge { .. }
+        | Kind::MemoryLimit { .. }
         | Kind::Contract { .. }
         | Kind::NotInvocable { .. }
         | Kind::NoSuchExport { .. }

@@ -14,6 +14,8 @@ use super::{
     nesting::{self, Level},
     pool::{Pool, Ready},
 };
+#[cfg(feature = "extism")]
+use crate::capability::extism;
 #[cfg(feature = "wasi")]
 use crate::capability::wasi::{Base, Grant};
 use crate::{
@@ -55,6 +57,8 @@ pub(super) struct Mould {
     pub(super) contract: Contract,
     #[cfg(feature = "wasi")]
     pub(super) wasi: Option<Arc<Grant>>,
+    #[cfg(feature = "extism")]
+    pub(super) extism: Option<Arc<extism::Grant>>,
     pub(super) limits: Limits,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) home: Weak<dyn Any + Send + Sync>,
@@ -145,8 +149,8 @@ impl Mould {
     }
 
     /// `image` is what the instance begins with, none for one that initialises itself.
-    fn birth(&self, lane: usize, reservation: Reservation, image: Option<&Image>) -> Birth<'_> {
-        #[cfg(not(feature = "wasi"))]
+    fn birth<'a>(&'a self, lane: usize, reservation: Reservation, image: Option<&'a Image>) -> Birth<'a> {
+        #[cfg(not(any(feature = "wasi", feature = "extism")))]
         let _ = image;
         let lane = self.lanes.get(lane, &self.prepared);
         Birth {
@@ -155,6 +159,8 @@ impl Mould {
             label: &lane.label,
             #[cfg(feature = "wasi")]
             wasi: self.wasi.as_ref().map(|grant| (grant, image.map_or_else(Base::default, |image| image.wasi))),
+            #[cfg(feature = "extism")]
+            extism: self.extism.as_ref().map(|grant| (grant, image.and_then(|image| image.vars.as_ref()))),
             clock: &self.clock,
             home: &self.home,
             memory_max: self.limits.memory,

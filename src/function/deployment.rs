@@ -16,6 +16,8 @@ use super::{
     deployed::{Deployed, Lanes, Mould},
     pool::{Pool, Ready},
 };
+#[cfg(feature = "extism")]
+use crate::capability::extism;
 #[cfg(feature = "wasi")]
 use crate::capability::wasi;
 use crate::{
@@ -75,6 +77,8 @@ struct Options<'a> {
     contract: Option<ContractKind>,
     #[cfg(feature = "wasi")]
     wasi: wasi::Options,
+    #[cfg(feature = "extism")]
+    extism: extism::Options,
     host: Vec<Arc<HostFunction>>,
 }
 
@@ -96,6 +100,8 @@ impl<'a> Deployment<'a> {
                 contract: None,
                 #[cfg(feature = "wasi")]
                 wasi: wasi::Options::default(),
+                #[cfg(feature = "extism")]
+                extism: extism::Options::default(),
                 host: Vec::new(),
             },
             kv: None,
@@ -126,7 +132,9 @@ impl<'a> Deployment<'a> {
         self
     }
 
-    /// The export that is given events, `handle` unless named: `(ptr: i32, len: i32) -> i64`.
+    /// The export that is given events, `handle` unless named: `(ptr: i32, len: i32) -> i64`, of an Extism plug-in `() -> i32` or
+    /// `() -> ()`. A plug-in that has no `handle` and one other such export is given them there;
+    /// [`Invocation::entry`](crate::Invocation::entry) chooses for one invocation.
     pub fn entry(mut self, entry: &'a str) -> Self {
         self.options.entry = Some(entry);
         self
@@ -155,6 +163,42 @@ impl<'a> Deployment<'a> {
             Ok(at) => env[at].1 = value.into(),
             Err(at) => env.insert(at, (name.into(), value.into())),
         }
+        self
+    }
+
+    /// A value of an Extism plug-in's configuration, of which there is none unless given; of one key the later value holds. 1 MiB at
+    /// most, 48 bytes for each key included.
+    #[cfg(feature = "extism")]
+    pub fn config(mut self, key: &str, value: &str) -> Self {
+        self.options.extism.config.insert(key.into(), value.into());
+        self
+    }
+
+    /// A variable that an Extism plug-in finds set in each invocation. What it sets itself is gone when the invocation ends. 1 MiB
+    /// at most, 48 bytes for each key included.
+    ///
+    /// ```
+    /// # let module = wat::parse_str(r#"(module (import "extism:host/env" "input_offset" (func $input (result i64)))
+    /// #   (import "extism:host/env" "length" (func $length (param i64) (result i64)))
+    /// #   (import "extism:host/env" "var_get" (func $get (param i64) (result i64)))
+    /// #   (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+    /// #   (func (export "look") (local $at i64) (local.set $at (call $get (call $input)))
+    /// #     (call $output (local.get $at) (call $length (local.get $at)))))"#).unwrap();
+    /// let runtime = dormouse::Runtime::new();
+    /// let look = runtime.deployment("look", &module).var("greeting", b"hello").deploy()?;
+    /// assert_eq!(look.invoke(b"greeting")?.output(), b"hello");
+    /// # Ok::<(), dormouse::Error>(())
+    /// ```
+    #[cfg(feature = "extism")]
+    pub fn var(mut self, key: &str, value: &[u8]) -> Self {
+        self.options.extism.vars.insert(key.into(), value.into());
+        self
+    }
+
+    /// From which level on an Extism plug-in's log is kept; all of it unless given. Plug-ins can ask for it.
+    #[cfg(feature = "extism")]
+    pub fn log_level(mut self, level: crate::LogLevel) -> Self {
+        self.options.extism.log_level = level;
         self
     }
 
@@ -249,7 +293,7 @@ impl<'a> Deployment<'a> {
     /// Deploys: validates the module, compiles it lazily, runs its initialisation and captures the image. A function that
     /// has the name is replaced atomically, once all has gone well.
     ///
-    /// Initialisation (start function, `_initialize`, one `alloc`) runs once, here, within the function's limits.
+    /// Initialisation (start function, `_initialize`, one `alloc`, as the contract has it) runs once, here, within the function's limits.
     /// Whatever it computes is shared by all invocations.
     ///
     /// # Errors
@@ -282,6 +326,8 @@ impl<'a> Deployment<'a> {
         let label = Label { name: name.into(), version };
         #[cfg(feature = "wasi")]
         let grant = prepared.imports_wasi.then(|| Arc::new(options.wasi.grant(label.version.as_bytes())));
+        #[cfg(feature = "extism")]
+        let plugin = (contract.is_extism() || prepared.imports_extism).then(|| Arc::new(options.extism.grant()));
         let lanes = lanes(*instances.end());
         let mould = Mould {
             prepared: Arc::new(prepared),
@@ -289,6 +335,8 @@ impl<'a> Deployment<'a> {
             contract,
             #[cfg(feature = "wasi")]
             wasi: grant,
+            #[cfg(feature = "extism")]
+            extism: plugin,
             limits: options.limits,
             clock: Arc::clone(clock),
             home: runtime.home(),
@@ -372,6 +420,10 @@ fn check_options(options: &Options<'_>, instances: &RangeInclusive<usize>) -> Re
     }
     #[cfg(feature = "wasi")]
     if let Some((option, problem)) = options.wasi.problem() {
+        return invalid(option, problem);
+    }
+    #[cfg(feature = "extism")]
+    if let Some((option, problem)) = options.extism.problem() {
         return invalid(option, problem);
     }
     if options.limits.stack < STACK_MIN {

@@ -38,6 +38,7 @@ use crate::{
 pub struct Invocation<'a> {
     function: &'a Function,
     input: &'a [u8],
+    entry: Option<&'a str>,
     fuel: u64,
     deadline: Duration,
     cancel: Option<Cancel>,
@@ -51,6 +52,7 @@ impl<'a> Invocation<'a> {
         Self {
             function,
             input,
+            entry: None,
             fuel: u64::MAX,
             deadline: Duration::MAX,
             cancel: None,
@@ -58,6 +60,28 @@ impl<'a> Invocation<'a> {
             #[cfg(feature = "wasi")]
             seed: None,
         }
+    }
+
+    /// The export that is given the event, instead of the deployment's [entry](crate::Deployment::entry): for guests with several, as
+    /// Extism plug-ins are. It is looked up by name in each invocation. Calls and sessions do not use it.
+    ///
+    /// ```
+    /// # let module = wat::parse_str(r#"(module (import "extism:host/env" "input_offset" (func $at (result i64)))
+    /// #   (import "extism:host/env" "input_length" (func $length (result i64)))
+    /// #   (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+    /// #   (func (export "all") (call $output (call $at) (call $length)))
+    /// #   (func (export "first") (call $output (call $at) (i64.const 1))))"#).unwrap();
+    /// let plugin = dormouse::Runtime::new().deploy("plugin", &module)?;
+    /// assert_eq!(plugin.invocation(b"hello").entry("all").run()?.output(), b"hello");
+    /// assert_eq!(plugin.invocation(b"hello").entry("first").run()?.output(), b"h");
+    /// # Ok::<(), dormouse::Error>(())
+    /// ```
+    ///
+    /// Where there is none of this name, or of a type that does not take events, the run fails with
+    /// [`NoSuchExport`](InvokeErrorKind::NoSuchExport) or [`Signature`](InvokeErrorKind::Signature).
+    pub fn entry(mut self, entry: &'a str) -> Self {
+        self.entry = Some(entry);
+        self
     }
 
     /// Fuel for this invocation.
@@ -114,9 +138,9 @@ impl<'a> Invocation<'a> {
     }
 
     fn run_into_buffer(self, output: &mut Vec<u8>) -> Result<(Vec<u8>, Report), InvokeError> {
-        let input = self.input;
+        let (input, entry) = (self.input, self.entry);
         let ran = self.within(|ready, contract, limits| {
-            contract.invoke(&ready.bound, &mut ready.instance, input, output, limits)?;
+            contract.invoke(&ready.bound, entry, &mut ready.instance, input, output, limits)?;
             Ok(output.len() as u64)
         });
         if ran.is_err() {

@@ -46,7 +46,7 @@ impl<'a> Guest<'a> {
     pub fn call(&mut self, export: &str, args: &[Value]) -> Result<Values, InvokeErrorKind> {
         let prepared = self.instance.prepared();
         let Some((slot, found)) = prepared.export(export) else {
-            return Err(no_such_export(export, prepared.exports.iter().map(|export| &*export.name)));
+            return Err(prepared.no_such_export(export));
         };
         if !takes(found, args) {
             return Err(InvokeErrorKind::Signature {
@@ -56,7 +56,9 @@ impl<'a> Guest<'a> {
             });
         }
         let mut outputs: SmallVec<[Val; 4]> = smallvec![Val::I32(0); found.ty.results().len()];
-        let Some(function) = self.instance.export(slot) else { return Err(no_such_export(export, std::iter::empty())) };
+        let Some(function) = self.instance.export(slot) else {
+            return Err(self.instance.prepared().no_such_export(export));
+        };
         // A call shorter than a slice does not look at the time itself. The first one has just been given its time.
         if std::mem::replace(&mut self.called, true) {
             self.instance.check_time()?;
@@ -98,18 +100,6 @@ fn takes(export: &Export, args: &[Value]) -> bool {
                     | (wasmparser::ValType::F64, ValueType::F64)
             )
         })
-}
-
-#[cold]
-fn no_such_export<'a>(name: &str, exports: impl Iterator<Item = &'a str>) -> InvokeErrorKind {
-    let mut names: Vec<&str> = exports.collect();
-    let more = names.len().saturating_sub(20);
-    names.truncate(20);
-    let mut exports = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    if more > 0 {
-        exports.push_str(&format!(" and {more} more"));
-    }
-    InvokeErrorKind::NoSuchExport { name: cut(name), exports: cut(&exports) }
 }
 
 fn wasm_value(value: Value) -> Val {

@@ -82,7 +82,7 @@ fn grow_memory(caller: &mut Caller<'_, State>, index: u32, delta: u64) -> Result
         return Ok(None);
     }
     let Some(bytes) = delta.checked_mul(1 << fact.page_log2()) else { return Ok(None) };
-    if state.memory_bytes.checked_add(bytes).is_none_or(|total| total > state.memory_max) {
+    if state.bytes_in_use().checked_add(bytes).is_none_or(|total| total > state.memory_max) {
         return Ok(None);
     }
     let grow = |context: &mut Caller<'_, State>| memory.grow(context, delta).is_ok();

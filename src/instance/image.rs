@@ -3,10 +3,14 @@
 //! Memory is kept as runs of pages of 4 KiB that are not all zero: most of a fresh memory is.
 
 use std::io;
+#[cfg(feature = "extism")]
+use std::sync::Arc;
 
 use wasmi::{Memory, Store, Val};
 
 use super::State;
+#[cfg(feature = "extism")]
+use crate::capability::extism::Vars;
 #[cfg(feature = "wasi")]
 use crate::capability::wasi::Base;
 use crate::sys::{Mapped, PAGE};
@@ -23,6 +27,9 @@ pub(crate) struct Image {
     /// What initialisation left behind WASI.
     #[cfg(feature = "wasi")]
     pub(crate) wasi: Base,
+    /// The variables that it left to an Extism plug-in.
+    #[cfg(feature = "extism")]
+    pub(crate) vars: Option<Arc<Vars>>,
 }
 
 impl Image {

@@ -25,10 +25,7 @@ use std::{
     time::Duration,
 };
 
-use wasmi::{
-    Extern, Func, FuncType, Global, Memory, MemoryType, Ref, Store, Table, TypedFunc, Val, ValType, WasmParams,
-    WasmResults,
-};
+use wasmi::{Extern, Func, Global, Memory, MemoryType, Ref, Store, Table, TypedFunc, Val, WasmParams, WasmResults};
 
 pub use cancel::Cancel;
 pub(crate) use image::{Image, MemoryImage};
@@ -38,6 +35,8 @@ pub(crate) use slices::{Fault, charge};
 pub(crate) use state::memory_and_state;
 pub(crate) use state::{State, memory_read, memory_size, memory_write};
 
+#[cfg(feature = "extism")]
+use crate::capability::extism;
 #[cfg(feature = "wasi")]
 use crate::capability::wasi::{Base, Grant, Wasi};
 use crate::{
@@ -46,7 +45,6 @@ use crate::{
     module::{Code, Prepared},
     sys::{Mapped, Regions},
     usage::{Label, Reservation},
-    value::ValueType,
 };
 use gate::Gate;
 use slices::{Meter, kind_of};
@@ -89,6 +87,9 @@ pub(crate) struct Birth<'a> {
     /// What the deployment grants through WASI, where the module imports any of it.
     #[cfg(feature = "wasi")]
     pub(crate) wasi: Option<(&'a Arc<Grant>, Base)>,
+    /// The same for an Extism plug-in, and the variables that initialisation has left.
+    #[cfg(feature = "extism")]
+    pub(crate) extism: Option<(&'a Arc<extism::Grant>, Option<&'a Arc<extism::Vars>>)>,
     pub(crate) clock: &'a Arc<dyn Clock>,
     /// The runtime that the function belongs to, as the host's functions will be given it.
     pub(crate) home: &'a Weak<dyn Any + Send + Sync>,
@@ -146,12 +147,7 @@ impl Instance {
         let mut instantiate = || -> Result<_, wasmi::Error> {
             let mut externs = Vec::with_capacity(prepared.imports.len() + prepared.memories.len());
             for import in &prepared.imports {
-                let types = |types: &[ValueType]| types.iter().map(|ty| wasm_type(*ty)).collect::<Vec<_>>();
-                let ty = FuncType::new(types(&import.params), types(&import.results));
-                let import = Arc::clone(import);
-                externs.push(Extern::Func(Func::new(&mut store, ty, move |caller, inputs, outputs| {
-                    import.call(caller, inputs, outputs)
-                })));
+                externs.push(Extern::Func(import.import(&mut store)));
             }
             for (index, fact) in prepared.memories.iter().enumerate() {
                 let pages = match content {
@@ -249,6 +245,10 @@ impl Instance {
         if let Some(wasi) = self.wasi() {
             wasi.seal();
         }
+        #[cfg(feature = "extism")]
+        if let Some(extism) = &mut self.store.data_mut().extism {
+            extism.seal();
+        }
         self.store.data_mut().clear();
         self.mark = Mark::Clean;
     }
@@ -266,6 +266,8 @@ impl Instance {
             globals: self.globals.iter().map(number).collect(),
             #[cfg(feature = "wasi")]
             wasi: self.store.data().wasi.as_ref().map_or_else(Base::default, |wasi| wasi.base()),
+            #[cfg(feature = "extism")]
+            vars: self.store.data().extism.as_ref().map(|extism| extism.vars()),
         }
     }
 
@@ -373,6 +375,12 @@ impl Instance {
         self.store.data_mut().wasi.as_deref_mut()
     }
 
+    /// The host's side of it.
+    #[cfg(feature = "extism")]
+    pub(crate) fn state(&mut self) -> &mut State {
+        self.store.data_mut()
+    }
+
     pub(crate) fn read(&self, at: u64, len: u64) -> Result<&[u8], InvokeErrorKind> {
         state::slice(&self.store, at, len)
     }
@@ -385,13 +393,4 @@ impl Instance {
 /// A reference, none for a number.
 fn reference(value: Val) -> Option<Val> {
     matches!(value, Val::FuncRef(_) | Val::ExternRef(_)).then_some(value)
-}
-
-fn wasm_type(ty: ValueType) -> ValType {
-    match ty {
-        ValueType::I32 => ValType::I32,
-        ValueType::I64 => ValType::I64,
-        ValueType::F32 => ValType::F32,
-        ValueType::F64 => ValType::F64,
-    }
 }

@@ -11,6 +11,8 @@ use std::{
 use wasmi::{AsContext, AsContextMut, Memory, Store};
 
 use super::{Birth, slices::Meter};
+#[cfg(feature = "extism")]
+use crate::capability::extism::{self, Extism};
 #[cfg(feature = "wasi")]
 use crate::capability::wasi::Wasi;
 use crate::{
@@ -48,6 +50,9 @@ pub(crate) struct State {
     pub(crate) kv: Option<Box<Stage>>,
     /// The run is initialisation, whose outcome all invocations share.
     pub(crate) initialising: bool,
+    /// The host's side of an Extism plug-in, where it is one.
+    #[cfg(feature = "extism")]
+    pub(crate) extism: Option<Box<Extism>>,
     /// How a function of this library ends the run.
     pub(crate) ending: Option<InvokeErrorKind>,
     /// Calls of custom host functions in this run.
@@ -78,6 +83,8 @@ impl State {
             wasi: birth.wasi.map(|(grant, base)| Box::new(Wasi::new(Arc::clone(grant), base))),
             kv: None,
             initialising: false,
+            #[cfg(feature = "extism")]
+            extism: birth.extism.map(|(grant, vars)| Box::new(Extism::new(Arc::clone(grant), vars))),
             ending: None,
             host_calls: 0,
             poisoned: false,
@@ -96,9 +103,20 @@ impl State {
         }
         self.kv = None;
         self.initialising = false;
+        #[cfg(feature = "extism")]
+        extism::clear(self);
         self.ending = None;
         self.host_calls = 0;
         self.host_wrote = false;
+    }
+
+    /// Bytes that count towards `Limits::memory`: linear memories, and what an Extism plug-in has the host keep for it.
+    pub(crate) fn bytes_in_use(&self) -> u64 {
+        #[cfg(feature = "extism")]
+        if let Some(extism) = &self.extism {
+            return self.memory_bytes.saturating_add(extism.used());
+        }
+        self.memory_bytes
     }
 }
 
@@ -119,22 +137,25 @@ impl Log {
         self.text.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Appends a line; what does not fit is left out, at a character's boundary.
-    pub(crate) fn line(&mut self, line: &str) {
+    /// Appends a line, given in parts; what does not fit is left out, at a character's boundary.
+    pub(crate) fn line(&mut self, parts: &[&str]) {
         // Once cut, nothing follows, so that what is kept is a prefix of what was logged.
         let max = if self.cut { 0 } else { usize::try_from(self.max).unwrap_or(usize::MAX) };
-        let room = max.saturating_sub(self.text.len());
-        if line.len() < room {
-            self.text.extend_from_slice(line.as_bytes());
+        let mut room = max.saturating_sub(self.text.len());
+        let fits = parts.iter().map(|part| part.len()).sum::<usize>() < room;
+        for part in parts {
+            let mut end = part.len().min(room);
+            while !part.is_char_boundary(end) {
+                end -= 1;
+            }
+            self.text.extend_from_slice(&part.as_bytes()[..end]);
+            // What is cut at a character ends the line.
+            room = if end < part.len() { 0 } else { room - end };
+        }
+        if fits {
             self.text.push(b'\n');
-            return;
         }
-        self.cut = true;
-        let mut end = line.len().min(room);
-        while !line.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.text.extend_from_slice(&line.as_bytes()[..end]);
+        self.cut |= !fits;
     }
 }
 

@@ -10,11 +10,13 @@ use super::{
     rewrite::rewrite,
     survey::{Growable, MemoryFact, Survey},
 };
+#[cfg(feature = "extism")]
+use crate::capability::extism;
 #[cfg(feature = "wasi")]
 use crate::capability::wasi;
 use crate::{
     capability::HostFunction,
-    error::{DeployError, UnknownImport, cut, signature},
+    error::{DeployError, InvokeErrorKind, UnknownImport, cut, signature},
     limits::Limits,
     value::ValueType,
 };
@@ -34,6 +36,9 @@ pub(crate) struct Prepared {
     /// It imports functions of WASI that the host has not replaced by its own.
     #[cfg(feature = "wasi")]
     pub(crate) imports_wasi: bool,
+    /// It imports functions of `extism:host/env`, whosever they are.
+    #[cfg(feature = "extism")]
+    pub(crate) imports_extism: bool,
     /// What each import is given, in their order.
     pub(crate) imports: Vec<Arc<HostFunction>>,
     pub(crate) memories: Vec<MemoryFact>,
@@ -130,6 +135,8 @@ impl Prepared {
         Ok(Self {
             #[cfg(feature = "wasi")]
             imports_wasi: imports.iter().any(|import| *import.module == *wasi::MODULE && !import.is_custom()),
+            #[cfg(feature = "extism")]
+            imports_extism: imports.iter().any(|import| *import.module == *extism::MODULE),
             bytes: rewritten.bytes.into(),
             config: engine::config(limits, stacks),
             imports,
@@ -165,6 +172,18 @@ impl Prepared {
         let slot = self.exports.binary_search_by(|export| (*export.name).cmp(name)).ok()?;
         Some((slot, &self.exports[slot]))
     }
+
+    /// The error of who asks for another function than those that are exported.
+    #[cold]
+    pub(crate) fn no_such_export(&self, name: &str) -> InvokeErrorKind {
+        const SHOWN_MAX: usize = 20;
+        let names: Vec<&str> = self.exports.iter().map(|export| &*export.name).take(SHOWN_MAX).collect();
+        let mut exports = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        if let Some(more @ 1..) = self.exports.len().checked_sub(SHOWN_MAX) {
+            exports.push_str(&format!(" and {more} more"));
+        }
+        InvokeErrorKind::NoSuchExport { name: cut(name), exports: cut(&exports) }
+    }
 }
 
 /// Bytes of the tables and element segments of an instance.
@@ -185,11 +204,14 @@ fn resolve(survey: &Survey, provided: &[Arc<HostFunction>]) -> Result<Vec<Arc<Ho
         let is_it =
             |function: &&Arc<HostFunction>| *function.module == *import.module && *function.name == *import.name;
         let found = provided.iter().find(is_it);
-        #[cfg(feature = "wasi")]
-        let found = found.or_else(|| match *import.module == *wasi::MODULE {
-            true => wasi::functions().iter().find(is_it),
-            false => None,
-        });
+        let own: &[Arc<HostFunction>] = match &*import.module {
+            #[cfg(feature = "wasi")]
+            wasi::MODULE => wasi::functions(),
+            #[cfg(feature = "extism")]
+            extism::MODULE => extism::functions(),
+            _ => &[],
+        };
+        let found = found.or_else(|| own.iter().find(is_it));
         let fits = match (import.ty, found) {
             (TypeRef::Func(ty), Some(found)) => {
                 let ty = &survey.types[ty as usize];

@@ -171,7 +171,7 @@ impl DeployReport {
         self.functions
     }
 
-    /// The contract that the module keeps: `buffer`, or `plain` where it takes no bytes and its exports are called one by
+    /// The contract that the module keeps: `extism`, `command`, `buffer`, or `plain` where it takes no bytes and its exports are called one by
     /// one.
     pub fn contract(&self) -> &'static str {
         self.contract

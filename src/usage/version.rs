@@ -4,9 +4,9 @@ use std::fmt::{self, Write};
 
 use sha2::{Digest, Sha256};
 
-/// The immutable content of a function: SHA-256 over its module's bytes and its options, which are limits, entry, and the
-/// names and types of host functions. Its name, how many instances it may have and how long to wait for one are no part of
-/// it.
+/// The immutable content of a function: SHA-256 over its module's bytes and its options, which are limits, entry, contract,
+/// what WASI programs and Extism plug-ins are given, and the names and types of host functions. Its name, how many instances it
+/// may have and how long to wait for one are no part of it.
 ///
 /// `Display` is 64 hexadecimal digits; logs and reports show the first seven.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

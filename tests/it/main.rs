@@ -17,6 +17,12 @@ mod durable;
 mod errors;
 #[cfg(feature = "events")]
 mod events;
+#[cfg(feature = "extism")]
+mod extism;
+#[cfg(feature = "extism")]
+mod extism_blocks;
+#[cfg(feature = "extism")]
+mod extism_calls;
 #[cfg(feature = "wasi")]
 mod guest_corpus;
 mod guests;

@@ -363,6 +363,21 @@ pub enum InvokeErrorKind {
         /// The end of its log, 1 KiB at most.
         log: Box<str>,
     },
+    /// The guest says that it will never take this input: the buffer contract's answer -1. A delivery is not tried again, as after
+    /// [`Exit`](Self::Exit) with the code 65.
+    #[error("the guest rejected its input{}", Tail(log))]
+    Rejected {
+        /// The end of its log, 1 KiB at most.
+        log: Box<str>,
+    },
+    /// The guest has done its work, but the events that host functions published in it were not queued. See
+    /// [`Context::publish`](crate::Context::publish).
+    #[cfg(feature = "events")]
+    #[error("what was published in the invocation was not queued: {problem}")]
+    Unpublished {
+        /// Why not.
+        problem: Box<str>,
+    },
     /// The guest does not keep its contract.
     #[error("the guest broke its contract: {problem}")]
     Contract {
@@ -483,6 +498,9 @@ impl InvokeErrorKind {
             Self::HostFunction { .. } => "host_function",
             Self::HostPanic { .. } => "host_panic",
             Self::Exit { .. } => "exit",
+            Self::Rejected { .. } => "rejected",
+            #[cfg(feature = "events")]
+            Self::Unpublished { .. } => "unpublished",
             Self::Contract { .. } => "contract",
             Self::OutOfBounds { .. } => "out_of_bounds",
             Self::InputTooLarge { .. } => "input_too_large",
@@ -622,6 +640,12 @@ pub(crate) fn cut(text: &str) -> Box<str> {
         end -= 1;
     }
     text[..end].into()
+}
+
+/// The end of a log, 1 KiB at most, for an error to carry.
+pub(crate) fn tail(log: &[u8]) -> Box<str> {
+    const TAIL: usize = 1 << 10;
+    String::from_utf8_lossy(&log[log.len().saturating_sub(TAIL)..]).trim_end().into()
 }
 
 /// A function type in words: `(i32, i32) -> i64`.

@@ -126,7 +126,7 @@ fn admit(hub: &Hub, queue: &mut Queue, bound: &Arc<Bound>, events: Vec<Event>, n
     let mut ids = Vec::new();
     for event in events {
         let Ok(bytes) = hub.size(&event) else { continue };
-        match queue.admit(Admission { bound: std::slice::from_ref(bound), event, bytes }, None, now) {
+        match queue.admit(Admission { bound: std::slice::from_ref(bound), event, bytes }, now) {
             Ok((_, 0)) => {}
             Ok((first, _)) => ids.push(first),
             // What has fired is not fired again.

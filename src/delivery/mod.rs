@@ -18,6 +18,7 @@ mod record;
 mod reply;
 mod request;
 mod run;
+mod stage;
 #[cfg(feature = "durable")]
 mod store;
 mod workers;

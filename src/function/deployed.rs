@@ -186,7 +186,7 @@ impl Mould {
             deadline_at_most: outer.deadline_at,
             cancel: None,
         });
-        let level = Level::enter(NO_POOL, runtime, instance.deadline_at(), None);
+        let level = Level::enter(NO_POOL, runtime, instance.deadline_at(), outer.hops);
         #[cfg(feature = "wasi")]
         if let Some(wasi) = instance.wasi() {
             wasi.initialise();

@@ -7,7 +7,10 @@ use std::{sync::Arc, time::Duration};
 use super::Label;
 
 /// How the names begin that are the runtime's own: no deployment gives a variable of such a name.
-#[cfg_attr(not(feature = "wasi"), expect(dead_code, reason = "only WASI guests have variables that a deployment gives"))]
+#[cfg_attr(
+    not(feature = "wasi"),
+    expect(dead_code, reason = "only WASI guests have variables that a deployment gives")
+)]
 pub(crate) const VARIABLE_PREFIX: &str = "DORMOUSE_";
 
 /// Bytes of all variables of an origin at most, as `NAME=value` with an end each. Names of functions and triggers have 64 at most.

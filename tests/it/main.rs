@@ -40,9 +40,13 @@ mod routes;
 #[cfg(feature = "schedule")]
 mod schedules;
 mod stack;
+#[cfg(feature = "events")]
+mod staging;
 mod stateless;
 mod support;
 mod tidy;
+#[cfg(all(feature = "events", feature = "wasi"))]
+mod told;
 #[cfg(feature = "events")]
 mod triggers;
 mod versions;

@@ -122,7 +122,9 @@ impl Options {
         }
         #[cfg(feature = "events")]
         if let Some((name, _)) = self.env.iter().find(|(name, _)| name.starts_with(VARIABLE_PREFIX)) {
-            let problem = format!("the variable {name:?} is reserved: names that begin with {VARIABLE_PREFIX} tell of the delivery");
+            let problem = format!(
+                "the variable {name:?} is reserved: names that begin with {VARIABLE_PREFIX} tell of the delivery"
+            );
             return Some(("env", problem));
         }
         let args = args.map(|arg| arg.len() + 1).sum::<usize>();

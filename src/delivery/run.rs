@@ -80,7 +80,8 @@ pub(super) fn run(runtime: &Runtime, mut begun: Begun<'_>, room: &mut Vec<u8>) -
         },
     };
     begun.settled = true;
-    hub.after(runtime.clock());
+    let waits = matches!(outcome, Outcome::Failed { next: Next::Retry(_), .. } | Outcome::Parked);
+    hub.after(runtime.clock(), waits);
     outcome
 }
 
@@ -154,6 +155,10 @@ fn settle(runtime: &Runtime, job: &Job, reply: Reply, staged: Option<Box<dyn Sta
     };
     let (kept, mut entries) = stage::take(staged);
     entries.extend(event);
+    if entries.is_empty() {
+        hub.queue.lock().succeed(job.id);
+        return Outcome::Succeeded(reply);
+    }
     match hub.release(kept, &entries, Some(job.id), runtime.clock().now()) {
         Ok(()) => Outcome::Succeeded(reply),
         // The event is the function's work: with no room for it, it has to be done again.

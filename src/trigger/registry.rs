@@ -85,6 +85,12 @@ thread_local! {
 
 impl Registry {
     pub(crate) fn bind(&self, id: &str, trigger: Trigger, limit: usize) -> Result<Arc<Bound>, TriggerError> {
+        #[cfg(feature = "schedule")]
+        let trigger = match &trigger.source {
+            // Several of its instants may be caught up with at once.
+            Source::Schedule(_) if !trigger.overlapping => trigger.ordered(),
+            _ => trigger,
+        };
         if !is_name(id) {
             return Err(TriggerError::InvalidId { id: cut(id) });
         }

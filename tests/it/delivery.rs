@@ -564,6 +564,28 @@ fn workers_wake_for_retries_and_for_functions_that_come() {
 }
 
 #[test]
+fn workers_wake_for_a_retry_of_what_the_host_ran_itself() {
+    let runtime = Runtime::new();
+    let (sender, receiver) = mpsc::channel();
+    let note = move |guest: &mut dormouse::Context<'_>, _: u32, _: u32| -> Result<(), dormouse::HostError> {
+        let attempt = guest.delivery().map_or(0, |delivery| delivery.attempt);
+        sender.send(attempt).unwrap();
+        if attempt == 1 { Err("once".into()) } else { Ok(()) }
+    };
+    runtime.deployment("f", &guest("deed")).host("test", "note", note).deploy().unwrap();
+    runtime.bind("a", Trigger::on("a").to("f").retry(Retry::fixed(Duration::from_millis(5)))).unwrap();
+    let workers = runtime.workers(1).unwrap();
+    // Whether the worker has gone to sleep by then or not.
+    for _ in 0..20 {
+        let dispatched = runtime.dispatch(Event::builder("a").id("1").source("/t").build().unwrap()).unwrap();
+        assert!(matches!(dispatched[0].outcome, Outcome::Failed { next: Next::Retry(_), .. }), "{dispatched:?}");
+        assert_eq!((receiver.recv(), receiver.recv_timeout(Duration::from_secs(30))), (Ok(1), Ok(2)));
+    }
+    drop(workers);
+    assert_eq!(runtime.deliveries().succeeded, 20);
+}
+
+#[test]
 fn the_last_handle_ends_the_workers() {
     let runtime = Runtime::new();
     let workers = runtime.workers(2).unwrap();

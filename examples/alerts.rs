@@ -112,7 +112,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (invocations, time) = (invocations + usage.invocations(), time + usage.duration());
     }
     let each = time.as_secs_f64() * 1e6 / invocations as f64;
-    println!("{samples} samples, {hot} above 90 %, {overheated} above 98 %; {invocations} invocations, {each:.1} us each");
+    println!(
+        "{samples} samples, {hot} above 90 %, {overheated} above 98 %; {invocations} invocations, {each:.1} us each"
+    );
     let quiet = sample(1, 80)?;
     match runtime.explain(&quiet, "hot") {
         Some(Verdict::Fails { field, reason, .. }) => {

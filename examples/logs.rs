@@ -27,7 +27,8 @@ use dormouse::{Context, Event, HostError, Input, Runtime, Trigger};
 const LINES: u64 = 30_000;
 
 /// What a slow request's event begins with; its data is the line.
-const HEAD: &str = r#"{"specversion":"1.0","id":"-","source":"-","type":"log.slow","datacontenttype":"text/plain","data":""#;
+const HEAD: &str =
+    r#"{"specversion":"1.0","id":"-","source":"-","type":"log.slow","datacontenttype":"text/plain","data":""#;
 
 /// Takes `address method path status milliseconds`. Answers -1 if there are not five fields or if the last two are no numbers, with an event if it took
 /// a second and more, and with nothing if not.
@@ -83,7 +84,11 @@ fn line(number: u64) -> String {
     let status = [500, 404][(random / 4 % 2) as usize];
     let status = if random / 8 % 11 == 0 { status } else { 200 };
     let millis = if random / 88 % 200 == 0 { 1_000 + random % 900 } else { random / 7 % 170 };
-    if number % 500 == 242 { format!("203.0.113.9 {path}") } else { format!("203.0.113.{} {path} {status} {millis}", random % 64) }
+    if number % 500 == 242 {
+        format!("203.0.113.9 {path}")
+    } else {
+        format!("203.0.113.{} {path} {status} {millis}", random % 64)
+    }
 }
 
 /// Lines and milliseconds for each status.

@@ -284,7 +284,7 @@ impl Runtime {
     /// What a host does from time to time that drives the runtime by itself: tells it the date, fires the schedules, runs what is ready, and
     /// keeps house.
     ///
-    /// As many attempts are made as deliveries are ready when it begins. Instances that have been idle for
+    /// As many attempts are made as deliveries are ready when it begins, or blocked by others of their order. Instances that have been idle for
     /// [`RuntimeLimits::idle_for`](crate::RuntimeLimits::idle_for) are dropped, and those that were lost because their memory grew are replaced, so that the next
     /// start is warm.
     ///
@@ -296,7 +296,7 @@ impl Runtime {
         let mut agenda = self.hub().agenda.lock();
         #[cfg(feature = "schedule")]
         let fired;
-        let ready = {
+        let at_hand = {
             let mut queue = self.hub().queue.lock();
             queue.set_date(now, uptime);
             #[cfg(feature = "schedule")]
@@ -304,13 +304,13 @@ impl Runtime {
                 fired = agenda.fire(self.hub(), &mut queue, now, uptime);
             }
             queue.wake(uptime);
-            queue.ready()
+            queue.at_hand()
         };
         #[cfg(feature = "schedule")]
         drop(agenda);
         // A clock that jumped may have made something due for those who sleep.
         self.hub().wake.notify_all();
-        let ran = self.run_pending(ready);
+        let ran = self.run_pending(at_hand);
         let (trimmed, replaced) = self.keep_house();
         Tick {
             #[cfg(feature = "schedule")]

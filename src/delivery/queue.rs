@@ -559,6 +559,11 @@ impl Queue {
         self.ready.len()
     }
 
+    /// How many are ready, or will be as soon as those before them in their order have ended.
+    pub(super) fn at_hand(&self) -> usize {
+        self.pending.len() - self.running as usize - self.due.len()
+    }
+
     /// When something becomes due, by the runtime's clock.
     pub(super) fn next_due(&self) -> Option<Duration> {
         self.due.first().map(|(at, _)| *at)

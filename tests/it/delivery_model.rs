@@ -415,9 +415,8 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
                 let date = 990 + random.below(120);
                 model.date = Some(date as i64 - model.now as i64);
                 model.wake();
-                let ready =
-                    model.entries.iter().filter(|entry| entry.state == State::Ready && model.is_first(entry)).count();
-                model.run_pending(ready);
+                let at_hand = model.entries.iter().filter(|entry| entry.state == State::Ready).count();
+                model.run_pending(at_hand);
                 scene.runtime.tick(at(date));
             }
             15 => {

@@ -113,6 +113,29 @@ fn a_failure_is_tried_again_after_its_distance_and_given_up_after_its_attempts()
 }
 
 #[test]
+fn unless_told_otherwise_a_delivery_has_three_attempts_and_an_hour() {
+    let scene = scene();
+    scene.runtime.tick(timestamp("2026-01-01T00:00:00Z"));
+    for (id, function) in [("a", "f"), ("b", "absent")] {
+        scene.runtime.bind(id, Trigger::on(id).to(function).input(Input::Data)).unwrap();
+        scene.publish(id, "trap");
+    }
+    while let Some(time) = scene.runtime.next_deadline() {
+        scene.clock.advance(time);
+        scene.run();
+    }
+    let letters = scene.runtime.dead_letters();
+    let letters: Vec<_> =
+        letters.iter().map(|letter| (letter.trigger(), letter.reason(), letter.attempts(), letter.age())).collect();
+    let [("a", Reason::Attempts, 3, age), ("b", Reason::Age, 0, hour)] = letters[..] else { panic!("{letters:?}") };
+    // A second and two, each shortened by up to a half.
+    assert!((Duration::from_millis(1_500)..=Duration::from_secs(3)).contains(&age), "{age:?}");
+    assert_eq!(hour, Duration::from_secs(3_600));
+    let given_up_at = scene.runtime.dead_letters()[1].given_up_at();
+    assert_eq!(given_up_at, Some(timestamp("2026-01-01T01:00:00Z")));
+}
+
+#[test]
 fn a_deadline_and_an_error_of_the_host_are_tried_again() {
     let clock = crate::pool::TestClock::default();
     let runtime = Runtime::builder().clock(clock.clone()).build();

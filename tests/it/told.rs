@@ -85,6 +85,16 @@ fn a_program_finds_its_delivery_in_its_environment() {
 }
 
 #[test]
+fn a_program_gets_the_event_in_its_json_form_unless_told_otherwise() {
+    let runtime = Runtime::new();
+    runtime.deploy("echo", &guest("echo.c.command")).unwrap();
+    runtime.bind("t", Trigger::on("a").to("echo")).unwrap();
+    let dispatched = runtime.dispatch(event(7)).unwrap();
+    let Outcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
+    assert_eq!(Event::parse(reply.output()).unwrap(), event(7));
+}
+
+#[test]
 fn an_invocation_by_handle_is_told_of_no_delivery_whatever_ran_before() {
     let runtime = Runtime::builder().clock(TestClock::default()).build();
     let function = runtime.deployment("teller", &program()).env("OWN", "1").deploy().unwrap();

@@ -8,7 +8,7 @@ mod text;
 use std::{fmt, time::Duration};
 
 use crate::usage::Report;
-pub(crate) use text::{Text, arguments, cut, signature};
+pub(crate) use text::{Text, arguments, cut, signature, tail};
 
 /// Any error of this library.
 #[derive(Debug, thiserror::Error)]
@@ -379,6 +379,21 @@ pub enum InvokeErrorKind {
         /// How it was stopped after it had set the error: a trap, an exit, a host function that failed. None if it returned.
         ended: Option<Box<InvokeErrorKind>>,
     },
+    /// The guest says that it will never take this input: the buffer contract's answer -1. A delivery is not tried again, as after
+    /// [`Exit`](Self::Exit) with the code 65.
+    #[error("the guest rejected its input{}", Tail(log))]
+    Rejected {
+        /// The end of its log, 1 KiB at most.
+        log: Box<str>,
+    },
+    /// The guest has done its work, but the events that host functions published in it were not queued. What it wrote to a
+    /// key-value store is there. See [`Context::publish`](crate::Context::publish).
+    #[cfg(feature = "events")]
+    #[error("what was published in the invocation was not queued: {problem}")]
+    Unpublished {
+        /// Why not.
+        problem: Box<str>,
+    },
     /// The guest does not keep its contract.
     #[error("the guest broke its contract: {problem}")]
     Contract {
@@ -519,6 +534,9 @@ impl InvokeErrorKind {
             Self::HostPanic { .. } => "host_panic",
             Self::Exit { .. } => "exit",
             Self::GuestError { .. } => "guest_error",
+            Self::Rejected { .. } => "rejected",
+            #[cfg(feature = "events")]
+            Self::Unpublished { .. } => "unpublished",
             Self::Contract { .. } => "contract",
             Self::OutOfBounds { .. } => "out_of_bounds",
             Self::InvalidHandle { .. } => "invalid_handle",

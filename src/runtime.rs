@@ -396,7 +396,8 @@ impl RuntimeBuilder {
 
 impl Context<'_> {
     /// The runtime that the invocation belongs to, to invoke other functions with: up to four levels deep, each within
-    /// the caller's deadline. Not to be kept by the host function's closure, which would keep the runtime alive for ever.
+    /// the caller's deadline. Not to be kept by the host function's closure, which would keep the runtime alive for ever. What it publishes
+    /// is queued whatever becomes of this invocation; `Context::publish` waits for its success.
     pub fn runtime(&self) -> Runtime {
         // The invocation was begun through a `Function` or a `Runtime`, which is borrowed until it ends.
         let inner = self.home().and_then(|home| home.downcast::<Inner>().ok());

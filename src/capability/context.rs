@@ -2,6 +2,8 @@
 //!
 //! Invariant: guest memory is only ever copied in and out, on the invoking thread; no slice of it leaves.
 
+#[cfg(feature = "events")]
+use std::time::Duration;
 use std::{any::Any, marker::PhantomData, sync::Arc};
 
 use wasmi::Caller;
@@ -13,6 +15,8 @@ use crate::{
     error::InvokeErrorKind,
     instance::{State, charge, memory_read, memory_size, memory_write},
 };
+#[cfg(feature = "events")]
+use crate::{instance::Service, usage::Origin};
 
 /// A host function's view of its caller: the guest's memory, the log, and the runtime.
 ///
@@ -164,6 +168,19 @@ impl<'a> Context<'a> {
     /// The function that is running.
     pub fn function(&self) -> &str {
         &self.caller.data().label.name
+    }
+
+    /// What the invocation is for; none in initialisation.
+    #[cfg(feature = "events")]
+    pub(crate) fn service(&mut self) -> Option<&mut Service> {
+        self.state().service.as_mut()
+    }
+
+    /// The delivery that the invocation belongs to, and the moment of its deadline.
+    #[cfg(feature = "events")]
+    pub(crate) fn origin(&self) -> Option<(&Origin, Duration)> {
+        let State { service, meter, .. } = self.caller.data();
+        Some((service.as_ref()?.origin.as_ref()?, meter.deadline_at()))
     }
 
     /// The runtime as [`crate::runtime`] handed it in, which also gives it back by type.

@@ -2,11 +2,18 @@
 
 use wasmi::TypedFunc;
 
-use crate::{error::InvokeErrorKind, instance::Instance, limits::Limits};
+use crate::{
+    error::{InvokeErrorKind, tail},
+    instance::Instance,
+    limits::Limits,
+};
 
 /// Bytes of the one `alloc` during initialisation. Allocators take fresh pages of 64 KiB at a time, so any small figure
 /// makes the heap grow once.
 const WARM_UP: i32 = 1_024;
+
+/// The entry's answer that means: this input will never be taken. No reply lies there, as none ends beyond 4 GiB.
+const REJECTED: u64 = u64::MAX;
 
 /// The contract's handles in one instance.
 pub(crate) struct Buffer {
@@ -56,6 +63,9 @@ impl Buffer {
             instance.write(u64::from(at as u32), input).map_err(|error| broken("alloc answered", error))?;
         }
         let answer = instance.call_typed(&self.handle, (at, len))? as u64;
+        if answer == REJECTED {
+            return Err(InvokeErrorKind::Rejected { log: tail(instance.log()) });
+        }
         let (at, len) = (answer >> 32, answer & 0xffff_ffff);
         if len == 0 {
             return Ok(());

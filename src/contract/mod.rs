@@ -25,6 +25,10 @@ use crate::{
     module::Prepared,
 };
 
+/// With this code a guest says that another attempt would not change anything: `EX_DATAERR` of sysexits.h.
+#[cfg(feature = "events")]
+pub(crate) const EXIT_REJECTED: u32 = 65;
+
 /// The entry where the deployment names none.
 const ENTRY: &str = "handle";
 
@@ -38,10 +42,12 @@ pub enum ContractKind {
     #[cfg(feature = "extism")]
     Extism,
     /// A WASI program, which exports `_start`: the event on its standard input, the reply on its standard output, its log on
-    /// its standard error; exit code 0 is success.
+    /// its standard error; exit code 0 is success. Of a delivery, code 65 (`EX_DATAERR`) says that another attempt would not change
+    /// anything; after any other it is tried again.
     #[cfg(feature = "wasi")]
     Command,
-    /// Exports `memory`, `alloc(len: i32) -> i32` and an entry, usually `handle(ptr: i32, len: i32) -> i64`.
+    /// Exports `memory`, `alloc(len: i32) -> i32` and an entry, usually `handle(ptr: i32, len: i32) -> i64`. A trap is a failure, after which
+    /// a delivery is tried again; the answer -1 is one after which it is not, and so is WASI's `proc_exit(65)`.
     Buffer,
     /// Takes no bytes: exports are called one by one.
     Plain,

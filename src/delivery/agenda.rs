@@ -96,17 +96,19 @@ impl Agenda {
         for (first, number) in due {
             let Some(entry) = self.entries.get_mut(&number) else { continue };
             let Some(schedule) = schedule(&entry.bound) else { continue };
+            let mut left = None;
             if entry.bound.is_enabled() {
                 if !entry.bound.trigger.overlapping && entry.is_running(queue) {
                     continue;
                 }
                 let due = schedule.due(entry.anchor, first, date);
                 let events = events(&entry.bound, schedule, entry.anchor, &due, date);
-                let Some(ids) = admit(hub, queue, &entry.bound, events, now) else { continue };
+                let (ids, refused) = admit(hub, queue, &entry.bound, events, now);
                 fired += ids.len();
                 entry.last = ids;
+                left = refused;
             }
-            let next = schedule.next(entry.anchor, date);
+            let next = left.or_else(|| schedule.next(entry.anchor, date));
             entry.next = next;
             self.next.remove(&(first, number));
             self.next.extend(next.map(|next| (next, number)));
@@ -121,25 +123,35 @@ impl Entry {
     }
 }
 
-/// All of them, or none for want of room.
-fn admit(hub: &Hub, queue: &mut Queue, bound: &Arc<Bound>, events: Vec<Event>, now: Duration) -> Option<Vec<u64>> {
+/// Queues events, and returns the numbers of their deliveries, and the instant of the first for which there was no room.
+fn admit(
+    hub: &Hub,
+    queue: &mut Queue,
+    bound: &Arc<Bound>,
+    events: Vec<(Timestamp, Event)>,
+    now: Duration,
+) -> (Vec<u64>, Option<Timestamp>) {
     let mut ids = Vec::new();
-    for event in events {
+    for (first, event) in events {
         let Ok(bytes) = hub.size(&event) else { continue };
-        match queue.admit(Admission { bound: std::slice::from_ref(bound), event, bytes }, None, now) {
+        match queue.admit(Admission { bound: std::slice::from_ref(bound), event, bytes }, now) {
             Ok((_, 0)) => {}
-            Ok((first, _)) => ids.push(first),
-            // What has fired is not fired again.
-            Err(_) if ids.is_empty() => return None,
-            Err(_) => break,
+            Ok((id, _)) => ids.push(id),
+            Err(_) => return (ids, Some(first)),
         }
     }
-    Some(ids)
+    (ids, None)
 }
 
-/// The events that stand for instants which are due.
-fn events(bound: &Bound, schedule: &Schedule, anchor: Timestamp, due: &Due, date: Timestamp) -> Vec<Event> {
-    let one = |due: &Due| event(bound, due);
+/// The events that stand for instants which are due, each with the first that it stands for.
+fn events(
+    bound: &Bound,
+    schedule: &Schedule,
+    anchor: Timestamp,
+    due: &Due,
+    date: Timestamp,
+) -> Vec<(Timestamp, Event)> {
+    let one = |due: &Due| Some((due.first, event(bound, due)?));
     let events = match bound.trigger.missed {
         Missed::Skip if date.duration_since(due.last).is_some_and(|late| late > SKIP_AFTER) => Vec::new(),
         Missed::Skip => vec![one(&Due { first: due.last, last: due.last, count: 1 })],

@@ -41,6 +41,11 @@ pub enum PublishError {
     #[cfg(feature = "durable")]
     #[error("the event was not stored: {0}")]
     Store(#[from] crate::disk::StoreError),
+    /// A host function publishes while the function that calls it is initialised. See [`Context::publish`](crate::Context::publish).
+    #[error(
+        "a function cannot publish while it is initialised, as all its invocations share what comes of that; publish from its handler"
+    )]
+    Initialising,
     /// The type is one that only the runtime itself publishes.
     #[error("the event type {ty:?} is reserved: types that begin with dormouse. are the runtime's own")]
     Reserved {

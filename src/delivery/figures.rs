@@ -31,6 +31,8 @@ pub struct Deliveries {
     pub parked: u64,
     /// Refused when the queue was full, with an error to whoever published them: never matched.
     pub refused: u64,
+    /// Published by host functions in invocations that have not ended: matched when these succeed. The queue keeps room for them.
+    pub staged: u64,
     /// Changes that a durable runtime has not written yet: what failed or ended since. After a crash these deliveries would be made again. They are
     /// written when the queue has been run, with the next event that is published, and 64 at the latest, unless the disk refuses.
     pub unsaved: u64,

@@ -12,7 +12,6 @@ use crate::trigger::Source;
 use crate::{
     capability::Context,
     event::{Event, EventBuilder, EventError, Timestamp},
-    function,
     pattern::MatchError,
     runtime::Runtime,
     trigger::{Bound, Matched, RESERVED, Trigger, TriggerError, Verdict, random},
@@ -201,7 +200,7 @@ impl Runtime {
         }
         let now = self.clock().now();
         let mut queue = hub.queue.lock();
-        let admitted = queue.admit(Admission { bound: &bound, event, bytes }, None, now);
+        let admitted = queue.admit(Admission { bound: &bound, event, bytes }, now);
         let (first, count) = admitted.map_err(|Full| PublishError::full(bound.len(), &queue.deliveries()))?;
         hub.save_new(&mut queue, first, count, now)?;
         drop(queue);
@@ -234,7 +233,7 @@ impl Runtime {
         // All begin in one step with their making, so that no worker comes between.
         let begun: Vec<(u64, Result<Begun<'_>, NotBegun>)> = {
             let mut queue = hub.queue.lock();
-            let admitted = queue.admit(Admission { bound, event, bytes }, None, now);
+            let admitted = queue.admit(Admission { bound, event, bytes }, now);
             let (first, count) = admitted.map_err(|Full| PublishError::full(bound.len(), &queue.deliveries()))?;
             hub.save_new(&mut queue, first, count, now)?;
             let ids = first..first + count as u64;
@@ -285,7 +284,7 @@ impl Runtime {
     /// What a host does from time to time that drives the runtime by itself: tells it the date, fires the schedules, runs what is ready, and
     /// keeps house.
     ///
-    /// As many attempts are made as deliveries are ready when it begins. Instances that have been idle for
+    /// As many attempts are made as deliveries are ready when it begins, or blocked by others of their order. Instances that have been idle for
     /// [`RuntimeLimits::idle_for`](crate::RuntimeLimits::idle_for) are dropped, and those that were lost because their memory grew are replaced, so that the next
     /// start is warm.
     ///
@@ -297,7 +296,7 @@ impl Runtime {
         let mut agenda = self.hub().agenda.lock();
         #[cfg(feature = "schedule")]
         let fired;
-        let ready = {
+        let at_hand = {
             let mut queue = self.hub().queue.lock();
             queue.set_date(now, uptime);
             #[cfg(feature = "schedule")]
@@ -305,13 +304,13 @@ impl Runtime {
                 fired = agenda.fire(self.hub(), &mut queue, now, uptime);
             }
             queue.wake(uptime);
-            queue.ready()
+            queue.at_hand()
         };
         #[cfg(feature = "schedule")]
         drop(agenda);
         // A clock that jumped may have made something due for those who sleep.
         self.hub().wake.notify_all();
-        let ran = self.run_pending(ready);
+        let ran = self.run_pending(at_hand);
         let (trimmed, replaced) = self.keep_house();
         Tick {
             #[cfg(feature = "schedule")]
@@ -405,7 +404,7 @@ impl Runtime {
             return Err(RedriveError::NoSuchLetter { id });
         }
         let (delivery, count) =
-            queue.admit(admission, None, now).map_err(|Full| PublishError::full(1, &queue.deliveries()))?;
+            queue.admit(admission, now).map_err(|Full| PublishError::full(1, &queue.deliveries()))?;
         hub.save_new(&mut queue, delivery, count, now)?;
         queue.dead.redrive(id);
         hub.save_later(&mut queue, 0, now);
@@ -419,7 +418,7 @@ impl Runtime {
 
 impl Hub {
     /// The triggers that an event of the host's wakes, and the bytes that it counts for.
-    fn prepare(&self, event: &Event) -> Result<(Matched, u64), PublishError> {
+    pub(super) fn prepare(&self, event: &Event) -> Result<(Matched, u64), PublishError> {
         if event.ty().starts_with(RESERVED) {
             return Err(PublishError::Reserved { ty: crate::error::cut(event.ty()) });
         }
@@ -431,7 +430,7 @@ impl Hub {
 impl Context<'_> {
     /// The delivery that the invocation belongs to; none if it was invoked by its function's handle.
     pub fn delivery(&self) -> Option<Delivery> {
-        let (origin, deadline_at) = function::origin()?;
+        let (origin, deadline_at) = self.origin()?;
         Some(Delivery {
             trigger: origin.trigger.to_string(),
             id: origin.delivery,

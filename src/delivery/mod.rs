@@ -18,6 +18,7 @@ mod record;
 mod reply;
 mod request;
 mod run;
+mod stage;
 #[cfg(feature = "durable")]
 mod store;
 mod workers;
@@ -121,13 +122,14 @@ impl Hub {
         if queue.park(id, error, now) { Outcome::Parked } else { Outcome::TooOld }
     }
 
-    /// A delivery was settled: wakes a worker if there is something for one, and writes what has changed if that is much.
-    fn after(&self, clock: &Arc<dyn Clock>) {
+    /// A delivery was settled: wakes a worker if there is something for one, and writes what has changed if that is much. `waits` if it becomes due
+    /// later, which those who sleep must learn: it may be that nothing was due before.
+    fn after(&self, clock: &Arc<dyn Clock>, waits: bool) {
         let mut queue = self.queue.lock();
         if queue.unsaved() >= SAVE_AT {
             self.save_later(&mut queue, SAVE_AT, clock.now());
         }
-        if queue.ready() > 0 {
+        if waits || queue.ready() > 0 {
             self.wake.notify_one();
         }
     }

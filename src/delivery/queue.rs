@@ -25,6 +25,7 @@ use super::{
     Deliveries,
     dead::{DeadLetter, DeadLetters, Reason},
     limits::{EventLimits, WhenFull},
+    stage::Kept,
 };
 use crate::{
     event::{Event, Timestamp},
@@ -50,6 +51,8 @@ pub(super) struct Queue {
     lanes: HashMap<Lane, VecDeque<u64>>,
     running: u64,
     bytes: u64,
+    /// Room for what is staged.
+    kept: Kept,
     /// The deliveries that have come, failed or gone since this was last asked, where that is of interest.
     touched: Option<BTreeSet<u64>>,
     pub(super) dead: DeadLetters,
@@ -156,6 +159,7 @@ impl Queue {
             lanes: HashMap::new(),
             running: 0,
             bytes: 0,
+            kept: Kept::default(),
             touched: None,
             dead: DeadLetters::default(),
             counts: Counts::default(),
@@ -173,19 +177,25 @@ impl Queue {
     }
 
     /// Makes the deliveries of an event: all or none. Returns the number of the first and how many there are; the numbers of the others
-    /// follow. If it works out, the delivery `ended` has succeeded in the same step: its reply this is.
-    pub(super) fn admit(
+    /// follow.
+    pub(super) fn admit(&mut self, admission: Admission<'_>, now: Duration) -> Result<(u64, usize), Full> {
+        self.admit_all(&[admission], None, now)
+    }
+
+    /// The same for several events: all or none. If it works out, the delivery `ended` has succeeded in the same step: what it leads to
+    /// this is.
+    pub(super) fn admit_all(
         &mut self,
-        admission: Admission<'_>,
+        admissions: &[Admission<'_>],
         ended: Option<u64>,
         now: Duration,
     ) -> Result<(u64, usize), Full> {
-        let Admission { bound, event, bytes } = admission;
-        let (count, total) = (bound.len(), bytes.saturating_mul(bound.len() as u64));
+        let count = admissions.iter().map(|admission| admission.bound.len()).sum::<usize>();
+        let totals = admissions.iter().map(|admission| admission.bytes.saturating_mul(admission.bound.len() as u64));
+        let total = totals.fold(0, u64::saturating_add);
         let first = self.next;
-        let own = ended.and_then(|id| self.pending.get(&id)).map(|pending| pending.bytes);
-        let (others, held) = (self.pending.len() - usize::from(own.is_some()), self.bytes - own.unwrap_or(0));
-        if !self.fits(others + count, held.saturating_add(total)) {
+        let (others, held) = self.held_beside(ended);
+        if count > 0 && !self.fits(others + count, held.saturating_add(total)) {
             let when_full = self.limits.when_full;
             match when_full {
                 WhenFull::DropNewest => {
@@ -202,37 +212,72 @@ impl Queue {
             }
         }
         ended.into_iter().for_each(|id| self.succeed(id));
-        for bound in bound {
-            let id = self.next;
-            self.next += 1;
-            self.counts.matched += 1;
-            self.bytes += bytes;
-            let lane = bound.trigger.delivery.order(&event).map(|key| (bound.number, key));
-            let pending = Pending {
-                bound: Arc::clone(bound),
-                event: event.clone(),
-                bytes,
-                born: now,
-                aged: Duration::ZERO,
-                attempts: 0,
-                failures: 0,
-                version: None,
-                error: None,
-                lane: lane.clone(),
-                place: Place::Blocked,
-            };
-            self.pending.insert(id, pending);
-            self.touch(id);
-            let is_first = lane.is_none_or(|lane| {
-                let lane = self.lanes.entry(lane).or_default();
-                lane.push_back(id);
-                lane.len() == 1
-            });
-            if is_first {
-                self.put(id, Place::Ready);
+        for Admission { bound, event, bytes } in admissions {
+            for bound in *bound {
+                self.insert(bound, event, *bytes, now);
             }
         }
         Ok((first, count))
+    }
+
+    /// A new delivery.
+    fn insert(&mut self, bound: &Arc<Bound>, event: &Event, bytes: u64, now: Duration) {
+        let id = self.next;
+        self.next += 1;
+        self.counts.matched += 1;
+        self.bytes += bytes;
+        let lane = bound.trigger.delivery.order(event).map(|key| (bound.number, key));
+        let pending = Pending {
+            bound: Arc::clone(bound),
+            event: event.clone(),
+            bytes,
+            born: now,
+            aged: Duration::ZERO,
+            attempts: 0,
+            failures: 0,
+            version: None,
+            error: None,
+            lane: lane.clone(),
+            place: Place::Blocked,
+        };
+        self.pending.insert(id, pending);
+        self.touch(id);
+        let is_first = lane.is_none_or(|lane| {
+            let lane = self.lanes.entry(lane).or_default();
+            lane.push_back(id);
+            lane.len() == 1
+        });
+        if is_first {
+            self.put(id, Place::Ready);
+        }
+    }
+
+    /// Deliveries that take room, and their bytes: those that have not ended, without this one, and those that are staged.
+    fn held_beside(&self, ended: Option<u64>) -> (usize, u64) {
+        let own = ended.and_then(|id| self.pending.get(&id)).map(|pending| pending.bytes);
+        let (count, bytes) = (self.pending.len() - usize::from(own.is_some()), self.bytes - own.unwrap_or(0));
+        (count + self.kept.count, bytes.saturating_add(self.kept.bytes))
+    }
+
+    /// Keeps room for deliveries that are made when an invocation has succeeded, that of the delivery `ended` where it belongs to one. Where a full
+    /// queue drops something, it does so then.
+    pub(super) fn keep_room(&mut self, new: Kept, ended: Option<u64>) -> Result<(), Full> {
+        let (count, bytes) = match self.limits.when_full {
+            WhenFull::Reject => self.held_beside(ended),
+            WhenFull::DropOldest | WhenFull::DropNewest => (self.kept.count, self.kept.bytes),
+        };
+        if !self.fits(count + new.count, bytes.saturating_add(new.bytes)) {
+            self.counts.refused += new.count as u64;
+            return Err(Full);
+        }
+        self.kept.count += new.count;
+        self.kept.bytes += new.bytes;
+        Ok(())
+    }
+
+    pub(super) fn give_room(&mut self, kept: Kept) {
+        self.kept.count -= kept.count;
+        self.kept.bytes -= kept.bytes;
     }
 
     /// Makes the deliveries of a reply that is one hop too far, and gives them up.
@@ -514,6 +559,11 @@ impl Queue {
         self.ready.len()
     }
 
+    /// How many are ready, or will be as soon as those before them in their order have ended.
+    pub(super) fn at_hand(&self) -> usize {
+        self.pending.len() - self.running as usize - self.due.len()
+    }
+
     /// When something becomes due, by the runtime's clock.
     pub(super) fn next_due(&self) -> Option<Duration> {
         self.due.first().map(|(at, _)| *at)
@@ -536,6 +586,7 @@ impl Queue {
             running,
             parked,
             refused,
+            staged: self.kept.count as u64,
             unsaved: self.unsaved() as u64,
         }
     }

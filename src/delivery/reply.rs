@@ -34,6 +34,13 @@ pub(super) fn read(job: &Job, output: &[u8]) -> Result<Option<Event>, DeliveryEr
     Ok(Some(with_identity(&reply, &format!("{}", job.id), &job.bound.id, hops)?))
 }
 
+/// The same event with another count of hops.
+pub(super) fn with_hops(event: &Event, hops: u32) -> Event {
+    let hops = i32::try_from(hops).unwrap_or(i32::MAX);
+    // Of parts that an event had, and one that any may have.
+    with_identity(event, event.id(), event.source(), hops).unwrap_or_else(|_| event.clone())
+}
+
 /// The same event under another identity.
 fn with_identity(event: &Event, id: &str, source: &str, hops: i32) -> Result<Event, EventError> {
     let mut builder = Event::builder(event.ty()).id(id).source(source).bytes_max(usize::MAX);

@@ -3,16 +3,20 @@
 //! Invariants: no lock is held while a guest runs; a delivery that began is settled, also where a panic unwinds through here.
 
 use super::{
-    Admission, DeliveryError, Hub, PublishError,
-    queue::{Failure, Full, Job, Next},
+    DeliveryError, Hub, PublishError,
+    queue::{Failure, Job, Next},
     reply,
+    stage::{self, Entry},
 };
 use crate::{
+    contract::EXIT_REJECTED,
     error::{Busy, InvokeError, InvokeErrorKind, cut},
     event::Event,
-    function::{Origin, Reply},
+    function::Reply,
+    instance::Staged,
     runtime::Runtime,
     trigger::{Input, Source},
+    usage::Origin,
 };
 
 /// What came of one attempt to deliver an event.
@@ -67,19 +71,26 @@ pub(super) fn run(runtime: &Runtime, mut begun: Begun<'_>, room: &mut Vec<u8>) -
     let (hub, job) = (begun.hub, &begun.job);
     // Before the function is looked for: what changes after this is seen when the delivery would park.
     let changes = hub.changes();
-    let outcome = match invoke(runtime, job, room) {
-        Ok(reply) => settle(runtime, job, reply),
+    let mut staged = None;
+    let outcome = match invoke(runtime, job, room, &mut staged) {
+        Ok(reply) => settle(runtime, job, reply, staged),
         Err(error) => match class(error.kind(), job) {
             Some(failure) => fail(runtime, job, failure, error.into()),
             None => hub.park(job.id, cut(&error.to_string()), changes, runtime.clock().now()),
         },
     };
     begun.settled = true;
-    hub.after(runtime.clock());
+    let waits = matches!(outcome, Outcome::Failed { next: Next::Retry(_), .. } | Outcome::Parked);
+    hub.after(runtime.clock(), waits);
     outcome
 }
 
-fn invoke(runtime: &Runtime, job: &Job, room: &mut Vec<u8>) -> Result<Reply, InvokeError> {
+fn invoke(
+    runtime: &Runtime,
+    job: &Job,
+    room: &mut Vec<u8>,
+    staged: &mut Option<Box<dyn Staged>>,
+) -> Result<Reply, InvokeError> {
     let trigger = &job.bound.trigger;
     let Some(function) = runtime.find(&trigger.target) else {
         return Err(InvokeErrorKind::Undeployed { name: trigger.target.clone() }.into());
@@ -93,8 +104,9 @@ fn invoke(runtime: &Runtime, job: &Job, room: &mut Vec<u8>) -> Result<Reply, Inv
         Input::Data => job.event.data().unwrap_or_default(),
         Input::Constant(bytes) => bytes,
     };
-    let origin = Origin { trigger: job.bound.id.clone(), delivery: job.id, attempt: job.attempt };
-    function.invocation(input).origin(origin).run()
+    let (trigger, hops) = (job.bound.id.clone(), reply::hops(&job.event));
+    let origin = Origin { trigger, delivery: job.id, attempt: job.attempt, hops };
+    function.invocation(input).delivering(origin, staged).run()
 }
 
 /// What kind of failure an error is; none where the function is not there, so that the delivery waits for it.
@@ -112,7 +124,9 @@ fn class(error: &InvokeErrorKind, job: &Job) -> Option<Failure> {
         | Kind::NotInvocable { .. }
         | Kind::NoSuchExport { .. }
         | Kind::Signature { .. }
-        | Kind::Codec { .. } => Some(Failure::Permanent),
+        | Kind::Codec { .. }
+        | Kind::Rejected { .. }
+        | Kind::Exit { code: EXIT_REJECTED, .. } => Some(Failure::Permanent),
         _ => Some(Failure::Run),
     };
     if at_once && matches!(class, None | Some(Failure::Refused)) { Some(Failure::Permanent) } else { class }
@@ -129,21 +143,24 @@ fn fail(runtime: &Runtime, job: &Job, failure: Failure, error: DeliveryError) ->
     next.map_or(Outcome::TooOld, |next| Outcome::Failed { error, next })
 }
 
-/// The function has run: the delivery ends, and its reply is published, at once.
-fn settle(runtime: &Runtime, job: &Job, reply: Reply) -> Outcome {
+/// The function has run: the delivery ends, and what was published in it and its reply are queued, at once.
+fn settle(runtime: &Runtime, job: &Job, reply: Reply, staged: Option<Box<dyn Staged>>) -> Outcome {
     let hub = runtime.hub();
     let event = match reply::read(job, reply.output()) {
         Ok(event) => event,
         Err(error) => return fail(runtime, job, Failure::Permanent, error),
     };
-    let published = match event {
-        None => {
-            hub.queue.lock().succeed(job.id);
-            Ok(())
-        }
-        Some(event) => publish(runtime, job, event),
+    let event = match event.map(|event| entry(hub, event)).transpose() {
+        Ok(event) => event,
+        Err(error) => return fail(runtime, job, Failure::Permanent, error.into()),
     };
-    match published {
+    let (kept, mut entries) = stage::take(staged);
+    entries.extend(event);
+    if entries.is_empty() {
+        hub.queue.lock().succeed(job.id);
+        return Outcome::Succeeded(reply);
+    }
+    match hub.release(kept, &entries, Some(job.id), runtime.clock().now()) {
         Ok(()) => Outcome::Succeeded(reply),
         // The event is the function's work: with no room for it, it has to be done again.
         Err(error @ PublishError::QueueFull { .. }) => fail(runtime, job, Failure::Run, error.into()),
@@ -151,19 +168,7 @@ fn settle(runtime: &Runtime, job: &Job, reply: Reply) -> Outcome {
     }
 }
 
-fn publish(runtime: &Runtime, job: &Job, event: Event) -> Result<(), PublishError> {
-    let hub = runtime.hub();
-    let bytes = hub.size(&event)?;
-    let bound = hub.registry.find(&event)?;
-    let is_looped = reply::hops(&event) > hub.limits.hops;
-    let now = runtime.clock().now();
-    let admission = Admission { bound: &bound, event, bytes };
-    let mut queue = hub.queue.lock();
-    if is_looped {
-        queue.succeed(job.id);
-        queue.admit_looped(&admission, hub.limits.hops, now);
-        return Ok(());
-    }
-    let admitted = queue.admit(admission, Some(job.id), now);
-    admitted.map(|_| ()).map_err(|Full| PublishError::full(bound.len(), &queue.deliveries()))
+/// A reply, with the triggers that it wakes.
+fn entry(hub: &Hub, event: Event) -> Result<Entry, PublishError> {
+    Ok(Entry { bytes: hub.size(&event)?, bound: hub.registry.find(&event)?, event })
 }

@@ -74,11 +74,10 @@ fn work(hub: &Hub, end: &AtomicU64, runtime: &Weak<Inner>) {
     let mut room = Vec::new();
     while let Some(runtime) = Runtime::upgrade(runtime) {
         let now = runtime.clock().now();
-        let (job, due) = {
+        let job = {
             let mut queue = hub.queue.lock();
             queue.wake(now);
-            let before = end.load(Ordering::Relaxed);
-            (queue.take(before, now), queue.next_due())
+            queue.take(end.load(Ordering::Relaxed), now)
         };
         if let Some(job) = job {
             run(&runtime, Begun::new(hub, job), &mut room);
@@ -94,7 +93,8 @@ fn work(hub: &Hub, end: &AtomicU64, runtime: &Weak<Inner>) {
             continue;
         }
         hub.save_later(&mut queue, 0, now);
-        match due {
+        // As it is now: while the lock was not held, somebody else may have made something due.
+        match queue.next_due() {
             Some(due) => drop(hub.wake.wait_for(&mut queue, due.saturating_sub(now).min(NAP))),
             None => hub.wake.wait(&mut queue),
         }

@@ -39,6 +39,12 @@ pub(crate) fn cut(text: &str) -> Box<str> {
     text[..end].into()
 }
 
+/// The end of a log, 1 KiB at most, for an error to carry.
+pub(crate) fn tail(log: &[u8]) -> Box<str> {
+    const TAIL: usize = 1 << 10;
+    String::from_utf8_lossy(&log[log.len().saturating_sub(TAIL)..]).trim_end().into()
+}
+
 /// A function type in words: `(i32, i32) -> i64`.
 pub(crate) fn signature<T: fmt::Display>(params: &[T], results: &[T]) -> String {
     let list = |types: &[T]| types.iter().map(T::to_string).collect::<Vec<_>>().join(", ");

@@ -191,7 +191,7 @@ impl Mould {
             deadline_at_most: outer.deadline_at,
             cancel: None,
         });
-        let level = Level::enter(NO_POOL, runtime, instance.deadline_at(), None);
+        let level = Level::enter(NO_POOL, runtime, instance.deadline_at(), outer.hops);
         instance.begin_initialisation();
         self.contract.initialise(&mut instance).map_err(|(step, cause)| failed(step, cause))?;
         drop(level);

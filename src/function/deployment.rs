@@ -154,8 +154,22 @@ impl<'a> Deployment<'a> {
         self
     }
 
-    /// A variable of a WASI guest's environment, which is empty unless given; of one name the later value holds. 64 KiB at
-    /// most.
+    /// A variable of a WASI guest's environment, which is empty unless given; of one name the later value holds. 63.5 KiB at
+    /// most in all.
+    ///
+    /// A guest that is given an event by a trigger finds these beside them, whose prefix is reserved:
+    ///
+    /// | | |
+    /// |---|---|
+    /// | `DORMOUSE_FUNCTION` | the function's name |
+    /// | `DORMOUSE_VERSION` | its version, 64 hexadecimal digits |
+    /// | `DORMOUSE_TRIGGER` | the id of the trigger |
+    /// | `DORMOUSE_DELIVERY` | the number of the delivery, the same at each attempt |
+    /// | `DORMOUSE_ATTEMPT` | 1 at the first attempt |
+    /// | `DORMOUSE_DEADLINE_MS` | the milliseconds that its run was given |
+    ///
+    /// In initialisation, and where its handle is invoked, there are none. A guest that reads its environment in initialisation, as some
+    /// C libraries do on the first look, and keeps it in memory will find there what was there then.
     #[cfg(feature = "wasi")]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         let env = &mut self.options.wasi.env;

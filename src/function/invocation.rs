@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Function, Guest, Reply, Returned,
-    nesting::{self, Level, Origin},
+    nesting::{self, Level},
     pool::Ready,
 };
 use crate::{
@@ -16,6 +16,11 @@ use crate::{
     limits::Limits,
     usage::{Report, trace},
     value::{Value, Values},
+};
+#[cfg(feature = "events")]
+use crate::{
+    instance::{Service, Staged},
+    usage::Origin,
 };
 
 /// An invocation with choices, from [`Function::invocation`]. A lower level can only lower a limit: more fuel or time than
@@ -42,7 +47,11 @@ pub struct Invocation<'a> {
     fuel: u64,
     deadline: Duration,
     cancel: Option<Cancel>,
+    #[cfg(feature = "events")]
     origin: Option<Origin>,
+    /// Where what is published in it goes, instead of into the queue.
+    #[cfg(feature = "events")]
+    staged: Option<&'a mut Option<Box<dyn Staged>>>,
     #[cfg(feature = "wasi")]
     seed: Option<[u8; 32]>,
 }
@@ -56,7 +65,10 @@ impl<'a> Invocation<'a> {
             fuel: u64::MAX,
             deadline: Duration::MAX,
             cancel: None,
+            #[cfg(feature = "events")]
             origin: None,
+            #[cfg(feature = "events")]
+            staged: None,
             #[cfg(feature = "wasi")]
             seed: None,
         }
@@ -110,10 +122,11 @@ impl<'a> Invocation<'a> {
         self
     }
 
-    /// The delivery that it belongs to.
+    /// The delivery that it belongs to, and who releases what is published in it.
     #[cfg(feature = "events")]
-    pub(crate) fn origin(mut self, origin: Origin) -> Self {
+    pub(crate) fn delivering(mut self, origin: Origin, staged: &'a mut Option<Box<dyn Staged>>) -> Self {
         self.origin = Some(origin);
+        self.staged = Some(staged);
         self
     }
 
@@ -215,12 +228,23 @@ impl<'a> Invocation<'a> {
         if let (Some(seed), Some(wasi)) = (self.seed, ready.instance.wasi()) {
             wasi.seed(seed);
         }
-        let level = Level::enter(deployed.pool.id(), runtime, ready.instance.deadline_at(), self.origin);
+        #[cfg(feature = "events")]
+        let hops = self.origin.as_ref().map_or(outer.hops, |origin| origin.hops.saturating_add(1));
+        #[cfg(not(feature = "events"))]
+        let hops = outer.hops;
+        #[cfg(feature = "events")]
+        ready.instance.serve(Service { origin: self.origin, hops, staged: None });
+        let level = Level::enter(deployed.pool.id(), runtime, ready.instance.deadline_at(), hops);
         let ran = body(ready, &deployed.mould.contract, limits);
         // The last thing that can fail: what the run has staged is written if all else went well.
         let ran = ran.and_then(|value| ready.instance.commit().map(|()| value));
         drop(level);
         let used = ready.instance.settle(began);
+        #[cfg(feature = "events")]
+        let ran = match (ran, ready.instance.take_staged()) {
+            (Ok(done), Some(staged)) => release(staged, self.staged).map(|()| done),
+            (ran, _) => ran,
+        };
 
         let report = Report {
             label: Arc::clone(ready.instance.label()),
@@ -252,6 +276,18 @@ impl<'a> Invocation<'a> {
         match ran {
             Ok(_) => Ok((log, report)),
             Err(kind) => Err(InvokeError::new(kind, Some(report))),
+        }
+    }
+}
+
+/// The run has succeeded: what was published in it is queued, or handed to whoever settles the delivery.
+#[cfg(feature = "events")]
+fn release(staged: Box<dyn Staged>, settles: Option<&mut Option<Box<dyn Staged>>>) -> Result<(), InvokeErrorKind> {
+    match settles {
+        None => staged.release().map_err(|problem| InvokeErrorKind::Unpublished { problem }),
+        Some(place) => {
+            *place = Some(staged);
+            Ok(())
         }
     }
 }

@@ -19,8 +19,6 @@ pub use reply::{Reply, Returned};
 pub use session::Guest;
 
 pub(crate) use deployed::Deployed;
-#[cfg(feature = "events")]
-pub(crate) use nesting::{Origin, origin};
 
 use crate::{
     codec::Codec,

@@ -1,8 +1,6 @@
 //! Which invocations are under way on this thread, so that nested ones keep within the outer's deadline, end at a depth,
 //! and do not wait for what their own thread holds.
 
-#[cfg(feature = "events")]
-use std::sync::Arc;
 use std::{cell::RefCell, time::Duration};
 
 use crate::{error::InvokeErrorKind, limits::NESTING_MAX};
@@ -17,36 +15,16 @@ struct Frame {
     /// The runtime whose clock the deadline is read from, by address.
     runtime: usize,
     deadline_at: Duration,
-    #[cfg_attr(not(feature = "events"), expect(dead_code, reason = "without events nothing is delivered"))]
-    origin: Option<Origin>,
-}
-
-/// The delivery that an invocation belongs to, for the contracts and host functions that hand it to the guest.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    #[cfg(feature = "events")]
-    pub(crate) trigger: Arc<str>,
-    #[cfg(feature = "events")]
-    pub(crate) delivery: u64,
-    #[cfg(feature = "events")]
-    pub(crate) attempt: u32,
-}
-
-/// The delivery that the innermost invocation of this thread belongs to, and the invocation's deadline.
-#[cfg(feature = "events")]
-pub(crate) fn origin() -> Option<(Origin, Duration)> {
-    UNDER_WAY.with_borrow(|frames| {
-        let frame = frames.last()?;
-        Some((frame.origin.clone()?, frame.deadline_at))
-    })
+    /// How many hops an event has that is published in it.
+    hops: u32,
 }
 
 /// An invocation under way; ends when dropped.
 pub(super) struct Level(());
 
 impl Level {
-    pub(super) fn enter(pool: usize, runtime: usize, deadline_at: Duration, origin: Option<Origin>) -> Self {
-        UNDER_WAY.with_borrow_mut(|frames| frames.push(Frame { pool, runtime, deadline_at, origin }));
+    pub(super) fn enter(pool: usize, runtime: usize, deadline_at: Duration, hops: u32) -> Self {
+        UNDER_WAY.with_borrow_mut(|frames| frames.push(Frame { pool, runtime, deadline_at, hops }));
         Self(())
     }
 }
@@ -63,6 +41,8 @@ pub(super) struct Outer {
     pub(super) deadline_at: Duration,
     /// One of them uses an instance of the same pool.
     pub(super) holds: bool,
+    /// How many hops an event has that is published in the innermost of them; 0 where no delivery is among them.
+    pub(super) hops: u32,
 }
 
 /// Looks at the invocations under way on this thread.
@@ -71,10 +51,11 @@ pub(super) fn outer(pool: usize, runtime: usize) -> Result<Outer, InvokeErrorKin
         if frames.len() >= NESTING_MAX {
             return Err(InvokeErrorKind::NestedTooDeep { limit: NESTING_MAX });
         }
-        let deadlines = frames.iter().filter(|frame| frame.runtime == runtime).map(|frame| frame.deadline_at);
+        let own = || frames.iter().filter(|frame| frame.runtime == runtime);
         Ok(Outer {
-            deadline_at: deadlines.min().unwrap_or(Duration::MAX),
+            deadline_at: own().map(|frame| frame.deadline_at).min().unwrap_or(Duration::MAX),
             holds: frames.iter().any(|frame| frame.pool == pool),
+            hops: own().last().map_or(0, |frame| frame.hops),
         })
     })
 }

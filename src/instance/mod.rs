@@ -33,6 +33,8 @@ pub(crate) use reset::{Cleaned, Technique};
 pub(crate) use slices::{Fault, charge};
 #[cfg(feature = "wasi")]
 pub(crate) use state::memory_and_state;
+#[cfg(feature = "events")]
+pub(crate) use state::{Service, Staged};
 pub(crate) use state::{State, memory_read, memory_size, memory_write};
 
 #[cfg(feature = "extism")]
@@ -317,6 +319,18 @@ impl Instance {
     /// The run's deadline, for runs within it.
     pub(crate) fn deadline_at(&self) -> Duration {
         self.store.data().meter.deadline_at()
+    }
+
+    /// Says what the run is for.
+    #[cfg(feature = "events")]
+    pub(crate) fn serve(&mut self, service: Service) {
+        self.store.data_mut().service = Some(service);
+    }
+
+    /// What host functions have published in the run.
+    #[cfg(feature = "events")]
+    pub(crate) fn take_staged(&mut self) -> Option<Box<dyn Staged>> {
+        self.store.data_mut().service.as_mut()?.staged.take()
     }
 
     pub(crate) fn log(&self) -> &[u8] {

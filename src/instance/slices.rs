@@ -73,6 +73,12 @@ impl Meter {
         self.deadline_at
     }
 
+    /// The time that the run was given.
+    #[cfg(all(feature = "events", feature = "wasi"))]
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     pub(crate) fn out_of_fuel(&self) -> InvokeErrorKind {
         InvokeErrorKind::OutOfFuel { limit: self.budget }
     }

@@ -15,6 +15,8 @@ use super::{Birth, slices::Meter};
 use crate::capability::extism::{self, Extism};
 #[cfg(feature = "wasi")]
 use crate::capability::wasi::Wasi;
+#[cfg(feature = "events")]
+use crate::usage::Origin;
 use crate::{
     capability::kv::Stage,
     error::InvokeErrorKind,
@@ -22,6 +24,25 @@ use crate::{
     sys::Regions,
     usage::{Label, Reservation},
 };
+
+/// What an invocation is for, and what comes of it beside its reply.
+#[cfg(feature = "events")]
+#[derive(Default)]
+pub(crate) struct Service {
+    /// The delivery that it belongs to; none if its function's handle was invoked.
+    pub(crate) origin: Option<Origin>,
+    /// How many hops an event has that is published in it.
+    pub(crate) hops: u32,
+    /// What host functions have published in it.
+    pub(crate) staged: Option<Box<dyn Staged>>,
+}
+
+/// What a run has prepared and what comes true only if the run succeeds: dropped, it never was.
+#[cfg(feature = "events")]
+pub(crate) trait Staged: Any + Send {
+    /// Makes it come true: all of it, or the reason why nothing of it has.
+    fn release(self: Box<Self>) -> Result<(), Box<str>>;
+}
 
 /// What a store carries.
 pub(crate) struct State {
@@ -43,6 +64,9 @@ pub(crate) struct State {
     /// Its share of the runtime's budget, given back when the instance is dropped.
     pub(crate) reservation: Reservation,
     pub(crate) log: Log,
+    /// None in initialisation, whose outcome all invocations share.
+    #[cfg(feature = "events")]
+    pub(crate) service: Option<Service>,
     /// The host's side of WASI, where the module imports any of it.
     #[cfg(feature = "wasi")]
     pub(crate) wasi: Option<Box<Wasi>>,
@@ -79,6 +103,8 @@ impl State {
             table_elements_max: birth.table_elements_max,
             reservation: birth.reservation,
             log: Log { text: Vec::new(), max: birth.log_max, cut: false },
+            #[cfg(feature = "events")]
+            service: None,
             #[cfg(feature = "wasi")]
             wasi: birth.wasi.map(|(grant, base)| Box::new(Wasi::new(Arc::clone(grant), base))),
             kv: None,
@@ -97,6 +123,10 @@ impl State {
         self.meter.disarm();
         self.log.text.clear();
         self.log.cut = false;
+        #[cfg(feature = "events")]
+        {
+            self.service = None;
+        }
         #[cfg(feature = "wasi")]
         if let Some(wasi) = &mut self.wasi {
             wasi.clear();

@@ -186,7 +186,7 @@ impl Trigger {
     /// trigger.
     ///
     /// An instant waits while a delivery of the one before has not ended, unless [overlapping](Self::overlapping) is allowed; then it counts as
-    /// missed.
+    /// missed. Instants that are caught up with run one after the other, as those of an [ordered](Self::ordered) trigger.
     ///
     /// ```
     /// # use dormouse::{Event, Runtime, Trigger, Timestamp};

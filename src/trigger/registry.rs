@@ -4,7 +4,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,6 +12,7 @@ use std::{
 };
 
 use parking_lot::RwLock;
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::{
@@ -71,8 +72,9 @@ pub(crate) struct Registry {
 #[derive(Default)]
 struct Tables {
     by_id: HashMap<Arc<str>, Arc<Bound>>,
-    by_number: BTreeMap<u64, Arc<Bound>>,
-    types: HashMap<Box<str>, Vec<u64>>,
+    by_number: FxHashMap<u64, Arc<Bound>>,
+    /// Looked up with what an event says, but filled by the host alone, so that nobody can choose keys that collide.
+    types: FxHashMap<Box<str>, Vec<Arc<Bound>>>,
     topics: HashMap<Box<str>, Topics>,
     patterns: PatternIndex<u64>,
     routes: Routes,
@@ -85,6 +87,12 @@ thread_local! {
 
 impl Registry {
     pub(crate) fn bind(&self, id: &str, trigger: Trigger, limit: usize) -> Result<Arc<Bound>, TriggerError> {
+        #[cfg(feature = "schedule")]
+        let trigger = match &trigger.source {
+            // Several of its instants may be caught up with at once.
+            Source::Schedule(_) if !trigger.overlapping => trigger.ordered(),
+            _ => trigger,
+        };
         if !is_name(id) {
             return Err(TriggerError::InvalidId { id: cut(id) });
         }
@@ -97,8 +105,10 @@ impl Registry {
             return Err(TriggerError::TooMany { limit });
         }
         let number = tables.next;
-        match &trigger.source {
-            Source::Type(ty) => tables.types.entry(ty.clone()).or_default().push(number),
+        let enabled = AtomicBool::new(trigger.enabled);
+        let bound = Arc::new(Bound { id: id.into(), number, trigger, enabled });
+        match &bound.trigger.source {
+            Source::Type(ty) => tables.types.entry(ty.clone()).or_default().push(Arc::clone(&bound)),
             Source::Topic { attribute, filter } => {
                 tables.topics.entry(attribute.clone()).or_default().add(filter, number);
             }
@@ -110,8 +120,6 @@ impl Registry {
             Source::Route(route) => tables.routes.add(route, number)?,
         }
         tables.next += 1;
-        let enabled = AtomicBool::new(trigger.enabled);
-        let bound = Arc::new(Bound { id: id.into(), number, trigger, enabled });
         tables.by_id.insert(Arc::clone(&bound.id), Arc::clone(&bound));
         tables.by_number.insert(number, Arc::clone(&bound));
         Ok(bound)
@@ -123,9 +131,9 @@ impl Registry {
         tables.by_number.remove(&bound.number);
         match &bound.trigger.source {
             Source::Type(ty) => {
-                if let Some(numbers) = tables.types.get_mut(ty) {
-                    numbers.retain(|number| *number != bound.number);
-                    if numbers.is_empty() {
+                if let Some(others) = tables.types.get_mut(ty) {
+                    others.retain(|other| other.number != bound.number);
+                    if others.is_empty() {
                         tables.types.remove(ty);
                     }
                 }
@@ -165,32 +173,34 @@ impl Registry {
 
     /// The ids of all triggers, in the order of binding.
     pub(crate) fn ids(&self) -> Vec<String> {
-        self.tables.read().by_number.values().map(|bound| bound.id.to_string()).collect()
+        let tables = self.tables.read();
+        let mut all: Vec<&Arc<Bound>> = tables.by_number.values().collect();
+        all.sort_unstable_by_key(|bound| bound.number);
+        all.into_iter().map(|bound| bound.id.to_string()).collect()
     }
 
     /// The enabled triggers that an event matches, in the order of binding. The cost follows the event and the matches, not the number
     /// of triggers.
     pub(crate) fn find(&self, event: &Event) -> Result<Matched, MatchError> {
         let tables = self.tables.read();
-        let mut numbers: SmallVec<[u64; 16]> = SmallVec::new();
-        if let Some(found) = tables.types.get(event.ty()) {
-            numbers.extend_from_slice(found);
+        let mut found: SmallVec<[&Arc<Bound>; 16]> = SmallVec::new();
+        if let Some(of_type) = tables.types.get(event.ty()) {
+            found.extend(of_type);
         }
         for (attribute, topics) in &tables.topics {
             if let Some(topic) = event.attribute(attribute).as_ref().and_then(|value| value.as_str()) {
-                topics.find(topic, &mut |number| numbers.push(number));
+                topics.find(topic, &mut |number| found.extend(tables.by_number.get(&number)));
             }
         }
         if !tables.patterns.is_empty() {
-            ROOM.with_borrow_mut(|(matcher, found)| {
-                tables.patterns.matches_event_into(event, matcher, found)?;
-                numbers.extend_from_slice(found);
+            ROOM.with_borrow_mut(|(matcher, numbers)| {
+                tables.patterns.matches_event_into(event, matcher, numbers)?;
+                found.extend(numbers.iter().filter_map(|number| tables.by_number.get(number)));
                 Ok::<(), MatchError>(())
             })?;
         }
-        numbers.sort_unstable();
-        let bound = numbers.iter().filter_map(|number| tables.by_number.get(number));
-        Ok(bound.filter(|bound| bound.is_enabled()).cloned().collect())
+        found.sort_unstable_by_key(|bound| bound.number);
+        Ok(found.into_iter().filter(|bound| bound.is_enabled()).cloned().collect())
     }
 
     /// The trigger whose route a request takes.

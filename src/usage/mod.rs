@@ -2,6 +2,8 @@
 
 mod budget;
 mod ledger;
+#[cfg(feature = "events")]
+mod origin;
 mod report;
 pub(crate) mod trace;
 mod version;
@@ -9,6 +11,10 @@ mod version;
 pub(crate) use budget::{Budget, Evict, Reservation};
 pub(crate) use ledger::{Books, Tallies};
 pub use ledger::{Ledger, Usage};
+#[cfg(feature = "events")]
+pub(crate) use origin::Origin;
+#[cfg(all(feature = "events", feature = "wasi"))]
+pub(crate) use origin::{VARIABLE_PREFIX, VARIABLES_MAX};
 pub(crate) use report::Label;
 pub use report::{DeployReport, Report, Start};
 pub use version::Version;

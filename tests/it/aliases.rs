@@ -151,3 +151,28 @@ fn deliveries_to_an_alias_or_a_function_that_is_off_wait_for_it() {
     runtime.run_pending(usize::MAX);
     assert_eq!(runtime.deliveries().succeeded, 2);
 }
+
+#[cfg(feature = "events")]
+#[test]
+fn deliveries_to_a_version_stay_with_it() {
+    use dormouse::{Event, Outcome, Trigger};
+    let runtime = Runtime::new();
+    let (_, one) = numbered(&runtime, 1);
+    let kept = runtime.find("f").unwrap().pinned().unwrap();
+    let (_, two) = numbered(&runtime, 2);
+    for (id, target) in
+        [("one", format!("f@{one}")), ("two", format!("f@{}", two.short())), ("current", "f".to_owned())]
+    {
+        runtime.bind(id, Trigger::on("a").to(&target)).unwrap();
+    }
+    let event = Event::builder("a").id("1").source("/t").build().unwrap();
+    let dispatched = runtime.dispatch(event.clone()).unwrap();
+    let versions = dispatched.iter().map(|one| match &one.outcome {
+        Outcome::Succeeded(reply) => reply.report().version(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(versions.collect::<Vec<_>>(), [one, two, two]);
+    drop(kept);
+    let dispatched = runtime.dispatch(event).unwrap();
+    assert!(matches!(dispatched[0].outcome, Outcome::Parked), "{dispatched:?}");
+}

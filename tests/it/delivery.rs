@@ -113,6 +113,29 @@ fn a_failure_is_tried_again_after_its_distance_and_given_up_after_its_attempts()
 }
 
 #[test]
+fn unless_told_otherwise_a_delivery_has_three_attempts_and_an_hour() {
+    let scene = scene();
+    scene.runtime.tick(timestamp("2026-01-01T00:00:00Z"));
+    for (id, function) in [("a", "f"), ("b", "absent")] {
+        scene.runtime.bind(id, Trigger::on(id).to(function).input(Input::Data)).unwrap();
+        scene.publish(id, "trap");
+    }
+    while let Some(time) = scene.runtime.next_deadline() {
+        scene.clock.advance(time);
+        scene.run();
+    }
+    let letters = scene.runtime.dead_letters();
+    let letters: Vec<_> =
+        letters.iter().map(|letter| (letter.trigger(), letter.reason(), letter.attempts(), letter.age())).collect();
+    let [("a", Reason::Attempts, 3, age), ("b", Reason::Age, 0, hour)] = letters[..] else { panic!("{letters:?}") };
+    // A second and two, each shortened by up to a half.
+    assert!((Duration::from_millis(1_500)..=Duration::from_secs(3)).contains(&age), "{age:?}");
+    assert_eq!(hour, Duration::from_secs(3_600));
+    let given_up_at = scene.runtime.dead_letters()[1].given_up_at();
+    assert_eq!(given_up_at, Some(timestamp("2026-01-01T01:00:00Z")));
+}
+
+#[test]
 fn a_deadline_and_an_error_of_the_host_are_tried_again() {
     let clock = crate::pool::TestClock::default();
     let runtime = Runtime::builder().clock(clock.clone()).build();
@@ -561,6 +584,28 @@ fn workers_wake_for_retries_and_for_functions_that_come() {
     assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Ok(2)));
     drop(workers);
     assert_eq!(runtime.deliveries().succeeded, 1);
+}
+
+#[test]
+fn workers_wake_for_a_retry_of_what_the_host_ran_itself() {
+    let runtime = Runtime::new();
+    let (sender, receiver) = mpsc::channel();
+    let note = move |guest: &mut dormouse::Context<'_>, _: u32, _: u32| -> Result<(), dormouse::HostError> {
+        let attempt = guest.delivery().map_or(0, |delivery| delivery.attempt);
+        sender.send(attempt).unwrap();
+        if attempt == 1 { Err("once".into()) } else { Ok(()) }
+    };
+    runtime.deployment("f", &guest("deed")).host("test", "note", note).deploy().unwrap();
+    runtime.bind("a", Trigger::on("a").to("f").retry(Retry::fixed(Duration::from_millis(5)))).unwrap();
+    let workers = runtime.workers(1).unwrap();
+    // Whether the worker has gone to sleep by then or not.
+    for _ in 0..20 {
+        let dispatched = runtime.dispatch(Event::builder("a").id("1").source("/t").build().unwrap()).unwrap();
+        assert!(matches!(dispatched[0].outcome, Outcome::Failed { next: Next::Retry(_), .. }), "{dispatched:?}");
+        assert_eq!((receiver.recv(), receiver.recv_timeout(Duration::from_secs(30))), (Ok(1), Ok(2)));
+    }
+    drop(workers);
+    assert_eq!(runtime.deliveries().succeeded, 20);
 }
 
 #[test]

@@ -217,23 +217,45 @@ impl Model {
             return;
         }
         self.seen.push(format!("{function} {}", entry.deed));
+        let mut staged = None;
+        if let Some((_, ty)) = entry.deed.split_once('|') {
+            let ty = TRIGGERS.iter().find(|trigger| trigger.1 == ty).unwrap().1;
+            let message = Message { ty, deed: "ok".to_owned(), key: None, expires: None, hops: entry.hops + 1 };
+            let triggers = self.matching(ty);
+            let beside = if self.when_full == WhenFull::Reject { self.entries.len() - 1 } else { 0 };
+            if !triggers.is_empty() && beside + triggers.len() > self.capacity {
+                self.figures.refused += triggers.len() as u64;
+                return self.fail(at, false);
+            }
+            staged = (!triggers.is_empty()).then_some((message, triggers));
+        }
         match entry.deed.as_bytes()[0] {
             b't' | b'f' => self.fail(at, false),
             b'e' if emits => {
                 let Some((ty, deed)) = self.replies.get(&entry.deed).cloned() else { return self.fail(at, true) };
                 let message = Message { ty, deed, key: None, expires: None, hops: entry.hops + 1 };
                 let triggers = self.matching(ty);
-                if message.hops > HOPS {
-                    self.succeed(id);
-                    for trigger in triggers {
-                        let entry = self.entry(&message, trigger);
-                        self.keep(entry, Reason::Loop);
-                    }
-                } else if self.admit(&message, &triggers, Some(id)).is_none() {
-                    self.fail(at, false);
-                }
+                self.lead_on(at, &message, triggers);
             }
-            _ => self.succeed(id),
+            b'r' => self.fail(at, true),
+            _ => match staged {
+                Some((message, triggers)) => self.lead_on(at, &message, triggers),
+                None => self.succeed(id),
+            },
+        }
+    }
+
+    /// A delivery has succeeded, and leads to another event.
+    fn lead_on(&mut self, at: usize, message: &Message, triggers: Vec<usize>) {
+        let id = self.entries[at].id;
+        if message.hops > HOPS {
+            self.succeed(id);
+            for trigger in triggers {
+                let entry = self.entry(message, trigger);
+                self.keep(entry, Reason::Loop);
+            }
+        } else if self.admit(message, &triggers, Some(id)).is_none() {
+            self.fail(at, false);
         }
     }
 
@@ -317,7 +339,10 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
     for (ty, deed) in [("o", "trap"), ("x", "ok"), ("a", "trap")] {
         replies.insert(answer(ty, deed), (ty, deed.to_owned()));
     }
-    let mut deeds: Vec<String> = ["ok", "ok", "trap", "fuel", "grow", "enonsense"].map(str::to_owned).into();
+    let mut deeds: Vec<String> =
+        ["ok", "ok", "trap", "fuel", "grow", "enonsense", "reject", "ok|a", "ok|o", "trap|a", "ok|r", "fuel|x"]
+            .map(str::to_owned)
+            .into();
     let mut answers: Vec<String> = replies.keys().cloned().collect();
     answers.sort();
     deeds.extend(answers);
@@ -390,9 +415,8 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
                 let date = 990 + random.below(120);
                 model.date = Some(date as i64 - model.now as i64);
                 model.wake();
-                let ready =
-                    model.entries.iter().filter(|entry| entry.state == State::Ready && model.is_first(entry)).count();
-                model.run_pending(ready);
+                let at_hand = model.entries.iter().filter(|entry| entry.state == State::Ready).count();
+                model.run_pending(at_hand);
                 scene.runtime.tick(at(date));
             }
             15 => {

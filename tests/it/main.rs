@@ -49,11 +49,15 @@ mod routes;
 #[cfg(feature = "schedule")]
 mod schedules;
 mod stack;
+#[cfg(feature = "events")]
+mod staging;
 mod startup;
 mod stateless;
 mod support;
 mod tables;
 mod tidy;
+#[cfg(all(feature = "events", feature = "wasi"))]
+mod told;
 #[cfg(feature = "events")]
 mod triggers;
 mod versions;

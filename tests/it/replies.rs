@@ -93,6 +93,20 @@ fn a_chain_of_replies_ends_at_the_limit_of_hops_as_a_loop() {
 }
 
 #[test]
+fn unless_told_otherwise_a_chain_has_sixteen_hops() {
+    let limits = EventLimits::default();
+    assert_eq!((limits.triggers, limits.deliveries, limits.delivery_bytes), (100_000, 65_536, 256 << 20));
+    assert_eq!((limits.dead_letters, limits.dead_letter_bytes, limits.event_bytes), (10_000, 64 << 20, 1 << 20));
+    let scene = scene(limits);
+    let again = answer("a", "anything");
+    let trigger = Trigger::on("a").to("f").input(Input::Constant(again.as_bytes().into())).emits(["a"]);
+    scene.runtime.bind("loop", trigger).unwrap();
+    scene.publish("a", "ok");
+    assert_eq!(scene.run(), 17);
+    assert_eq!(scene.runtime.dead_letters()[0].reason(), Reason::Loop);
+}
+
+#[test]
 fn a_reply_that_finds_no_room_makes_its_delivery_fail_and_try_again() {
     let scene = scene(EventLimits { deliveries: 2, ..EventLimits::default() });
     let retry = Retry::fixed(Duration::from_secs(10)).without_jitter();

@@ -1,7 +1,10 @@
 //! Schedules: which instants they stand for, and which of them fire. The expected instants were worked out from calendars, and those of the
 //! EventBridge dialect are of the examples in its documentation.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
 use dormouse::{Event, EventLimits, Missed, Retry, Timestamp, Trigger, TriggerError};
 
@@ -325,6 +328,58 @@ fn an_instant_that_finds_the_queue_full_fires_with_the_next_tick() {
     host.scene.run();
     host.scene.seen();
     assert_eq!(host.jump("2026-11-21T11:00:01Z"), ["2026-11-21T11:00:00Z"]);
+}
+
+#[test]
+fn missed_instants_that_find_no_room_fire_later_each_once() {
+    let mut host = Host::new("2026-11-21T10:00:00Z");
+    host.scene = Scene::new(EventLimits { deliveries: 2, ..EventLimits::default() });
+    host.scene.deploy("f");
+    host.scene.runtime.tick(host.date);
+    host.bind(Trigger::schedule("0 * * * *").unwrap().missed(Missed::All(5)));
+    let fired = ["2026-11-21T11:00:00Z", "2026-11-21T12:00:00Z", "2026-11-21T13:00:00Z", "2026-11-21T14:00:00Z"];
+    let runtime = &host.scene.runtime;
+    for now in ["2026-11-21T14:30:00Z", "2026-11-21T14:30:01Z"] {
+        let tick = runtime.tick(at(now));
+        assert_eq!((tick.fired, tick.ran), (2, 2));
+    }
+    let seen = host.scene.seen();
+    for (seen, fired) in seen.iter().zip(fired) {
+        assert!(seen.contains(&format!(r#""time":"{fired}""#)), "{seen}");
+    }
+    assert_eq!(seen.len(), 4);
+    assert_eq!(runtime.tick(at("2026-11-21T15:00:00Z")).fired, 1);
+}
+
+#[test]
+fn instants_that_are_caught_up_with_do_not_overlap_unless_allowed() {
+    for overlapping in [false, true] {
+        let runtime = dormouse::Runtime::new();
+        let (running, most) = (std::sync::Arc::new(AtomicUsize::new(0)), std::sync::Arc::new(AtomicUsize::new(0)));
+        let (count, top) = (std::sync::Arc::clone(&running), std::sync::Arc::clone(&most));
+        let note = move |_: &mut dormouse::Context<'_>, _: u32, _: u32| {
+            let now = count.fetch_add(1, Relaxed) + 1;
+            top.fetch_max(now, Relaxed);
+            // Where it may, the other one comes in the meantime.
+            for _ in 0..if overlapping { 1_000_000_000 } else { 200 } {
+                if overlapping && top.load(Relaxed) >= 2 {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            count.fetch_sub(1, Relaxed);
+        };
+        runtime.deployment("f", &crate::support::guest("deed")).host("test", "note", note).deploy().unwrap();
+        runtime.tick(at("2026-11-21T10:00:00Z"));
+        let trigger = Trigger::schedule("0 * * * *").unwrap().missed(Missed::All(6)).to("f");
+        runtime.bind("s", if overlapping { trigger.overlapping() } else { trigger }).unwrap();
+        let workers = runtime.workers(2).unwrap();
+        assert_eq!(runtime.tick(at("2026-11-21T16:00:00Z")).fired, 6);
+        drop(workers);
+        while runtime.run_pending(usize::MAX) > 0 {}
+        assert_eq!(runtime.deliveries().succeeded, 6);
+        assert_eq!(most.load(Relaxed) > 1, overlapping);
+    }
 }
 
 #[test]

@@ -73,13 +73,16 @@ impl Scene {
         Self { runtime, clock, seen: std::sync::Arc::default(), next: std::cell::Cell::new(0) }
     }
 
-    /// Deploys `deed` under a name, with little fuel.
+    /// Deploys `deed` under a name, with little fuel. What is given `trap|x` publishes an event of the type x, and traps.
     pub(crate) fn deploy(&self, name: &'static str) -> dormouse::Function {
         let seen = std::sync::Arc::clone(&self.seen);
         let limits = dormouse::Limits { fuel: 10_000, ..dormouse::Limits::default() };
         let note = move |guest: &mut dormouse::Context<'_>, at: u32, len: u32| -> Result<(), dormouse::HostError> {
             let text = guest.read_text(at, len)?;
             seen.lock().unwrap().push(format!("{name} {text}"));
+            if let Some((_, ty)) = text.split_once('|') {
+                guest.publish(dormouse::Event::builder(ty).id("1").source("/staged").data_text("ok").build()?)?;
+            }
             Ok(())
         };
         self.runtime.deployment(name, &guest("deed")).limits(limits).host("test", "note", note).deploy().unwrap()

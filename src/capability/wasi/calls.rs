@@ -1,12 +1,14 @@
 //! The functions themselves, and what they answer where there is nothing for them to do: there are no files, no directories
 //! and no sockets, and descriptors 0 to 2 are pipes.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{borrow::Cow, ops::Range, sync::Arc, time::Duration};
 
-use super::{MODULE, exit, poll, stdio};
+use super::{Grant, MODULE, Strings, poll, stdio};
+#[cfg(feature = "events")]
+use crate::instance::{Service, State};
 use crate::{
     capability::{Context, HostError, HostFunction, IntoHostFunction},
-    error::InvokeErrorKind,
+    error::{InvokeErrorKind, tail},
 };
 
 /// An error number, as `typenames.witx` has them.
@@ -116,10 +118,23 @@ pub(super) fn time_of(cx: &mut Context<'_>, clock: u32) -> Result<u64, Stop> {
     }
 }
 
+/// The environment of a run: what the deployment gives, and then what a delivery is told.
+fn environment<'a>(cx: &mut Context<'_>, grant: &'a Grant) -> Cow<'a, Strings> {
+    #[cfg(feature = "events")]
+    if let State { service: Some(Service { origin: Some(origin), .. }), label, meter, .. } = cx.state() {
+        let mut env = grant.env.clone();
+        origin.variables(label, meter.deadline()).iter().for_each(|(name, value)| env.push(&[name, "=", value]));
+        return Cow::Owned(env);
+    }
+    #[cfg(not(feature = "events"))]
+    let _ = cx;
+    Cow::Borrowed(&grant.env)
+}
+
 /// `args_get`, `environ_get`: pointers, and the strings that they point to.
 fn strings(cx: &mut Context<'_>, env: bool, pointers: u32, at: u32) -> Result<(), Stop> {
     let grant = Arc::clone(&cx.wasi()?.grant);
-    let strings = if env { &grant.env } else { &grant.args };
+    let strings = if env { environment(cx, &grant) } else { Cow::Borrowed(&grant.args) };
     cx.pay(strings.bytes.len() as u64 + 4 * u64::from(strings.count))?;
     store(cx, at, &strings.bytes)?;
     let (mut pointer, mut to) = (pointers, at);
@@ -134,8 +149,8 @@ fn strings(cx: &mut Context<'_>, env: bool, pointers: u32, at: u32) -> Result<()
 }
 
 fn strings_sizes(cx: &mut Context<'_>, env: bool, count_at: u32, bytes_at: u32) -> Result<(), Stop> {
-    let grant = &cx.wasi()?.grant;
-    let strings = if env { &grant.env } else { &grant.args };
+    let grant = Arc::clone(&cx.wasi()?.grant);
+    let strings = if env { environment(cx, &grant) } else { Cow::Borrowed(&grant.args) };
     let (count, bytes) = (strings.count, strings.bytes.len() as u32);
     store_u32(cx, count_at, count)?;
     store_u32(cx, bytes_at, bytes)
@@ -254,7 +269,7 @@ pub(super) fn all() -> Vec<Arc<HostFunction>> {
         "sock_shutdown" (cx, fd: u32, _how: u32) no_pipe(cx, fd, Errno::NOTSOCK);
     };
     all.push(function("proc_exit", |cx: &mut Context<'_>, code: u32| -> Result<(), HostError> {
-        let kind = exit(code, cx.logged());
+        let kind = InvokeErrorKind::Exit { code, log: tail(cx.logged()) };
         Err(cx.end(kind))
     }));
     all

@@ -19,7 +19,8 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::HostFunction;
-use crate::error::InvokeErrorKind;
+#[cfg(feature = "events")]
+use crate::usage::{VARIABLE_PREFIX, VARIABLES_MAX};
 
 /// The module that guests import it from.
 pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
@@ -55,21 +56,24 @@ pub(crate) struct Grant {
 }
 
 /// Strings as a guest gets them: one after the other, each with a NUL behind it.
+#[derive(Clone, Default)]
 struct Strings {
     count: u32,
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
 }
 
 impl Strings {
     fn of<'a>(strings: impl Iterator<Item = &'a str>) -> Self {
-        let mut bytes = Vec::new();
-        let mut count = 0;
-        for string in strings {
-            bytes.extend_from_slice(string.as_bytes());
-            bytes.push(0);
-            count += 1;
-        }
-        Self { count, bytes: bytes.into() }
+        let mut all = Self::default();
+        strings.for_each(|string| all.push(&[string]));
+        all
+    }
+
+    /// One more, in parts.
+    fn push(&mut self, parts: &[&str]) {
+        parts.iter().for_each(|part| self.bytes.extend_from_slice(part.as_bytes()));
+        self.bytes.push(0);
+        self.count += 1;
     }
 }
 
@@ -93,6 +97,12 @@ impl fmt::Debug for Options {
 /// Bytes of all arguments, or of the whole environment, at most.
 const STRINGS_MAX: usize = 64 << 10;
 
+/// Of the environment, what a deployment may give: there is always room for what a delivery is told.
+#[cfg(feature = "events")]
+const ENV_MAX: usize = STRINGS_MAX - VARIABLES_MAX;
+#[cfg(not(feature = "events"))]
+const ENV_MAX: usize = STRINGS_MAX;
+
 impl Options {
     /// What is wrong with them.
     pub(crate) fn problem(&self) -> Option<(&'static str, String)> {
@@ -110,10 +120,18 @@ impl Options {
                 ),
             ));
         }
+        #[cfg(feature = "events")]
+        if let Some((name, _)) = self.env.iter().find(|(name, _)| name.starts_with(VARIABLE_PREFIX)) {
+            let problem = format!(
+                "the variable {name:?} is reserved: names that begin with {VARIABLE_PREFIX} tell of the delivery"
+            );
+            return Some(("env", problem));
+        }
         let args = args.map(|arg| arg.len() + 1).sum::<usize>();
         let env = self.env.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
-        let too_large = [("args", args), ("env", env)].into_iter().find(|(_, bytes)| *bytes > STRINGS_MAX);
-        too_large.map(|(option, bytes)| (option, format!("{bytes} bytes, above the limit of {STRINGS_MAX}")))
+        let all = [("args", args, STRINGS_MAX), ("env", env, ENV_MAX)];
+        let too_large = all.into_iter().find(|(_, bytes, max)| bytes > max);
+        too_large.map(|(option, bytes, max)| (option, format!("{bytes} bytes, above the limit of {max}")))
     }
 
     /// As all instances of a version share it.
@@ -259,11 +277,4 @@ impl Wasi {
             }
         }
     }
-}
-
-/// How a guest ended itself.
-fn exit(code: u32, log: &[u8]) -> InvokeErrorKind {
-    const TAIL: usize = 1 << 10;
-    let tail = String::from_utf8_lossy(&log[log.len().saturating_sub(TAIL)..]);
-    InvokeErrorKind::Exit { code, log: tail.trim_end().into() }
 }

@@ -1,0 +1,155 @@
+//! A stream of access logs: each line is an event, a function reads it and tells the host what it has found, and slow requests become
+//! events of their own, which wake another function. Lines that make no sense are rejected: they are not tried again, and kept as dead letters.
+//!
+//! ```text
+//! $ cargo run --release --example logs
+//! slow: 203.0.113.31 GET /search 200 1840
+//! slow: 203.0.113.7 POST /orders 500 1204
+//! slow: 203.0.113.5 GET /cart 200 1610
+//! 30000 lines in 452.1ms, 66357 events a second
+//! status 200: 27127 lines, 90 ms on average
+//! status 404: 1462 lines, 91 ms on average
+//! status 500: 1351 lines, 91 ms on average
+//! 155 slow, 60 rejected, as: log.line 242 by lines to analyse: permanent, after 1 attempts: analyse@a2de…
+//! ```
+//!
+//! On a terminal a line says how far it is.
+
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal, Write},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use dormouse::{Context, Event, HostError, Input, Runtime, Trigger};
+
+const LINES: u64 = 30_000;
+
+/// What a slow request's event begins with; its data is the line.
+const HEAD: &str =
+    r#"{"specversion":"1.0","id":"-","source":"-","type":"log.slow","datacontenttype":"text/plain","data":""#;
+
+/// Takes `address method path status milliseconds`. Answers -1 if there are not five fields or if the last two are no numbers, with an event if it took
+/// a second and more, and with nothing if not.
+fn analyse() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let text = format!(
+        r#"(module (import "stats" "seen" (func $seen (param i32 i32))) (memory (export "memory") 2)
+          (data (i32.const 0) "{}")
+          ;; The input lies where the end of the answer will be.
+          (func (export "alloc") (param i32) (result i32) (i32.const 4096))
+          (func (export "handle") (param $at i32) (param $len i32) (result i64)
+            (local $to i32) (local $end i32) (local $byte i32) (local $field i32) (local $number i32) (local $status i32)
+            (local.set $to (local.get $at))
+            (local.set $end (i32.add (local.get $at) (local.get $len)))
+            (block $read (loop $next
+              (br_if $read (i32.ge_u (local.get $to) (local.get $end)))
+              (local.set $byte (i32.load8_u (local.get $to)))
+              (local.set $to (i32.add (local.get $to) (i32.const 1)))
+              (if (i32.eq (local.get $byte) (i32.const 32))
+                (then
+                  (if (i32.eq (local.get $field) (i32.const 3)) (then (local.set $status (local.get $number))))
+                  (local.set $field (i32.add (local.get $field) (i32.const 1)))
+                  (local.set $number (i32.const 0))
+                  (br $next)))
+              (br_if $next (i32.lt_u (local.get $field) (i32.const 3)))
+              (local.set $byte (i32.sub (local.get $byte) (i32.const 48)))
+              (if (i32.gt_u (local.get $byte) (i32.const 9)) (then (return (i64.const -1))))
+              (local.set $number (i32.add (i32.mul (local.get $number) (i32.const 10)) (local.get $byte)))
+              (br $next)))
+            (if (i32.ne (local.get $field) (i32.const 4)) (then (return (i64.const -1))))
+            (call $seen (local.get $status) (local.get $number))
+            (if (i32.lt_u (local.get $number) (i32.const 1000)) (then (return (i64.const 0))))
+            (local.set $at (i32.sub (local.get $at) (i32.const {len})))
+            (memory.copy (local.get $at) (i32.const 0) (i32.const {len}))
+            (i32.store16 (local.get $end) (i32.const 0x7d22))
+            (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32))
+              (i64.extend_i32_u (i32.add (local.get $len) (i32.const {})))))) "#,
+        HEAD.replace('"', "\\\""),
+        HEAD.len() + 2,
+        len = HEAD.len(),
+    );
+    Ok(wat::parse_str(text)?)
+}
+
+/// Hands what it is given to the host.
+const REPORT: &str = r#"(module (import "report" "line" (func $line (param i32 i32))) (memory (export "memory") 1)
+    (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+    (func (export "handle") (param i32 i32) (result i64) (call $line (local.get 0) (local.get 1)) (i64.const 0)))"#;
+
+/// Lines as a web server writes them; every five hundredth is cut short.
+fn line(number: u64) -> String {
+    let random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+    let path = ["GET /", "GET /search", "GET /cart", "POST /orders"][(random % 4) as usize];
+    let status = [500, 404][(random / 4 % 2) as usize];
+    let status = if random / 8 % 11 == 0 { status } else { 200 };
+    let millis = if random / 88 % 200 == 0 { 1_000 + random % 900 } else { random / 7 % 170 };
+    if number % 500 == 242 {
+        format!("203.0.113.9 {path}")
+    } else {
+        format!("203.0.113.{} {path} {status} {millis}", random % 64)
+    }
+}
+
+/// Lines and milliseconds for each status.
+type Stats = BTreeMap<u32, (u64, u64)>;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = Runtime::new();
+    let (stats, slow) = (Arc::new(Mutex::new(Stats::new())), Arc::new(Mutex::new(Vec::new())));
+    let to = Arc::clone(&stats);
+    let seen = move |_: &mut Context<'_>, status: u32, millis: u32| {
+        let mut stats = to.lock().expect("no panic while it is held");
+        let (lines, time) = stats.entry(status).or_default();
+        (*lines, *time) = (*lines + 1, *time + u64::from(millis));
+    };
+    let to = Arc::clone(&slow);
+    let keep = move |guest: &mut Context<'_>, at: u32, len: u32| -> Result<(), HostError> {
+        let line = guest.read_text(at, len)?;
+        to.lock().expect("no panic while it is held").push(line);
+        Ok(())
+    };
+    runtime.deployment("analyse", &analyse()?).host("stats", "seen", seen).deploy()?;
+    runtime.deployment("report", &wat::parse_str(REPORT)?).host("report", "line", keep).deploy()?;
+    runtime.bind("lines", Trigger::on("log.line").to("analyse").input(Input::Data).emits(["log.slow"]))?;
+    runtime.bind("slow", Trigger::on("log.slow").to("report").input(Input::Data))?;
+
+    let (began, mut shown) = (Instant::now(), Instant::now());
+    let rate = |lines: u64| lines as f64 / began.elapsed().as_secs_f64();
+    let mut expected = Stats::new();
+    for number in 0..LINES {
+        let line = line(number);
+        if let [_, _, _, status, millis] = line.split(' ').collect::<Vec<_>>()[..] {
+            let (lines, time) = expected.entry(status.parse()?).or_default();
+            (*lines, *time) = (*lines + 1, *time + millis.parse::<u64>()?);
+        }
+        let event = Event::builder("log.line").id(number.to_string()).source("/web").data_text(line).build()?;
+        runtime.publish(event)?;
+        if number % 1_000 == 999 {
+            runtime.run_pending(usize::MAX);
+            if std::io::stderr().is_terminal() && shown.elapsed() > Duration::from_millis(100) {
+                shown = Instant::now();
+                eprint!("\r{number:6} of {LINES} lines, {:6.0} events a second ", rate(number));
+                std::io::stderr().flush()?;
+            }
+        }
+    }
+    let elapsed = began.elapsed();
+    if std::io::stderr().is_terminal() {
+        eprint!("\r{:60}\r", "");
+    }
+    let (stats, slow) = (stats.lock().expect("no panic"), slow.lock().expect("no panic"));
+    slow.iter().take(3).for_each(|line| println!("slow: {line}"));
+    println!("{LINES} lines in {elapsed:.1?}, {:.0} events a second", LINES as f64 / elapsed.as_secs_f64());
+    for (status, (lines, time)) in &*stats {
+        println!("status {status}: {lines} lines, {} ms on average", time / lines);
+    }
+    let letters = runtime.dead_letters();
+    println!("{} slow, {} rejected, as: {}", slow.len(), letters.len(), letters.first().ok_or("some are cut short")?);
+
+    assert_eq!(*stats, expected, "the functions have found what the host knows");
+    let deliveries = runtime.deliveries();
+    assert_eq!((letters.len() as u64, deliveries.pending()), (LINES / 500, 0));
+    assert!(deliveries.is_balanced());
+    Ok(())
+}

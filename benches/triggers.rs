@@ -30,14 +30,14 @@ fn runtime(triggers: usize) -> Runtime {
     let runtime = Runtime::new();
     runtime.deploy("echo", &wat::parse_str(ECHO).expect("a module")).expect("deployed");
     for number in 0..triggers {
-        let trigger = Trigger::on(&format!("type.{number}")).to("echo").input(Input::Data);
+        let trigger = Trigger::on(&format!("type.{number:05}")).to("echo").input(Input::Data);
         runtime.bind(&format!("t{number}"), trigger).expect("bound");
     }
     runtime
 }
 
 fn event(ty: usize) -> Event {
-    let event = Event::builder(format!("type.{ty}")).id("1").source("/bench").subject("house/7/temperature");
+    let event = Event::builder(format!("type.{ty:05}")).id("1").source("/bench").subject("house/7/temperature");
     event.data_binary(DATA).build().expect("an event")
 }
 
@@ -78,7 +78,7 @@ fn triggers(criterion: &mut Criterion) {
             let room = if number == count / 2 { 7 } else { number + 100_000 };
             let trigger = Trigger::topic("subject", &format!("house/{room}/+")).expect("a filter");
             by_topic.bind(&format!("t{number}"), trigger.to("echo").input(Input::Data)).expect("bound");
-            let pattern = format!(r#"{{"type":["type.{number}"]}}"#);
+            let pattern = format!(r#"{{"type":["type.{number:05}"]}}"#);
             let trigger = Trigger::pattern(&pattern).expect("a pattern").to("echo").input(Input::Data);
             by_pattern.bind(&format!("t{number}"), trigger).expect("bound");
         }

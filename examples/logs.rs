@@ -3,14 +3,14 @@
 //!
 //! ```text
 //! $ cargo run --release --example logs
-//! slow: 203.0.113.31 GET /search 200 1840
-//! slow: 203.0.113.7 POST /orders 500 1204
-//! slow: 203.0.113.5 GET /cart 200 1610
-//! 30000 lines in 452.1ms, 66357 events a second
-//! status 200: 27127 lines, 90 ms on average
-//! status 404: 1462 lines, 91 ms on average
-//! status 500: 1351 lines, 91 ms on average
-//! 155 slow, 60 rejected, as: log.line 242 by lines to analyse: permanent, after 1 attempts: analyse@a2de…
+//! slow: 203.0.113.0 GET / 500 1000
+//! slow: 203.0.113.17 GET /search 200 1281
+//! slow: 203.0.113.39 POST /orders 200 1139
+//! 30000 lines in 295.4ms, 101557 events a second
+//! status 200: 27211 lines, 91 ms on average
+//! status 404: 1370 lines, 88 ms on average
+//! status 500: 1359 lines, 92 ms on average
+//! 156 slow, 60 rejected, as: log.line 242 by lines to analyse: permanent, after 1 attempts: analyse@6d58114: the guest rejected its input
 //! ```
 //!
 //! On a terminal a line says how far it is.

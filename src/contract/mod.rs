@@ -38,7 +38,7 @@ const ENTRY: &str = "handle";
 #[non_exhaustive]
 pub enum ContractKind {
     /// An Extism plug-in, which imports functions of `extism:host/env`: an export `() -> i32` or `() -> ()` takes the event and
-    /// gives the reply through them; 0, or nothing, is success.
+    /// gives the reply through them; 0, or nothing, is success. A delivery is not tried again after the answer 65.
     #[cfg(feature = "extism")]
     Extism,
     /// A WASI program, which exports `_start`: the event on its standard input, the reply on its standard output, its log on

@@ -127,6 +127,8 @@ fn class(error: &InvokeErrorKind, job: &Job) -> Option<Failure> {
         | Kind::Codec { .. }
         | Kind::Rejected { .. }
         | Kind::Exit { code: EXIT_REJECTED, .. } => Some(Failure::Permanent),
+        #[cfg(feature = "extism")]
+        Kind::GuestError { code, .. } if i64::from(*code) == i64::from(EXIT_REJECTED) => Some(Failure::Permanent),
         _ => Some(Failure::Run),
     };
     if at_once && matches!(class, None | Some(Failure::Refused)) { Some(Failure::Permanent) } else { class }

@@ -181,7 +181,8 @@ impl<'a> Deployment<'a> {
     }
 
     /// A value of an Extism plug-in's configuration, of which there is none unless given; of one key the later value holds. 1 MiB at
-    /// most, 48 bytes for each key included.
+    /// most, 48 bytes for each key included. Keys that begin with `DORMOUSE_` are reserved: a plug-in that is given an event by a trigger
+    /// finds under them what a WASI program finds in its environment.
     #[cfg(feature = "extism")]
     pub fn config(mut self, key: &str, value: &str) -> Self {
         self.options.extism.config.insert(key.into(), value.into());

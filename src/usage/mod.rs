@@ -13,8 +13,10 @@ pub(crate) use ledger::{Books, Tallies};
 pub use ledger::{Ledger, Usage};
 #[cfg(feature = "events")]
 pub(crate) use origin::Origin;
+#[cfg(all(feature = "events", any(feature = "wasi", feature = "extism")))]
+pub(crate) use origin::VARIABLE_PREFIX;
 #[cfg(all(feature = "events", feature = "wasi"))]
-pub(crate) use origin::{VARIABLE_PREFIX, VARIABLES_MAX};
+pub(crate) use origin::VARIABLES_MAX;
 pub(crate) use report::Label;
 pub use report::{DeployReport, Report, Start};
 pub use version::Version;

@@ -8,8 +8,8 @@ use super::Label;
 
 /// How the names begin that are the runtime's own: no deployment gives a variable of such a name.
 #[cfg_attr(
-    not(feature = "wasi"),
-    expect(dead_code, reason = "only WASI guests have variables that a deployment gives")
+    not(any(feature = "wasi", feature = "extism")),
+    expect(dead_code, reason = "only these guests have variables that a deployment gives")
 )]
 pub(crate) const VARIABLE_PREFIX: &str = "DORMOUSE_";
 
@@ -29,7 +29,10 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// What a guest is told, by name. `deadline` is the time that its run was given.
-    #[cfg_attr(not(feature = "wasi"), expect(dead_code, reason = "only WASI guests are told"))]
+    #[cfg_attr(
+        not(any(feature = "wasi", feature = "extism")),
+        expect(dead_code, reason = "only these guests are told")
+    )]
     pub(crate) fn variables(&self, label: &Label, deadline: Duration) -> [(&'static str, String); 6] {
         [
             ("DORMOUSE_FUNCTION", label.name.to_string()),

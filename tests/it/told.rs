@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dormouse::{
-    Context, DeliveryError, DeployError, Event, HostError, Input, InvokeErrorKind, Limits, Next, Outcome, Reason,
-    Retry, Runtime, Start, Trigger,
+    Context, DeliveryError, DeployError, Event, HostError, Input, InvokeErrorKind, Limits, LogLevel, Next, Outcome,
+    Reason, Retry, Runtime, Start, Trigger,
 };
 
 use crate::{
@@ -229,4 +229,44 @@ fn a_rejection_is_an_error_of_its_own_kind_and_leaves_the_instance_as_good_as_an
     // Only that answer: a length like that is still one that is too large.
     let error = Runtime::new().deploy("bad", &guest("bad-answer")).unwrap().invoke(b"w").unwrap_err();
     assert_eq!(error.kind().name(), "output_too_large");
+}
+
+#[test]
+fn a_plug_in_finds_its_delivery_in_its_configuration_and_asks_not_to_be_tried_again() {
+    // Logs the value of a key as information and answers what the deployment says.
+    let plug_in = wat(r#"(module
+        (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
+        (import "extism:host/env" "store_u8" (func $store (param i64 i32)))
+        (import "extism:host/env" "config_get" (func $config (param i64) (result i64)))
+        (import "extism:host/env" "log_info" (func $log (param i64)))
+        (import "extism:host/env" "input_load_u8" (func $input (param i64) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "DORMOUSE_TRIGGER")
+        (func (export "handle") (result i32)
+          (local $key i64) (local $at i32)
+          (local.set $key (call $alloc (i64.const 16)))
+          (loop $more
+            (call $store
+              (i64.add (local.get $key) (i64.extend_i32_u (local.get $at))) (i32.load8_u (local.get $at)))
+            (br_if $more (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 1))) (i32.const 16))))
+          (call $log (call $config (local.get $key)))
+          (call $input (i64.const 0))))"#);
+    let runtime = Runtime::new();
+    let function = runtime.deployment("plug-in", &plug_in).log_level(LogLevel::Info).deploy().unwrap();
+    runtime.bind("some-trigger", on_a("plug-in")).unwrap();
+
+    let dispatched = runtime.dispatch(event(0)).unwrap();
+    let Outcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
+    assert!(reply.log().contains("some-trigger"), "{}", reply.log());
+    assert!(!function.invoke(&[0]).unwrap().log().contains("some-trigger"));
+
+    let next = |code| match &runtime.dispatch(event(code)).unwrap()[0].outcome {
+        Outcome::Failed { next, .. } => *next,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(next(1), Next::Retry(_)));
+    assert_eq!(next(65), Next::DeadLetter(Reason::Permanent));
+
+    let refused = runtime.deployment("plug-in", &plug_in).config("DORMOUSE_TRIGGER", "x").deploy();
+    assert!(matches!(refused, Err(DeployError::InvalidOption { option: "config", .. })), "{refused:?}");
 }

@@ -8,6 +8,8 @@ use std::{fmt, ops::Range, str, sync::Arc};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{Area, Extism, LogLevel, MODULE, VARS_MAX, entry};
+#[cfg(feature = "events")]
+use crate::usage::VARIABLE_PREFIX;
 use crate::{
     capability::{Context, HostError, HostFunction},
     error::InvokeErrorKind,
@@ -39,9 +41,22 @@ fn config_get(cx: &mut Context<'_>, key: u64) -> Result<u64, HostError> {
     const WHAT: &str = "key of a configuration";
     let at = argument(cx, key, WHAT)?;
     let extism = cx.extism()?;
-    let value = extism.grant.config.get(text(&extism.area, at, WHAT)?).cloned();
+    let name = text(&extism.area, at, WHAT)?;
+    let value = extism.grant.config.get(name).cloned();
+    #[cfg(feature = "events")]
+    let told = name.starts_with(VARIABLE_PREFIX).then(|| name.to_owned());
     extism.free(key);
+    #[cfg(feature = "events")]
+    let value = value.or_else(|| of_the_delivery(cx.state(), &told?));
     answer(cx, value)
+}
+
+/// What a plug-in is told of the delivery that it serves, by the names that WASI programs find in their environment.
+#[cfg(feature = "events")]
+fn of_the_delivery(state: &State, name: &str) -> Option<Arc<[u8]>> {
+    let origin = state.service.as_ref()?.origin.as_ref()?;
+    let variables = origin.variables(&state.label, state.meter.deadline());
+    variables.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value.into_bytes().into())
 }
 
 fn var_get(cx: &mut Context<'_>, key: u64) -> Result<u64, HostError> {

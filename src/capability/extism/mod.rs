@@ -18,6 +18,8 @@ use std::{
 };
 
 use super::HostFunction;
+#[cfg(feature = "events")]
+use crate::usage::VARIABLE_PREFIX;
 use crate::{
     error::{InvokeErrorKind, cut},
     instance::State,
@@ -90,6 +92,12 @@ pub(crate) struct Options {
 impl Options {
     /// What is wrong with them.
     pub(crate) fn problem(&self) -> Option<(&'static str, String)> {
+        #[cfg(feature = "events")]
+        if let Some(key) = self.config.keys().find(|key| key.starts_with(VARIABLE_PREFIX)) {
+            let problem =
+                format!("the key {key:?} is reserved: those that begin with {VARIABLE_PREFIX} tell of the delivery");
+            return Some(("config", problem));
+        }
         let config = self.config.iter().map(|(key, value)| entry(key, value.len() as u64)).sum::<u64>();
         let vars = self.vars.iter().map(|(key, value)| entry(key, value.len() as u64)).sum::<u64>();
         let too_large = [("config", config), ("var", vars)].into_iter().find(|(_, bytes)| *bytes > VARS_MAX);

@@ -8,14 +8,19 @@
 #[macro_use]
 mod edge;
 #[macro_use]
-mod limits;
+mod options;
+mod callback;
 mod cancel;
+mod dead;
 mod deliveries;
+mod deploy;
 mod error;
 mod event;
 mod function;
 mod host;
 mod invoke;
+mod limits;
+mod pattern;
 mod reply;
 mod report;
 mod request;
@@ -26,15 +31,20 @@ mod text;
 mod trigger;
 mod value;
 mod version;
+mod workers;
 
+pub use callback::*;
 pub use cancel::*;
+pub use dead::*;
 pub use deliveries::*;
+pub use deploy::*;
 pub use error::*;
 pub use event::*;
 pub use function::*;
 pub use host::*;
 pub use invoke::*;
 pub use limits::*;
+pub use pattern::*;
 pub use reply::*;
 pub use report::*;
 pub use request::*;
@@ -45,6 +55,7 @@ pub use text::*;
 pub use trigger::*;
 pub use value::*;
 pub use version::*;
+pub use workers::*;
 
 #[cfg(test)]
 mod tests;

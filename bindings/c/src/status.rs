@@ -6,6 +6,8 @@ use dormouse::{
     AliasError, DeliveryError, DeployError, EventError, InvokeError, InvokeErrorKind, MatchError, PublishError,
     RedriveError, Trap, TriggerError,
 };
+#[cfg(feature = "durable")]
+use dormouse::{StoreError, StoreProblem};
 
 /// How a call went. The numbers are fixed: each keeps its meaning for ever, retired ones are not used again, new ones
 /// are added; so a host treats one that it does not know as a failure.
@@ -30,6 +32,10 @@ pub enum dormouse_status {
     DORMOUSE_PANIC = 6,
     /// A failure that has no number in this version. The message says what it is.
     DORMOUSE_OTHER = 7,
+    /// This library was built without what the call needs. The message names the feature.
+    DORMOUSE_NOT_BUILT = 8,
+    /// The system has no thread to give.
+    DORMOUSE_NO_THREAD = 9,
 
     /// The name is not 1 to 64 of the characters A-Z a-z 0-9 . _ -
     DORMOUSE_INVALID_NAME = 100,
@@ -121,6 +127,14 @@ pub enum dormouse_status {
     DORMOUSE_TOO_MANY_TRIGGERS = 313,
     /// The runtime has as many aliases as it may.
     DORMOUSE_TOO_MANY_ALIASES = 314,
+    /// The disk is full. Nothing was stored; it goes on when there is room.
+    DORMOUSE_STORE_FULL = 320,
+    /// Another runtime, here or in another process, has the file open.
+    DORMOUSE_STORE_IN_USE = 321,
+    /// The file is damaged, or was not written by this library.
+    DORMOUSE_STORE_CORRUPT = 322,
+    /// The file could not be opened, read or written. The message has what the system says.
+    DORMOUSE_STORE_IO = 323,
 }
 use dormouse_status as S;
 
@@ -210,6 +224,17 @@ impl Failure {
         Self::Edge(S::DORMOUSE_NOT_FOUND, what.into())
     }
 
+    #[cold]
+    pub(crate) fn no_thread(error: std::io::Error) -> Self {
+        Self::Edge(S::DORMOUSE_NO_THREAD, format!("the system has no thread to give: {error}").into())
+    }
+
+    #[cold]
+    #[cfg(not(feature = "durable"))]
+    pub(crate) fn not_built(feature: &str) -> Self {
+        Self::Edge(S::DORMOUSE_NOT_BUILT, format!("this library was built without its feature `{feature}`").into())
+    }
+
     pub(crate) fn status(&self) -> dormouse_status {
         match self {
             Self::Edge(status, _) => *status,
@@ -293,6 +318,13 @@ impl From<PublishError> for Failure {
     }
 }
 
+#[cfg(feature = "durable")]
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Edge(of_store(&error), error.to_string().into())
+    }
+}
+
 impl From<RedriveError> for Failure {
     fn from(error: RedriveError) -> Self {
         let status = match &error {
@@ -352,7 +384,19 @@ fn of_publish(error: &PublishError) -> dormouse_status {
         PublishError::TooLarge { .. } => S::DORMOUSE_EVENT_TOO_LARGE,
         PublishError::Match(error) => of_match(error),
         PublishError::Reserved { .. } => S::DORMOUSE_RESERVED_TYPE,
+        #[cfg(feature = "durable")]
+        PublishError::Store(error) => of_store(error),
         _ => S::DORMOUSE_OTHER,
+    }
+}
+
+#[cfg(feature = "durable")]
+fn of_store(error: &StoreError) -> dormouse_status {
+    match error.problem() {
+        StoreProblem::Full => S::DORMOUSE_STORE_FULL,
+        StoreProblem::InUse => S::DORMOUSE_STORE_IN_USE,
+        StoreProblem::Corrupt => S::DORMOUSE_STORE_CORRUPT,
+        _ => S::DORMOUSE_STORE_IO,
     }
 }
 

@@ -6,7 +6,7 @@
 //   an order of 80 does not wake large: data.total: must be one of [{"numeric":[">",100]}], but is 80
 //   2 deliveries queued, 2 run
 //   large: succeeded
-//   a dead letter of alarms, after 2 attempts: broken@1e8619d: the guest trapped: wasm `unreachable` instruction executed
+//   a dead letter of alarms, after 2 attempts: broken@...: the guest trapped: wasm `unreachable` instruction executed
 //   the schedule fired 1 event
 #include <dormouse.h>
 

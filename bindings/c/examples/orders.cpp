@@ -6,7 +6,7 @@
 //   this order would wake: charge audit
 //   audit is not woken by 80: data.total: must be one of [{"numeric":[">",100]}], but is 80
 //   charged 2 of 3 orders, 1 dead letter
-//   after a restart: charge@...: the host function bank.charge failed: the bank is closed
+//   after a restart: order 3 by charge@...: the host function bank.charge failed: the bank is closed
 //   charged 1 of 1 orders, 0 dead letters
 #include <dormouse.hpp>
 
@@ -80,7 +80,7 @@ int main(int, char **argv) try {
 
     Runtime runtime = start(path, true);
     for (dormouse_dead_letter letter : runtime.dead_letters()) {
-        std::cout << "after a restart: " << dormouse::view(letter.error) << "\n";
+        std::cout << "after a restart: order " << dormouse::Event::attribute(letter.event, "id").value_or("") << " by " << dormouse::view(letter.error) << "\n";
         runtime.redrive(letter.id);
     }
     runtime.run_pending();

@@ -27,9 +27,10 @@
 // reached: that takes effect when the call is over.
 //
 // Threads. `const T *` means that any number of threads may pass the same handle at once; `T *` is for one at a time.
-// Freeing a handle counts as one more use: no thread may begin a call with it at the same time or later. There are no
-// thread-local errors, and no call needs to be made on a particular thread. A thread that deploys or invokes needs
-// 512 KiB of stack.
+// Freeing a handle counts as one more use: no thread may begin a call with it at the same time or later, and a call is
+// known to have begun once it has reached a callback. There are no thread-local errors, and no call needs to be made on
+// a particular thread. A thread that deploys or invokes needs 512 KiB of stack; one whose thread-local data are being
+// destroyed can do neither, and is told DORMOUSE_PANIC.
 //
 // Callbacks get their `user_data` first. They may call all of this library, on any handle: an invocation from within
 // a host function is nested in that which called it, at most five deep in all, ends with the outer deadline at the
@@ -42,7 +43,8 @@
 //
 // Stability. Before 1.0 there is no promise of a stable ABI: the minor version is part of the SONAME, and a program
 // is built with the header of the library that it is linked with. The numbers of statuses stay. Options begin with
-// their size, by which a library refuses those of another header.
+// their size, by which a library refuses those of another header, shorter or longer: DORMOUSE_ARGUMENT, and nothing is
+// written to them.
 #ifndef DORMOUSE_H
 #define DORMOUSE_H
 
@@ -68,8 +70,8 @@ typedef enum {
     DORMOUSE_OK = 0,
     // A pointer that must not be NULL is NULL. The message names the parameter. Nothing has been done.
     DORMOUSE_NULL = 1,
-    // An argument that no call can have: an options struct that has not been initialised, an unknown constant, a
-    // length beyond that of any array. Nothing has been done.
+    // An argument that no call can have: an options struct that has not been initialised, an unknown constant, options
+    // that contradict each other, a length beyond that of any array. Nothing has been done.
     DORMOUSE_ARGUMENT = 2,
     // A text is no UTF-8. Nothing has been done.
     DORMOUSE_UTF8 = 3,
@@ -263,8 +265,10 @@ typedef enum {
 } dormouse_trap;
 
 // Ends invocations from another thread. Made by `dormouse_cancel_new`, given to invocations in
-// `dormouse_invoke_options.cancel`, freed by `dormouse_cancel_free`. Any thread, at any time. It may be freed while
-// invocations hold it: these keep what they need.
+// `dormouse_invoke_options.cancel`, freed by `dormouse_cancel_free`.
+//
+// Thread safety: any number of threads may use one handle at once. Invocations keep what they need of it, so that it may
+// be freed before they end: by their callbacks, or by who knows that they have reached one.
 typedef struct dormouse_cancel dormouse_cancel;
 
 // A host function's view of the guest that calls it. Lent to a `dormouse_host_callback`, for the thread and for the
@@ -328,13 +332,13 @@ typedef struct dormouse_response dormouse_response;
 //
 // Thread safety: any number of threads may use one handle at once.
 // Ownership: made by `dormouse_runtime_new`, `dormouse_runtime_open`, `dormouse_runtime_clone` and
-// `dormouse_context_runtime`; each handle is freed once, by `dormouse_runtime_free`. The runtime itself goes when no handle, no function handle and no call
-// under way needs it. So a callback may free the handle of the runtime that it runs in: that takes effect when the
-// call is over.
+// `dormouse_context_runtime`; each handle is freed once, by `dormouse_runtime_free`. The runtime itself goes when no
+// handle, no function handle and no call under way needs it. So a callback may free the handle of the runtime that it
+// runs in: that takes effect when the call is over.
 typedef struct dormouse_runtime dormouse_runtime;
 
-// Text that a call made. The caller's, who frees it with `dormouse_text_free`. It never changes: any
-// number of threads may read it.
+// Text that a call made. The caller's, who frees it with `dormouse_text_free`. It never changes: any number of threads
+// may read it.
 typedef struct dormouse_text dormouse_text;
 
 // Threads that run the queue of a runtime, started by `dormouse_runtime_workers`.
@@ -393,7 +397,8 @@ typedef struct {
     dormouse_reset reset;
     // A clock of the host's; NULL for the machine's.
     dormouse_clock clock;
-    // For the clock. The library's once `dormouse_runtime_new` has returned DORMOUSE_OK, not before.
+    // For the clock; not looked at without one. The library's once the call that makes the runtime has returned
+    // DORMOUSE_OK, not before.
     void *clock_user_data;
     // Called when the clock is not needed any more; may be NULL.
     dormouse_user_data_free clock_user_data_free;
@@ -569,14 +574,14 @@ typedef struct {
     // The time for a WASI guest. NULL for a clock that begins at 2000-01-01 in each invocation and goes on by a
     // microsecond with each reading, so that invocations can be repeated; in initialisation it always does.
     dormouse_time time;
-    // For the time. The library's once the deployment has returned DORMOUSE_OK, not before.
+    // For the time; not looked at without one. The library's once the deployment has returned DORMOUSE_OK, not before.
     void *time_user_data;
     // Called when the time is not needed any more; may be NULL.
     dormouse_user_data_free time_user_data_free;
     // Seeds for the random numbers of a WASI guest. NULL for one that is the same for all invocations of a version,
     // so that they can be repeated, and nothing that a guest draws is a secret; in initialisation it always is.
     dormouse_seeds seeds;
-    // For the seeds. The library's once the deployment has returned DORMOUSE_OK, not before.
+    // For the seeds; not looked at without them. The library's once the deployment has returned DORMOUSE_OK, not before.
     void *seeds_user_data;
     // Called when the seeds are not needed any more; may be NULL.
     dormouse_user_data_free seeds_user_data_free;
@@ -616,7 +621,7 @@ typedef struct {
     uint64_t fuel;
     // Time in nanoseconds; UINT64_MAX for what the function has.
     uint64_t deadline_ns;
-    // Ends the invocation from another thread; NULL for none. It may be freed before the invocation ends.
+    // Ends the invocation from another thread; NULL for none. A callback of the invocation may free it.
     const dormouse_cancel *cancel;
     // 32 bytes that the random numbers of this invocation come from, for WASI guests, instead of what the deployment
     // grants; NULL for that. Never printed.
@@ -1284,7 +1289,8 @@ const uint8_t *dormouse_reply_output(const dormouse_reply *reply,
 const dormouse_value *dormouse_reply_values(const dormouse_reply *reply,
                                             size_t *len_out);
 
-// What host functions logged for this invocation, a line each. Lent. NULL for NULL. `len_out` may be NULL.
+// The log: what the guest wrote to its standard error, and host functions logged, a line each. Bytes that are no
+// UTF-8 are replaced by U+FFFD. Lent. NULL for NULL. `len_out` may be NULL.
 const char *dormouse_reply_log(const dormouse_reply *reply,
                                size_t *len_out);
 
@@ -1456,6 +1462,16 @@ dormouse_status dormouse_runtime_event(const dormouse_runtime *runtime,
 dormouse_status dormouse_event_from_json(const char *json,
                                          size_t json_len,
                                          dormouse_event **event_out,
+                                         dormouse_error **error_out);
+
+// An attribute or extension by its name in CloudEvents, as `type`, `id`, `source`, `subject`, `time`,
+// `datacontenttype` or `partitionkey`: its text, its number in decimal, `true` or `false`. To be freed.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
+dormouse_status dormouse_event_attribute(const dormouse_event *event,
+                                         const char *name,
+                                         size_t name_len,
+                                         dormouse_text **value_out,
                                          dormouse_error **error_out);
 
 // The event in its JSON form. Lent until the event is freed. NULL for NULL. `len_out` may be NULL.

@@ -619,6 +619,21 @@ public:
         const char *at = dormouse_event_json(get(), &len);
         return {at, len};
     }
+    // The bytes of its data; none if it has none.
+    std::string_view data() const noexcept {
+        std::size_t len = 0;
+        const std::uint8_t *at = dormouse_event_data(get(), &len);
+        return {reinterpret_cast<const char *>(at), len};
+    }
+    // An attribute or extension by its name in CloudEvents, as text.
+    std::optional<std::string> attribute(std::string_view name) const { return attribute(get(), name); }
+    // The same of an event that is lent, by a dead letter for one.
+    static std::optional<std::string> attribute(const dormouse_event *event, std::string_view name) {
+        dormouse_text *value = nullptr;
+        if (!detail::found([&](auto error) { return dormouse_event_attribute(event, name.data(), name.size(), &value, error); }))
+            return std::nullopt;
+        return detail::owned(value);
+    }
     const dormouse_event *get() const noexcept { return handle_.get(); }
 
 private:
@@ -672,6 +687,7 @@ public:
     // Gives the function the event's data alone, or these bytes, instead of the event.
     Trigger &data() {
         options_.input = DORMOUSE_INPUT_DATA;
+        constant_.clear();
         return *this;
     }
     Trigger &constant(std::string input) {

@@ -9,7 +9,7 @@ use crate::{
     error::dormouse_error,
     runtime::dormouse_runtime,
     status::{Failure, dormouse_status},
-    text::{Text, dormouse_string},
+    text::{Text, dormouse_string, dormouse_text},
 };
 
 /// An event as CloudEvents 1.0 has it. The caller's, who frees it with `dormouse_event_free`. It never changes: any
@@ -158,7 +158,11 @@ exported! { fallible:
             }
             let data = Given::new(parts.data, "options->data").slice(parts.data_len)?;
             match parts.data_kind {
-                DORMOUSE_DATA_NONE => builder,
+                DORMOUSE_DATA_NONE if data.is_empty() => builder,
+                DORMOUSE_DATA_NONE => {
+                    let problem = "`options->data` is given, but `options->data_kind` is DORMOUSE_DATA_NONE";
+                    return Err(Failure::argument(problem.into()));
+                }
                 DORMOUSE_DATA_JSON => builder.data_json(data),
                 DORMOUSE_DATA_TEXT => builder.data_text(text("options->data", data)?),
                 DORMOUSE_DATA_BINARY => builder.data_binary(data),
@@ -182,6 +186,29 @@ exported! { fallible:
         // SAFETY: the pointer is followed by its length.
         let json = unsafe { json.text(json_len) }?;
         place.give(dormouse_event::new(Event::parse(json.as_bytes())?));
+        Ok(())
+    }
+
+    /// An attribute or extension by its name in CloudEvents, as `type`, `id`, `source`, `subject`, `time`,
+    /// `datacontenttype` or `partitionkey`: its text, its number in decimal, `true` or `false`. To be freed.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
+    pub unsafe extern "C" fn dormouse_event_attribute(
+        event: *const dormouse_event,
+        name: *const c_char,
+        name_len: usize,
+        value_out: *mut *mut dormouse_text,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (event, place) = (event.get()?, value_out.required()?);
+        // SAFETY: the pointer is followed by its length.
+        let name = unsafe { name.text(name_len) }?;
+        let missing = || {
+            let name = name.chars().take(100).collect::<String>();
+            Failure::not_found(format!("the event has no attribute {name:?}"))
+        };
+        let value = event.event.attribute(name).ok_or_else(missing)?;
+        place.give(dormouse_text::new(value.to_string()));
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ pub struct dormouse_invoke_options {
     pub fuel: u64,
     /// Time in nanoseconds; UINT64_MAX for what the function has.
     pub deadline_ns: u64,
-    /// Ends the invocation from another thread; NULL for none. It may be freed before the invocation ends.
+    /// Ends the invocation from another thread; NULL for none. A callback of the invocation may free it.
     pub cancel: *const dormouse_cancel,
     /// 32 bytes that the random numbers of this invocation come from, for WASI guests, instead of what the deployment
     /// grants; NULL for that. Never printed.
@@ -126,13 +126,12 @@ exported! { fallible:
         // SAFETY: each pointer is followed by its length.
         let (input, room) = unsafe { (input.slice(input_len)?, output.room(output_room)?) };
         let invocation = invocation(&function.function, input, options)?;
-        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        let mut scratch = SCRATCH.take();
         let ran = invocation.run_into(&mut scratch);
         let fits = room.fill(&scratch);
         let needed = scratch.len();
         if scratch.capacity() <= KEPT {
-            // A thread that is ending keeps nothing.
-            let _ = SCRATCH.try_with(|kept| kept.set(scratch));
+            SCRATCH.set(scratch);
         }
         let report = ran?;
         if !fits {

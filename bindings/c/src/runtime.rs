@@ -22,9 +22,9 @@ use crate::{
 ///
 /// Thread safety: any number of threads may use one handle at once.
 /// Ownership: made by `dormouse_runtime_new`, `dormouse_runtime_open`, `dormouse_runtime_clone` and
-/// `dormouse_context_runtime`; each handle is freed once, by `dormouse_runtime_free`. The runtime itself goes when no handle, no function handle and no call
-/// under way needs it. So a callback may free the handle of the runtime that it runs in: that takes effect when the
-/// call is over.
+/// `dormouse_context_runtime`; each handle is freed once, by `dormouse_runtime_free`. The runtime itself goes when no
+/// handle, no function handle and no call under way needs it. So a callback may free the handle of the runtime that it
+/// runs in: that takes effect when the call is over.
 pub struct dormouse_runtime(pub(crate) Runtime);
 
 counted!(dormouse_runtime);
@@ -67,7 +67,8 @@ pub struct dormouse_runtime_options {
     pub reset: dormouse_reset,
     /// A clock of the host's; NULL for the machine's.
     pub clock: dormouse_clock,
-    /// For the clock. The library's once `dormouse_runtime_new` has returned DORMOUSE_OK, not before.
+    /// For the clock; not looked at without one. The library's once the call that makes the runtime has returned
+    /// DORMOUSE_OK, not before.
     pub clock_user_data: *mut c_void,
     /// Called when the clock is not needed any more; may be NULL.
     pub clock_user_data_free: dormouse_user_data_free,

@@ -19,8 +19,8 @@ pub enum dormouse_status {
 
     /// A pointer that must not be NULL is NULL. The message names the parameter. Nothing has been done.
     DORMOUSE_NULL = 1,
-    /// An argument that no call can have: an options struct that has not been initialised, an unknown constant, a
-    /// length beyond that of any array. Nothing has been done.
+    /// An argument that no call can have: an options struct that has not been initialised, an unknown constant, options
+    /// that contradict each other, a length beyond that of any array. Nothing has been done.
     DORMOUSE_ARGUMENT = 2,
     /// A text is no UTF-8. Nothing has been done.
     DORMOUSE_UTF8 = 3,
@@ -366,7 +366,10 @@ impl From<DeliveryError> for Failure {
         match error {
             DeliveryError::Invoke(error) => Self::Invoke(error),
             DeliveryError::ReplyRefused(error) => error.into(),
-            other => Self::Edge(S::DORMOUSE_REPLY, other.to_string().into()),
+            error @ (DeliveryError::Reply(_) | DeliveryError::ReplyType { .. }) => {
+                Self::Edge(S::DORMOUSE_REPLY, error.to_string().into())
+            }
+            other => Self::Edge(S::DORMOUSE_OTHER, other.to_string().into()),
         }
     }
 }
@@ -396,7 +399,8 @@ fn of_store(error: &StoreError) -> dormouse_status {
         StoreProblem::Full => S::DORMOUSE_STORE_FULL,
         StoreProblem::InUse => S::DORMOUSE_STORE_IN_USE,
         StoreProblem::Corrupt => S::DORMOUSE_STORE_CORRUPT,
-        _ => S::DORMOUSE_STORE_IO,
+        StoreProblem::Io => S::DORMOUSE_STORE_IO,
+        _ => S::DORMOUSE_OTHER,
     }
 }
 

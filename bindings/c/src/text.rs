@@ -45,8 +45,8 @@ impl dormouse_string {
     }
 }
 
-/// Text that a call made. The caller's, who frees it with `dormouse_text_free`. It never changes: any
-/// number of threads may read it.
+/// Text that a call made. The caller's, who frees it with `dormouse_text_free`. It never changes: any number of threads
+/// may read it.
 pub struct dormouse_text(Text);
 
 owned!(dormouse_text);

@@ -134,6 +134,10 @@ unsafe fn trigger(chosen: &dormouse_trigger_options) -> Result<Trigger, Failure>
         };
         trigger = trigger.to(chosen.target.get("options->target")?);
         let constant = Given::new(chosen.constant, "options->constant").slice(chosen.constant_len)?;
+        if chosen.input != DORMOUSE_INPUT_CONSTANT && !constant.is_empty() {
+            let problem = "`options->constant` is given, but `options->input` is not DORMOUSE_INPUT_CONSTANT";
+            return Err(Failure::argument(problem.into()));
+        }
         trigger = trigger.input(match chosen.input {
             DORMOUSE_INPUT_EVENT => Input::Event,
             DORMOUSE_INPUT_DATA => Input::Data,
@@ -168,8 +172,8 @@ unsafe fn trigger(chosen: &dormouse_trigger_options) -> Result<Trigger, Failure>
         if chosen.disabled {
             trigger = trigger.disabled();
         }
+        let emits = Given::new(chosen.emits, "options->emits").slice(chosen.emits_len)?;
         if !chosen.emits.is_null() {
-            let emits = Given::new(chosen.emits, "options->emits").slice(chosen.emits_len)?;
             let types: Vec<&str> = emits.iter().map(|ty| ty.get("options->emits")).collect::<Result<_, _>>()?;
             trigger = trigger.emits(types);
         }

@@ -83,6 +83,16 @@ static void events_are_made_of_parts_and_of_json(void) {
     const char *all[] = {"\"type\":\"order.created\"", "\"id\":\"A-1\"", "\"source\":\"/shop\"", "\"subject\":\"7\"", "2026-01-02T03:04:05Z",
                          "{\"total\": 250}", "\"tenant\":\"acme\"", "\"weight\":-7", "\"urgent\":true"};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) CHECK(strstr(json, all[i]) != NULL);
+    const char *attributes[][2] = {{"type", "order.created"}, {"id", "A-1"}, {"time", "2026-01-02T03:04:05Z"}, {"weight", "-7"}, {"urgent", "true"}};
+    for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
+        dormouse_text *value;
+        OK(dormouse_event_attribute(made, DORMOUSE_STR(attributes[i][0]), &value, &error));
+        CHECK(strcmp(dormouse_text_chars(value, NULL), attributes[i][1]) == 0);
+        dormouse_text_free(value);
+    }
+    dormouse_text *none = NULL;
+    STATUS(DORMOUSE_NOT_FOUND, dormouse_event_attribute(made, DORMOUSE_STR("gone"), &none, &error));
+    CHECK(none == NULL);
     OK(dormouse_event_from_json(json, len, &read, &error));
     CHECK(strcmp(dormouse_event_json(read, NULL), json) == 0);
     CHECK(memcmp(dormouse_event_data(read, &len), "{\"total\": 250}", 14) == 0 && len == 14);
@@ -97,6 +107,8 @@ static void events_are_made_of_parts_and_of_json(void) {
     CHECK(strstr(dormouse_event_json(made, NULL), "data_base64") != NULL);
     dormouse_event_free(made);
 
+    parts.data_kind = DORMOUSE_DATA_NONE; // Data that would be lost.
+    STATUS(DORMOUSE_ARGUMENT, dormouse_runtime_event(runtime, &parts, &made, &error));
     STATUS(DORMOUSE_EVENT, dormouse_event_from_json("{}", 2, &made, &error));
     parts.data_kind = 9;
     STATUS(DORMOUSE_ARGUMENT, dormouse_runtime_event(runtime, &parts, &made, &error));
@@ -131,6 +143,10 @@ static void triggers_of_all_kinds_are_bound(void) {
     STATUS(DORMOUSE_ARGUMENT, dormouse_runtime_bind(runtime, DORMOUSE_STR("bad"), &options, &error));
     options = trigger(DORMOUSE_TRIGGER_TYPE, "reading", "echo");
     options.input = 99;
+    STATUS(DORMOUSE_ARGUMENT, dormouse_runtime_bind(runtime, DORMOUSE_STR("bad"), &options, &error));
+    options.input = DORMOUSE_INPUT_DATA;
+    options.constant = (const uint8_t *)"x"; // Not what the input says.
+    options.constant_len = 1;
     STATUS(DORMOUSE_ARGUMENT, dormouse_runtime_bind(runtime, DORMOUSE_STR("bad"), &options, &error));
 
     dormouse_event *seven = event("reading", "sensors/7/temperature"), *other = event("other", "sensors/8/temperature");

@@ -36,7 +36,11 @@ static int looks_around(void *user_data, dormouse_context *context, const dormou
     OK(dormouse_context_read(context, 0, text, 11, &error));
     CHECK(memcmp(text, "hello, host", 11) == 0);
     CHECK(dormouse_context_memory_size(context) == 65536);
-    STATUS(DORMOUSE_OUT_OF_BOUNDS, dormouse_context_read(context, 65530, text, 11, &error));
+    const size_t lengths[] = {11, 65536, UINT32_MAX, (size_t)1 << 40, SIZE_MAX / 2, SIZE_MAX};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        STATUS(DORMOUSE_OUT_OF_BOUNDS, dormouse_context_read(context, 65530, text, lengths[i], &error));
+    CHECK(memcmp(text, "hello, host", 11) == 0);
+    STATUS(DORMOUSE_ARGUMENT, dormouse_context_write(context, 0, text, SIZE_MAX, &error));
     STATUS(DORMOUSE_OUT_OF_BOUNDS, dormouse_context_write(context, 65530, text, 11, &error));
     OK(dormouse_context_write(context, 100, text, 5, &error));
     OK(dormouse_context_log(context, DORMOUSE_STR("seen"), &error));

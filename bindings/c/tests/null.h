@@ -205,6 +205,9 @@ static int null_test(void (*everywhere)(void), void (*in_context)(dormouse_conte
     trigger_options.on.chars = "a";
     trigger_options.constant_len = 1;
     REFUSED(dormouse_runtime_bind, "options->constant", dormouse_runtime_bind(runtime, "b", 1, &trigger_options, &error_made));
+    trigger_options.constant_len = 0;
+    trigger_options.emits_len = 1;
+    REFUSED(dormouse_runtime_bind, "options->emits", dormouse_runtime_bind(runtime, "b", 1, &trigger_options, &error_made));
     request_options.headers_len = 1;
     REFUSED(dormouse_runtime_request, "options->headers", dormouse_runtime_request(runtime, &request_options, &response_made, &error_made));
 

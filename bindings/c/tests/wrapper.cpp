@@ -57,6 +57,8 @@ static void events(const dormouse::Runtime &runtime) {
                              "\"weight\":-7", "\"urgent\":true"})
         CHECK(full.json().find(part) != std::string_view::npos);
 
+    CHECK(full.attribute("id") == "A-1" && full.attribute("weight") == "-7" && !full.attribute("gone") && full.data() == "some text");
+
     runtime.bind("topic", Trigger::topic("subject", "sensors/+").to("echo").data());
     runtime.bind("large", Trigger::pattern("{\"data\": {\"total\": [{\"numeric\": [\">\", 100]}]}}").to("echo").constant("large").disabled());
     runtime.bind("daily", Trigger::schedule("@daily").to("echo").missed(DORMOUSE_MISSED_ALL, 3).overlapping());

@@ -32,7 +32,9 @@
 // a particular thread. A thread that deploys or invokes needs 512 KiB of stack; one whose thread-local data are being
 // destroyed can do neither, and is told DORMOUSE_PANIC.
 //
-// Callbacks get their `user_data` first. They may call all of this library, on any handle: an invocation from within
+// Callbacks get their `user_data` first, which should hold no handle of the runtime that it is given to, as that would
+// keep the runtime, and so itself, for ever: host functions get one from their context. They may call all of this
+// library, on any handle: an invocation from within
 // a host function is nested in that which called it, at most five deep in all, ends with the outer deadline at the
 // latest, and is DORMOUSE_BUSY at once where only an instance that this thread holds could serve it. A callback must
 // return: no longjmp, no C++ exception out of it. Contexts and guests that a callback is lent are good for that call
@@ -70,8 +72,8 @@ typedef enum {
     DORMOUSE_OK = 0,
     // A pointer that must not be NULL is NULL. The message names the parameter. Nothing has been done.
     DORMOUSE_NULL = 1,
-    // An argument that no call can have: an options struct that has not been initialised, an unknown constant, options
-    // that contradict each other, a length beyond that of any array. Nothing has been done.
+    // An argument that no call can have: an options struct that has not been initialised, an unknown constant,
+    // options that contradict each other, a length beyond that of any array. Nothing has been done.
     DORMOUSE_ARGUMENT = 2,
     // A text is no UTF-8. Nothing has been done.
     DORMOUSE_UTF8 = 3,
@@ -151,7 +153,8 @@ typedef enum {
     DORMOUSE_INTERPRETER = 217,
     // Host functions invoke functions too deep: five invocations, the outermost included.
     DORMOUSE_NESTED_TOO_DEEP = 218,
-    // The guest ended itself: a program with an exit code that is not 0. The message has the code and the end of its log.
+    // The guest ended itself: a program with an exit code that is not 0. The message has the code and the end of its
+    // log.
     DORMOUSE_EXIT = 219,
     // What should be an event is none. The message names the attribute.
     DORMOUSE_EVENT = 300,
@@ -267,8 +270,8 @@ typedef enum {
 // Ends invocations from another thread. Made by `dormouse_cancel_new`, given to invocations in
 // `dormouse_invoke_options.cancel`, freed by `dormouse_cancel_free`.
 //
-// Thread safety: any number of threads may use one handle at once. Invocations keep what they need of it, so that it may
-// be freed before they end: by their callbacks, or by who knows that they have reached one.
+// Thread safety: any number of threads may use one handle at once. Invocations keep what they need of it, so that it
+// may be freed before they end: by their callbacks, or by who knows that they have reached one.
 typedef struct dormouse_cancel dormouse_cancel;
 
 // A host function's view of the guest that calls it. Lent to a `dormouse_host_callback`, for the thread and for the
@@ -277,8 +280,8 @@ typedef struct dormouse_cancel dormouse_cancel;
 // whatever it returns.
 typedef struct dormouse_context dormouse_context;
 
-// Dead letters, the oldest first: a copy of one moment. The caller's, who frees it with `dormouse_dead_letters_free`;
-// it may outlive its runtime. It never changes: any number of threads may read it.
+// Dead letters, the oldest first: a copy of one moment. The caller's, who frees it with
+// `dormouse_dead_letters_free`; it may outlive its runtime. It never changes: any number of threads may read it.
 typedef struct dormouse_dead_letters dormouse_dead_letters;
 
 // Why a call failed. Written to `*error_out` by a call that fails and was given an `error_out`; then it is the
@@ -287,8 +290,8 @@ typedef struct dormouse_dead_letters dormouse_dead_letters;
 typedef struct dormouse_error dormouse_error;
 
 // An event as CloudEvents 1.0 has it. The caller's, who frees it with `dormouse_event_free`. It never changes: any
-// number of threads may use it. What takes one leaves it with the caller. Those that dead letters lend are freed with
-// these.
+// number of threads may use it. What takes one leaves it with the caller. Those that dead letters lend are freed
+// with these.
 typedef struct dormouse_event dormouse_event;
 
 // A deployed function. A handle follows its name: after a redeployment its next invocation runs the new version,
@@ -327,24 +330,25 @@ typedef struct dormouse_reply dormouse_reply;
 // number of threads may read it.
 typedef struct dormouse_response dormouse_response;
 
-// A function runtime: functions by name, and the budget that they share. It opens no socket, and starts no thread but
-// the workers that are asked for.
+// A function runtime: functions by name, and the budget that they share. It opens no socket, and starts no thread
+// but the workers that are asked for.
 //
 // Thread safety: any number of threads may use one handle at once.
 // Ownership: made by `dormouse_runtime_new`, `dormouse_runtime_open`, `dormouse_runtime_clone` and
 // `dormouse_context_runtime`; each handle is freed once, by `dormouse_runtime_free`. The runtime itself goes when no
-// handle, no function handle and no call under way needs it. So a callback may free the handle of the runtime that it
-// runs in: that takes effect when the call is over.
+// handle, no function handle and no call under way needs it. So a callback may free the handle of the runtime that
+// it runs in: that takes effect when the call is over.
 typedef struct dormouse_runtime dormouse_runtime;
 
-// Text that a call made. The caller's, who frees it with `dormouse_text_free`. It never changes: any number of threads
-// may read it.
+// Text that a call made. The caller's, who frees it with `dormouse_text_free`. It never changes: any number of
+// threads may read it.
 typedef struct dormouse_text dormouse_text;
 
 // Threads that run the queue of a runtime, started by `dormouse_runtime_workers`.
 //
 // Ownership: the caller's, who ends them with `dormouse_workers_free`. They do not keep the runtime alive: when it
-// goes, they end by themselves, and only the handle is left to be freed. In a process made by `fork` they do not run.
+// goes, they end by themselves, and only the handle is left to be freed. A process made by `fork` has none of
+// them.
 // Thread safety: any number of threads may read it.
 typedef struct dormouse_workers dormouse_workers;
 
@@ -561,27 +565,29 @@ typedef struct {
     const dormouse_host_function *host_functions;
     // How many.
     size_t host_functions_len;
-    // The arguments of a WASI program, its own name first; NULL for `guest` alone. 64 KiB at most, with a byte more for
-    // each.
+    // The arguments of a WASI program, its own name first; NULL for `guest` alone. 64 KiB at most, with a byte more
+    // for each.
     const dormouse_string *args;
     // How many.
     size_t args_len;
-    // The environment of a WASI guest; NULL for an empty one. Of one name the later value holds. 64 KiB at most, with
-    // two bytes more for each.
+    // The environment of a WASI guest; NULL for an empty one. Of one name the later value holds. 64 KiB at most,
+    // with two bytes more for each.
     const dormouse_variable *env;
     // How many.
     size_t env_len;
     // The time for a WASI guest. NULL for a clock that begins at 2000-01-01 in each invocation and goes on by a
     // microsecond with each reading, so that invocations can be repeated; in initialisation it always does.
     dormouse_time time;
-    // For the time; not looked at without one. The library's once the deployment has returned DORMOUSE_OK, not before.
+    // For the time; not looked at without one. The library's once the deployment has returned DORMOUSE_OK, not
+    // before.
     void *time_user_data;
     // Called when the time is not needed any more; may be NULL.
     dormouse_user_data_free time_user_data_free;
     // Seeds for the random numbers of a WASI guest. NULL for one that is the same for all invocations of a version,
     // so that they can be repeated, and nothing that a guest draws is a secret; in initialisation it always is.
     dormouse_seeds seeds;
-    // For the seeds; not looked at without them. The library's once the deployment has returned DORMOUSE_OK, not before.
+    // For the seeds; not looked at without them. The library's once the deployment has returned DORMOUSE_OK, not
+    // before.
     void *seeds_user_data;
     // Called when the seeds are not needed any more; may be NULL.
     dormouse_user_data_free seeds_user_data_free;
@@ -837,8 +843,8 @@ typedef struct {
     uint64_t refused;
 } dormouse_deliveries;
 
-// A delivery given up, with what there is to know about it. Plain data; what it points to is lent by the list that it
-// is from.
+// A delivery given up, with what there is to know about it. Plain data; what it points to is lent by the list that
+// it is from.
 typedef struct {
     // The number of the delivery, by which `dormouse_runtime_redrive` finds it.
     uint64_t id;
@@ -1026,8 +1032,8 @@ dormouse_status dormouse_runtime_new(const dormouse_runtime_options *options,
                                      dormouse_error **error_out);
 
 // Makes a runtime whose deliveries and dead letters survive the process, in a file that is made if it is not
-// there. The file is this runtime's alone until it is gone. Functions and triggers are not in it: the host deploys
-// and binds as always, and deliveries that were left go on when the trigger of their id is bound.
+// there. The file is this runtime's alone until it is gone. Functions and triggers are not in it: the host
+// deploys and binds as always, and deliveries that were left go on when the trigger of their id is bound.
 //
 // `dormouse_runtime_publish` returns when its deliveries are on disk, which takes as long as the disk takes to
 // write through. A delivery that has ended is removed soon after: if the process dies in between, it is made
@@ -1202,9 +1208,9 @@ dormouse_status dormouse_function_trim(const dormouse_function *function,
                                        size_t *count_out,
                                        dormouse_error **error_out);
 
-// Invocations at most at once, from now on, for the version that the handle stands for now. With 0 it is off: its
-// invocations are refused as DORMOUSE_BUSY, and deliveries to it wait until it is on again. Invocations under way
-// finish.
+// Invocations at most at once, from now on, for the version that the handle stands for now. With 0 it is off:
+// its invocations are refused as DORMOUSE_BUSY, and deliveries to it wait until it is on again. Invocations
+// under way finish.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_UNDEPLOYED.
 dormouse_status dormouse_function_set_concurrency(const dormouse_function *function,
@@ -1486,8 +1492,8 @@ const uint8_t *dormouse_event_data(const dormouse_event *event,
 // Frees an event. NULL is allowed.
 void dormouse_event_free(dormouse_event *event);
 
-// Reads a pattern: JSON as `{"type": ["order.created"], "data": {"total": [{"numeric": [">", 100]}]}}`, of 64 KiB
-// at most.
+// Reads a pattern: JSON as `{"type": ["order.created"], "data": {"total": [{"numeric": [">", 100]}]}}`, of 64
+// KiB at most.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_PATTERN.
 dormouse_status dormouse_pattern_new(const char *pattern,
@@ -1496,8 +1502,8 @@ dormouse_status dormouse_pattern_new(const char *pattern,
                                      dormouse_error **error_out);
 
 // Whether a JSON object matches: an event's `dormouse_event_json`, or any other. `why_out`, which may be NULL,
-// receives the field that fails first and why, as `data.total must be one of [...], but is 80`, to be freed; NULL
-// where all match. Asking why takes longer.
+// receives the field that fails first and why, as `data.total must be one of [...], but is 80`, to be freed;
+// NULL where all match. Asking why takes longer.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_EVENT for what is no JSON object, DORMOUSE_AMBIGUOUS.
 dormouse_status dormouse_pattern_matches(const dormouse_pattern *pattern,
@@ -1559,8 +1565,9 @@ dormouse_status dormouse_runtime_matches(const dormouse_runtime *runtime,
                                          dormouse_names **names_out,
                                          dormouse_error **error_out);
 
-// Whether an event would wake a trigger. `why_out`, which may be NULL, receives the attribute or field that fails
-// first and why, as `subject: level 3 should be "temperature", but is "humidity"`, to be freed; NULL where it would.
+// Whether an event would wake a trigger. `why_out`, which may be NULL, receives the attribute or field that
+// fails first and why, as `subject: level 3 should be "temperature", but is "humidity"`, to be freed; NULL where
+// it would.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
 dormouse_status dormouse_runtime_explain(const dormouse_runtime *runtime,
@@ -1572,8 +1579,8 @@ dormouse_status dormouse_runtime_explain(const dormouse_runtime *runtime,
                                          dormouse_error **error_out);
 
 // Queues a delivery for each trigger that the event matches: all of them, or an error. The functions run in
-// `dormouse_runtime_run_pending` and `dormouse_runtime_tick`, and on workers. `count_out`, which may be NULL, receives how many
-// deliveries were queued.
+// `dormouse_runtime_run_pending` and `dormouse_runtime_tick`, and on workers. `count_out`, which may be NULL,
+// receives how many deliveries were queued.
 //
 // An event is delivered at least once to each trigger that it matches, as long as the process lives, or the
 // file of `dormouse_runtime_open`: functions may see one twice.
@@ -1687,9 +1694,9 @@ size_t dormouse_dead_letters_count(const dormouse_dead_letters *letters);
 // Frees a list of dead letters, and the events that it lends. NULL is allowed.
 void dormouse_dead_letters_free(dormouse_dead_letters *letters);
 
-// Starts `count` threads, 1 to 1,024, that run deliveries as they become ready, those to be tried again included.
-// They fire no schedules: a host that has any calls `dormouse_runtime_tick` all the same. Host functions and all
-// other callbacks are called on these threads then.
+// Starts `count` threads, 1 to 1,024, that run deliveries as they become ready, those to be tried again
+// included. They fire no schedules: a host that has any calls `dormouse_runtime_tick` all the same. Host
+// functions and all other callbacks are called on these threads then.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_NO_THREAD. No thread is left then.
 dormouse_status dormouse_runtime_workers(const dormouse_runtime *runtime,
@@ -1701,9 +1708,9 @@ dormouse_status dormouse_runtime_workers(const dormouse_runtime *runtime,
 size_t dormouse_workers_count(const dormouse_workers *workers);
 
 // Ends the threads and frees their handle. They finish what was published and is ready by now; what waits for
-// another attempt or for its function stays in the queue. The call returns when they have ended, so it must not be made
-// under a lock that a callback takes. A callback that runs on one of them may make it: then that one ends after
-// the delivery that it runs, and the call waits for the others alone. NULL is allowed.
+// another attempt or for its function stays in the queue. The call returns when they have ended, so it must not
+// be made under a lock that a callback takes. A callback that runs on one of them may make it: then that one
+// ends after the delivery that it runs, and the call waits for the others alone. NULL is allowed.
 void dormouse_workers_free(dormouse_workers *workers);
 
 // Fills in the defaults. `size` is `sizeof *options`.
@@ -1758,8 +1765,8 @@ void dormouse_text_free(dormouse_text *text);
 // How many names there are. 0 for NULL.
 size_t dormouse_names_count(const dormouse_names *names);
 
-// The name at `index`, with a NUL behind it. Lent until the names are freed. NULL from `dormouse_names_count` on,
-// and for NULL. `len_out` may be NULL.
+// The name at `index`, with a NUL behind it. Lent until the names are freed. NULL from `dormouse_names_count`
+// on, and for NULL. `len_out` may be NULL.
 const char *dormouse_names_at(const dormouse_names *names,
                               size_t index,
                               size_t *len_out);
@@ -1798,8 +1805,8 @@ void dormouse_error_free(dormouse_error *error);
 extern "C" {
 #endif
 
-// A string of C as the two arguments that this library takes: `dormouse_runtime_find(runtime, DORMOUSE_STR("greet"), ...)`.
-// It looks at its argument twice.
+// A string of C as the two arguments that this library takes: `dormouse_runtime_find(runtime, DORMOUSE_STR("greet"),
+// ...)`. It looks at its argument twice.
 #define DORMOUSE_STR(s) (s), dormouse_length(s)
 
 static inline size_t dormouse_length(const char *s) {

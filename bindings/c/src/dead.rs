@@ -27,8 +27,8 @@ pub enum dormouse_reason {
     DORMOUSE_REASON_LOOP = 4,
 }
 
-/// A delivery given up, with what there is to know about it. Plain data; what it points to is lent by the list that it
-/// is from.
+/// A delivery given up, with what there is to know about it. Plain data; what it points to is lent by the list that
+/// it is from.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_dead_letter {
@@ -56,8 +56,8 @@ pub struct dormouse_dead_letter {
 
 plain!(dormouse_dead_letter);
 
-/// Dead letters, the oldest first: a copy of one moment. The caller's, who frees it with `dormouse_dead_letters_free`;
-/// it may outlive its runtime. It never changes: any number of threads may read it.
+/// Dead letters, the oldest first: a copy of one moment. The caller's, who frees it with
+/// `dormouse_dead_letters_free`; it may outlive its runtime. It never changes: any number of threads may read it.
 pub struct dormouse_dead_letters(Vec<Letter>);
 
 owned!(dormouse_dead_letters);

@@ -150,8 +150,8 @@ plain!(dormouse_tick);
 
 exported! { fallible:
     /// Queues a delivery for each trigger that the event matches: all of them, or an error. The functions run in
-    /// `dormouse_runtime_run_pending` and `dormouse_runtime_tick`, and on workers. `count_out`, which may be NULL, receives how many
-    /// deliveries were queued.
+    /// `dormouse_runtime_run_pending` and `dormouse_runtime_tick`, and on workers. `count_out`, which may be NULL,
+    /// receives how many deliveries were queued.
     ///
     /// An event is delivered at least once to each trigger that it matches, as long as the process lives, or the
     /// file of `dormouse_runtime_open`: functions may see one twice.

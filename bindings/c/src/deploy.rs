@@ -69,27 +69,29 @@ pub struct dormouse_deploy_options {
     pub host_functions: *const dormouse_host_function,
     /// How many.
     pub host_functions_len: usize,
-    /// The arguments of a WASI program, its own name first; NULL for `guest` alone. 64 KiB at most, with a byte more for
-    /// each.
+    /// The arguments of a WASI program, its own name first; NULL for `guest` alone. 64 KiB at most, with a byte more
+    /// for each.
     pub args: *const dormouse_string,
     /// How many.
     pub args_len: usize,
-    /// The environment of a WASI guest; NULL for an empty one. Of one name the later value holds. 64 KiB at most, with
-    /// two bytes more for each.
+    /// The environment of a WASI guest; NULL for an empty one. Of one name the later value holds. 64 KiB at most,
+    /// with two bytes more for each.
     pub env: *const dormouse_variable,
     /// How many.
     pub env_len: usize,
     /// The time for a WASI guest. NULL for a clock that begins at 2000-01-01 in each invocation and goes on by a
     /// microsecond with each reading, so that invocations can be repeated; in initialisation it always does.
     pub time: dormouse_time,
-    /// For the time; not looked at without one. The library's once the deployment has returned DORMOUSE_OK, not before.
+    /// For the time; not looked at without one. The library's once the deployment has returned DORMOUSE_OK, not
+    /// before.
     pub time_user_data: *mut c_void,
     /// Called when the time is not needed any more; may be NULL.
     pub time_user_data_free: dormouse_user_data_free,
     /// Seeds for the random numbers of a WASI guest. NULL for one that is the same for all invocations of a version,
     /// so that they can be repeated, and nothing that a guest draws is a secret; in initialisation it always is.
     pub seeds: dormouse_seeds,
-    /// For the seeds; not looked at without them. The library's once the deployment has returned DORMOUSE_OK, not before.
+    /// For the seeds; not looked at without them. The library's once the deployment has returned DORMOUSE_OK, not
+    /// before.
     pub seeds_user_data: *mut c_void,
     /// Called when the seeds are not needed any more; may be NULL.
     pub seeds_user_data_free: dormouse_user_data_free,

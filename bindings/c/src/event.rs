@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// An event as CloudEvents 1.0 has it. The caller's, who frees it with `dormouse_event_free`. It never changes: any
-/// number of threads may use it. What takes one leaves it with the caller. Those that dead letters lend are freed with
-/// these.
+/// number of threads may use it. What takes one leaves it with the caller. Those that dead letters lend are freed
+/// with these.
 pub struct dormouse_event {
     pub(crate) event: Event,
     json: OnceLock<Text>,

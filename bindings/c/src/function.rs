@@ -124,9 +124,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Invocations at most at once, from now on, for the version that the handle stands for now. With 0 it is off: its
-    /// invocations are refused as DORMOUSE_BUSY, and deliveries to it wait until it is on again. Invocations under way
-    /// finish.
+    /// Invocations at most at once, from now on, for the version that the handle stands for now. With 0 it is off:
+    /// its invocations are refused as DORMOUSE_BUSY, and deliveries to it wait until it is on again. Invocations
+    /// under way finish.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UNDEPLOYED.
     pub unsafe extern "C" fn dormouse_function_set_concurrency(

@@ -28,8 +28,8 @@ pub(crate) fn say(matches: Place<bool>, why_out: Out<*mut dormouse_text>, why_no
 }
 
 exported! { fallible:
-    /// Reads a pattern: JSON as `{"type": ["order.created"], "data": {"total": [{"numeric": [">", 100]}]}}`, of 64 KiB
-    /// at most.
+    /// Reads a pattern: JSON as `{"type": ["order.created"], "data": {"total": [{"numeric": [">", 100]}]}}`, of 64
+    /// KiB at most.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_PATTERN.
     pub unsafe extern "C" fn dormouse_pattern_new(
@@ -46,8 +46,8 @@ exported! { fallible:
     }
 
     /// Whether a JSON object matches: an event's `dormouse_event_json`, or any other. `why_out`, which may be NULL,
-    /// receives the field that fails first and why, as `data.total must be one of [...], but is 80`, to be freed; NULL
-    /// where all match. Asking why takes longer.
+    /// receives the field that fails first and why, as `data.total must be one of [...], but is 80`, to be freed;
+    /// NULL where all match. Asking why takes longer.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_EVENT for what is no JSON object, DORMOUSE_AMBIGUOUS.
     pub unsafe extern "C" fn dormouse_pattern_matches(

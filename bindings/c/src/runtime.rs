@@ -17,14 +17,14 @@ use crate::{
     status::{Failure, dormouse_status},
 };
 
-/// A function runtime: functions by name, and the budget that they share. It opens no socket, and starts no thread but
-/// the workers that are asked for.
+/// A function runtime: functions by name, and the budget that they share. It opens no socket, and starts no thread
+/// but the workers that are asked for.
 ///
 /// Thread safety: any number of threads may use one handle at once.
 /// Ownership: made by `dormouse_runtime_new`, `dormouse_runtime_open`, `dormouse_runtime_clone` and
 /// `dormouse_context_runtime`; each handle is freed once, by `dormouse_runtime_free`. The runtime itself goes when no
-/// handle, no function handle and no call under way needs it. So a callback may free the handle of the runtime that it
-/// runs in: that takes effect when the call is over.
+/// handle, no function handle and no call under way needs it. So a callback may free the handle of the runtime that
+/// it runs in: that takes effect when the call is over.
 pub struct dormouse_runtime(pub(crate) Runtime);
 
 counted!(dormouse_runtime);
@@ -138,8 +138,8 @@ exported! { fallible:
     }
 
     /// Makes a runtime whose deliveries and dead letters survive the process, in a file that is made if it is not
-    /// there. The file is this runtime's alone until it is gone. Functions and triggers are not in it: the host deploys
-    /// and binds as always, and deliveries that were left go on when the trigger of their id is bound.
+    /// there. The file is this runtime's alone until it is gone. Functions and triggers are not in it: the host
+    /// deploys and binds as always, and deliveries that were left go on when the trigger of their id is bound.
     ///
     /// `dormouse_runtime_publish` returns when its deliveries are on disk, which takes as long as the disk takes to
     /// write through. A delivery that has ended is removed soon after: if the process dies in between, it is made

@@ -19,8 +19,8 @@ pub enum dormouse_status {
 
     /// A pointer that must not be NULL is NULL. The message names the parameter. Nothing has been done.
     DORMOUSE_NULL = 1,
-    /// An argument that no call can have: an options struct that has not been initialised, an unknown constant, options
-    /// that contradict each other, a length beyond that of any array. Nothing has been done.
+    /// An argument that no call can have: an options struct that has not been initialised, an unknown constant,
+    /// options that contradict each other, a length beyond that of any array. Nothing has been done.
     DORMOUSE_ARGUMENT = 2,
     /// A text is no UTF-8. Nothing has been done.
     DORMOUSE_UTF8 = 3,
@@ -102,7 +102,8 @@ pub enum dormouse_status {
     DORMOUSE_INTERPRETER = 217,
     /// Host functions invoke functions too deep: five invocations, the outermost included.
     DORMOUSE_NESTED_TOO_DEEP = 218,
-    /// The guest ended itself: a program with an exit code that is not 0. The message has the code and the end of its log.
+    /// The guest ended itself: a program with an exit code that is not 0. The message has the code and the end of its
+    /// log.
     DORMOUSE_EXIT = 219,
 
     /// What should be an event is none. The message names the attribute.

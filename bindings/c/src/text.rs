@@ -45,8 +45,8 @@ impl dormouse_string {
     }
 }
 
-/// Text that a call made. The caller's, who frees it with `dormouse_text_free`. It never changes: any number of threads
-/// may read it.
+/// Text that a call made. The caller's, who frees it with `dormouse_text_free`. It never changes: any number of
+/// threads may read it.
 pub struct dormouse_text(Text);
 
 owned!(dormouse_text);
@@ -85,8 +85,8 @@ exported! { total:
         names.optional().map_or(0, |names| names.0.len())
     }
 
-    /// The name at `index`, with a NUL behind it. Lent until the names are freed. NULL from `dormouse_names_count` on,
-    /// and for NULL. `len_out` may be NULL.
+    /// The name at `index`, with a NUL behind it. Lent until the names are freed. NULL from `dormouse_names_count`
+    /// on, and for NULL. `len_out` may be NULL.
     pub unsafe extern "C" fn dormouse_names_at(
         names: *const dormouse_names,
         index: usize,

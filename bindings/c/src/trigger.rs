@@ -283,8 +283,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Whether an event would wake a trigger. `why_out`, which may be NULL, receives the attribute or field that fails
-    /// first and why, as `subject: level 3 should be "temperature", but is "humidity"`, to be freed; NULL where it would.
+    /// Whether an event would wake a trigger. `why_out`, which may be NULL, receives the attribute or field that
+    /// fails first and why, as `subject: level 3 should be "temperature", but is "humidity"`, to be freed; NULL where
+    /// it would.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_runtime_explain(

@@ -11,7 +11,8 @@ use crate::{
 /// Threads that run the queue of a runtime, started by `dormouse_runtime_workers`.
 ///
 /// Ownership: the caller's, who ends them with `dormouse_workers_free`. They do not keep the runtime alive: when it
-/// goes, they end by themselves, and only the handle is left to be freed. In a process made by `fork` they do not run.
+/// goes, they end by themselves, and only the handle is left to be freed. A process made by `fork` has none of
+/// them.
 /// Thread safety: any number of threads may read it.
 pub struct dormouse_workers(Workers);
 
@@ -21,9 +22,9 @@ owned!(dormouse_workers);
 const THREADS_MAX: usize = 1_024;
 
 exported! { fallible:
-    /// Starts `count` threads, 1 to 1,024, that run deliveries as they become ready, those to be tried again included.
-    /// They fire no schedules: a host that has any calls `dormouse_runtime_tick` all the same. Host functions and all
-    /// other callbacks are called on these threads then.
+    /// Starts `count` threads, 1 to 1,024, that run deliveries as they become ready, those to be tried again
+    /// included. They fire no schedules: a host that has any calls `dormouse_runtime_tick` all the same. Host
+    /// functions and all other callbacks are called on these threads then.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_NO_THREAD. No thread is left then.
     pub unsafe extern "C" fn dormouse_runtime_workers(
@@ -49,9 +50,9 @@ exported! { total:
     }
 
     /// Ends the threads and frees their handle. They finish what was published and is ready by now; what waits for
-    /// another attempt or for its function stays in the queue. The call returns when they have ended, so it must not be made
-    /// under a lock that a callback takes. A callback that runs on one of them may make it: then that one ends after
-    /// the delivery that it runs, and the call waits for the others alone. NULL is allowed.
+    /// another attempt or for its function stays in the queue. The call returns when they have ended, so it must not
+    /// be made under a lock that a callback takes. A callback that runs on one of them may make it: then that one
+    /// ends after the delivery that it runs, and the call waits for the others alone. NULL is allowed.
     pub unsafe extern "C" fn dormouse_workers_free(workers: *mut dormouse_workers) {
         drop(workers.take());
     }

@@ -57,5 +57,13 @@ pub use value::*;
 pub use version::*;
 pub use workers::*;
 
+/// What the header says that any number of threads may use, and free.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<(dormouse_runtime, dormouse_function, dormouse_cancel, dormouse_workers)>();
+    shared::<(dormouse_reply, dormouse_error, dormouse_response, dormouse_text, dormouse_names)>();
+    shared::<(dormouse_event, dormouse_pattern, dormouse_outcomes, dormouse_dead_letters)>();
+};
+
 #[cfg(test)]
 mod tests;

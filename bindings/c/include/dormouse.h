@@ -1056,9 +1056,9 @@ dormouse_status dormouse_runtime_clone(const dormouse_runtime *runtime,
                                        dormouse_runtime **runtime_out,
                                        dormouse_error **error_out);
 
-// Finds a function by name: a handle that follows it. With a version behind an `@`, as in `greet@3f2a91c`, a
-// handle that stays with that version, if it is the current one or something keeps it alive; seven hexadecimal
-// digits or more.
+// Finds a function by name: a handle that follows it. With an alias behind an `@`, as in `greet@prod`, a handle
+// that follows the alias. With a version, as in `greet@3f2a91c`, one that stays with that version, if it is the
+// current one or something keeps it alive; seven hexadecimal digits or more.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
 dormouse_status dormouse_runtime_find(const dormouse_runtime *runtime,

@@ -297,13 +297,13 @@ public:
             std::exception_ptr thrown;
         } running{&body, nullptr};
         auto run = [](void *user_data, dormouse_guest *lent) -> int {
-            auto *running = static_cast<Running *>(user_data);
+            auto *session = static_cast<Running *>(user_data);
             try {
                 Guest guest(lent);
-                (*running->body)(guest);
+                (*session->body)(guest);
                 return 0;
             } catch (...) {
-                running->thrown = std::current_exception();
+                session->thrown = std::current_exception();
                 return 1;
             }
         };

@@ -178,9 +178,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Finds a function by name: a handle that follows it. With a version behind an `@`, as in `greet@3f2a91c`, a
-    /// handle that stays with that version, if it is the current one or something keeps it alive; seven hexadecimal
-    /// digits or more.
+    /// Finds a function by name: a handle that follows it. With an alias behind an `@`, as in `greet@prod`, a handle
+    /// that follows the alias. With a version, as in `greet@3f2a91c`, one that stays with that version, if it is the
+    /// current one or something keeps it alive; seven hexadecimal digits or more.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_runtime_find(

@@ -36,7 +36,7 @@ pub struct Workers {
 impl Workers {
     pub(super) fn start(runtime: &Runtime, count: usize) -> io::Result<Self> {
         let end = Arc::new(AtomicU64::new(u64::MAX));
-        let mut workers = Self { hub: Arc::clone(runtime.hub()), end, threads: Vec::with_capacity(count) };
+        let mut workers = Self { hub: Arc::clone(runtime.hub()), end, threads: Vec::new() };
         for number in 0..count {
             let (hub, end, runtime) = (Arc::clone(&workers.hub), Arc::clone(&workers.end), runtime.downgrade());
             let thread = thread::Builder::new().name(format!("dormouse-{number}"));

@@ -2,10 +2,11 @@
 //
 //   cc -std=c11 events.c -o events $(pkg-config --cflags --libs dormouse)
 //
-//   an order of 250: ["orders","large"]
+//   an order of 250: orders large
+//   an order of 80 does not wake large: data.total: must be one of [{"numeric":[">",100]}], but is 80
 //   2 deliveries queued, 2 run
 //   large: succeeded
-//   1 dead letter, after 2 attempts
+//   a dead letter of alarms, after 2 attempts: broken@...: the guest trapped: wasm `unreachable` instruction executed
 //   the schedule fired 1 event
 #include <dormouse.h>
 
@@ -82,10 +83,21 @@ int main(void) {
 
     // Which triggers would it wake?
     dormouse_event *order = event("order.created", "{\"total\": 250}");
-    dormouse_text *ids;
+    dormouse_names *ids;
     check(dormouse_runtime_matches(runtime, order, &ids, &error));
-    printf("an order of 250: %s\n", dormouse_text_chars(ids, NULL));
-    dormouse_text_free(ids);
+    printf("an order of 250:");
+    for (size_t i = 0; i < dormouse_names_count(ids); i++) printf(" %s", dormouse_names_at(ids, i, NULL));
+    printf("\n");
+    dormouse_names_free(ids);
+
+    // And why would it not?
+    dormouse_event *small = event("order.created", "{\"total\": 80}");
+    bool matches;
+    dormouse_text *why;
+    check(dormouse_runtime_explain(runtime, DORMOUSE_STR("large"), small, &matches, &why, &error));
+    if (!matches) printf("an order of 80 does not wake large: %s\n", dormouse_text_chars(why, NULL));
+    dormouse_text_free(why);
+    dormouse_event_free(small);
 
     // Published events wait in a queue until the host runs it.
     size_t queued, ran;
@@ -107,9 +119,14 @@ int main(void) {
     check(dormouse_runtime_publish(runtime, alarm, NULL, &error));
     check(dormouse_runtime_run_pending(runtime, SIZE_MAX, &ran, &error));
     dormouse_event_free(alarm);
-    dormouse_deliveries deliveries;
-    check(dormouse_runtime_deliveries(runtime, &deliveries, &error));
-    printf("%d dead letter, after %zu attempts\n", (int)deliveries.dead_letters, ran);
+    dormouse_dead_letters *letters;
+    check(dormouse_runtime_dead_letters(runtime, &letters, &error));
+    for (size_t i = 0; i < dormouse_dead_letters_count(letters); i++) {
+        dormouse_dead_letter letter;
+        check(dormouse_dead_letters_at(letters, i, &letter, &error));
+        printf("a dead letter of %s, after %d attempts: %s\n", letter.trigger.chars, (int)letter.attempts, letter.error.chars);
+    }
+    dormouse_dead_letters_free(letters);
 
     // The host tells the time, and schedules fire.
     const int64_t hour = 3600ll * 1000000000, noon = 500000 * hour;

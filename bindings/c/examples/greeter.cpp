@@ -3,7 +3,7 @@
 //   c++ -std=c++17 greeter.cpp -o greeter $(pkg-config --cflags --libs dormouse)
 //
 //   Hello, World!
-//   greet@85b4a02: the host function host.greeting failed: nobody is there
+//   greet@...: the host function host.greeting failed: nobody is there
 #include <dormouse.hpp>
 
 #include <iostream>

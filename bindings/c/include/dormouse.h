@@ -27,11 +27,14 @@
 // reached: that takes effect when the call is over.
 //
 // Threads. `const T *` means that any number of threads may pass the same handle at once; `T *` is for one at a time.
-// Freeing a handle counts as one more use: no thread may begin a call with it at the same time or later. There are no
-// thread-local errors, and no call needs to be made on a particular thread. A thread that deploys or invokes needs
-// 512 KiB of stack.
+// Freeing a handle counts as one more use: no thread may begin a call with it at the same time or later, and a call is
+// known to have begun once it has reached a callback. There are no thread-local errors, and no call needs to be made on
+// a particular thread. A thread that deploys or invokes needs 512 KiB of stack; one whose thread-local data are being
+// destroyed can do neither, and is told DORMOUSE_PANIC.
 //
-// Callbacks get their `user_data` first. They may call all of this library, on any handle: an invocation from within
+// Callbacks get their `user_data` first, which should hold no handle of the runtime that it is given to, as that would
+// keep the runtime, and so itself, for ever: host functions get one from their context. They may call all of this
+// library, on any handle: an invocation from within
 // a host function is nested in that which called it, at most five deep in all, ends with the outer deadline at the
 // latest, and is DORMOUSE_BUSY at once where only an instance that this thread holds could serve it. A callback must
 // return: no longjmp, no C++ exception out of it. Contexts and guests that a callback is lent are good for that call
@@ -42,7 +45,8 @@
 //
 // Stability. Before 1.0 there is no promise of a stable ABI: the minor version is part of the SONAME, and a program
 // is built with the header of the library that it is linked with. The numbers of statuses stay. Options begin with
-// their size, by which a library refuses those of another header.
+// their size, by which a library refuses those of another header, shorter or longer: DORMOUSE_ARGUMENT, and nothing is
+// written to them.
 #ifndef DORMOUSE_H
 #define DORMOUSE_H
 
@@ -68,8 +72,8 @@ typedef enum {
     DORMOUSE_OK = 0,
     // A pointer that must not be NULL is NULL. The message names the parameter. Nothing has been done.
     DORMOUSE_NULL = 1,
-    // An argument that no call can have: an options struct that has not been initialised, an unknown constant, a
-    // length beyond that of any array. Nothing has been done.
+    // An argument that no call can have: an options struct that has not been initialised, an unknown constant,
+    // options that contradict each other, a length beyond that of any array. Nothing has been done.
     DORMOUSE_ARGUMENT = 2,
     // A text is no UTF-8. Nothing has been done.
     DORMOUSE_UTF8 = 3,
@@ -81,6 +85,10 @@ typedef enum {
     DORMOUSE_PANIC = 6,
     // A failure that has no number in this version. The message says what it is.
     DORMOUSE_OTHER = 7,
+    // This library was built without what the call needs. The message names the feature.
+    DORMOUSE_NOT_BUILT = 8,
+    // The system has no thread to give.
+    DORMOUSE_NO_THREAD = 9,
     // The name is not 1 to 64 of the characters A-Z a-z 0-9 . _ -
     DORMOUSE_INVALID_NAME = 100,
     // An option of the deployment contradicts itself or the runtime.
@@ -143,7 +151,8 @@ typedef enum {
     DORMOUSE_INTERPRETER = 217,
     // Host functions invoke functions too deep: five invocations, the outermost included.
     DORMOUSE_NESTED_TOO_DEEP = 218,
-    // The guest ended itself: a program with an exit code that is not 0. The message has the code and the end of its log.
+    // The guest ended itself: a program with an exit code that is not 0. The message has the code and the end of its
+    // log.
     DORMOUSE_EXIT = 219,
     // What should be an event is none. The message names the attribute.
     DORMOUSE_EVENT = 300,
@@ -167,6 +176,14 @@ typedef enum {
     DORMOUSE_TOO_MANY_TRIGGERS = 313,
     // The runtime has as many aliases as it may.
     DORMOUSE_TOO_MANY_ALIASES = 314,
+    // The disk is full. Nothing was stored; it goes on when there is room.
+    DORMOUSE_STORE_FULL = 320,
+    // Another runtime, here or in another process, has the file open.
+    DORMOUSE_STORE_IN_USE = 321,
+    // The file is damaged, or was not written by this library.
+    DORMOUSE_STORE_CORRUPT = 322,
+    // The file could not be opened, read or written. The message has what the system says.
+    DORMOUSE_STORE_IO = 323,
 } dormouse_status;
 
 // How a used instance becomes clean.
@@ -208,6 +225,20 @@ typedef enum {
     DORMOUSE_OUTCOME_DROPPED = 8,
 } dormouse_outcome_kind;
 
+// Why a delivery was given up.
+typedef enum {
+    // For a reason that has no number in this version.
+    DORMOUSE_REASON_OTHER = 0,
+    // As many attempts as its trigger allows have failed.
+    DORMOUSE_REASON_ATTEMPTS = 1,
+    // It is older than its trigger allows, or would be at the next attempt.
+    DORMOUSE_REASON_AGE = 2,
+    // It failed in a way that another attempt would not change.
+    DORMOUSE_REASON_PERMANENT = 3,
+    // It is a reply at the end of a chain that is longer than the runtime allows.
+    DORMOUSE_REASON_LOOP = 4,
+} dormouse_reason;
+
 // How a guest trapped.
 typedef enum {
     // It did not, or in a way that has no number in this version.
@@ -235,8 +266,10 @@ typedef enum {
 } dormouse_trap;
 
 // Ends invocations from another thread. Made by `dormouse_cancel_new`, given to invocations in
-// `dormouse_invoke_options.cancel`, freed by `dormouse_cancel_free`. Any thread, at any time. It may be freed while
-// invocations hold it: these keep what they need.
+// `dormouse_invoke_options.cancel`, freed by `dormouse_cancel_free`.
+//
+// Thread safety: any number of threads may use one handle at once. Invocations keep what they need of it, so that it
+// may be freed before they end: by their callbacks, or by who knows that they have reached one.
 typedef struct dormouse_cancel dormouse_cancel;
 
 // A host function's view of the guest that calls it. Lent to a `dormouse_host_callback`, for the thread and for the
@@ -245,13 +278,18 @@ typedef struct dormouse_cancel dormouse_cancel;
 // whatever it returns.
 typedef struct dormouse_context dormouse_context;
 
+// Dead letters, the oldest first: a copy of one moment. The caller's, who frees it with
+// `dormouse_dead_letters_free`; it may outlive its runtime. It never changes: any number of threads may read it.
+typedef struct dormouse_dead_letters dormouse_dead_letters;
+
 // Why a call failed. Written to `*error_out` by a call that fails and was given an `error_out`; then it is the
 // caller's, who frees it with `dormouse_error_free`. It holds on to nothing else. It never changes: any number of
 // threads may read it.
 typedef struct dormouse_error dormouse_error;
 
 // An event as CloudEvents 1.0 has it. The caller's, who frees it with `dormouse_event_free`. It never changes: any
-// number of threads may use it. What takes one leaves it with the caller.
+// number of threads may use it. What takes one leaves it with the caller. Those that dead letters lend are freed
+// with these.
 typedef struct dormouse_event dormouse_event;
 
 // A deployed function. A handle follows its name: after a redeployment its next invocation runs the new version,
@@ -269,9 +307,17 @@ typedef struct dormouse_function dormouse_function;
 // never keep it.
 typedef struct dormouse_guest dormouse_guest;
 
+// Names that a call found: ids of triggers. The caller's, who frees it with `dormouse_names_free`. It never changes:
+// any number of threads may read it.
+typedef struct dormouse_names dormouse_names;
+
 // What `dormouse_runtime_dispatch` did, trigger by trigger in the order of binding. The caller's, who frees it with
 // `dormouse_outcomes_free`. It never changes: any number of threads may read it.
 typedef struct dormouse_outcomes dormouse_outcomes;
+
+// A pattern in the dialect of EventBridge: what an event must be like. Made by `dormouse_pattern_new`, freed by
+// `dormouse_pattern_free`. It never changes: any number of threads may use it.
+typedef struct dormouse_pattern dormouse_pattern;
 
 // What a successful invocation gave back. The caller's, who frees it with `dormouse_reply_free`; all that is lent by
 // it is good until then. It may outlive its function and its runtime. It never changes: any number of threads may
@@ -282,18 +328,27 @@ typedef struct dormouse_reply dormouse_reply;
 // number of threads may read it.
 typedef struct dormouse_response dormouse_response;
 
-// A function runtime: functions by name, and the budget that they share. It starts no thread and opens no socket.
+// A function runtime: functions by name, and the budget that they share. It opens no socket, and starts no thread
+// but the workers that are asked for.
 //
 // Thread safety: any number of threads may use one handle at once.
-// Ownership: made by `dormouse_runtime_new`, `dormouse_runtime_clone` and `dormouse_context_runtime`; each handle is
-// freed once, by `dormouse_runtime_free`. The runtime itself goes when no handle, no function handle and no call
-// under way needs it. So a callback may free the handle of the runtime that it runs in: that takes effect when the
-// call is over.
+// Ownership: made by `dormouse_runtime_new`, `dormouse_runtime_open`, `dormouse_runtime_clone` and
+// `dormouse_context_runtime`; each handle is freed once, by `dormouse_runtime_free`. The runtime itself goes when no
+// handle, no function handle and no call under way needs it. So a callback may free the handle of the runtime that
+// it runs in: that takes effect when the call is over.
 typedef struct dormouse_runtime dormouse_runtime;
 
-// Text that a call made: JSON, mostly. The caller's, who frees it with `dormouse_text_free`. It never changes: any
-// number of threads may read it.
+// Text that a call made. The caller's, who frees it with `dormouse_text_free`. It never changes: any number of
+// threads may read it.
 typedef struct dormouse_text dormouse_text;
+
+// Threads that run the queue of a runtime, started by `dormouse_runtime_workers`.
+//
+// Ownership: the caller's, who ends them with `dormouse_workers_free`. They do not keep the runtime alive: when it
+// goes, they end by themselves, and only the handle is left to be freed. A process made by `fork` has none of
+// them.
+// Thread safety: any number of threads may read it.
+typedef struct dormouse_workers dormouse_workers;
 
 // What happens to an event whose deliveries do not all fit the queue: one of the DORMOUSE_WHEN_FULL_ constants.
 typedef uint32_t dormouse_when_full;
@@ -344,7 +399,8 @@ typedef struct {
     dormouse_reset reset;
     // A clock of the host's; NULL for the machine's.
     dormouse_clock clock;
-    // For the clock. The library's once `dormouse_runtime_new` has returned DORMOUSE_OK, not before.
+    // For the clock; not looked at without one. The library's once the call that makes the runtime has returned
+    // DORMOUSE_OK, not before.
     void *clock_user_data;
     // Called when the clock is not needed any more; may be NULL.
     dormouse_user_data_free clock_user_data_free;
@@ -406,6 +462,9 @@ typedef struct {
     size_t len;
 } dormouse_string;
 
+// How a guest takes its input and gives its output: one of the DORMOUSE_CONTRACT_ constants.
+typedef uint32_t dormouse_contract;
+
 // The type of a `dormouse_value`: one of DORMOUSE_I32, DORMOUSE_I64, DORMOUSE_F32, DORMOUSE_F64.
 typedef uint32_t dormouse_value_type;
 
@@ -466,6 +525,24 @@ typedef struct {
     dormouse_user_data_free user_data_free;
 } dormouse_host_function;
 
+// A variable of a guest's environment.
+typedef struct {
+    // Its name: not empty, without `=` and NUL.
+    dormouse_string name;
+    // Its value, without NUL.
+    dormouse_string value;
+} dormouse_variable;
+
+// The time that a host lets a WASI guest see: nanoseconds since 1970 in UTC. Called with each reading of a clock by
+// the guest, on the thread that invokes it; on several at once if several do.
+typedef uint64_t (*dormouse_time)(void *user_data);
+
+// A seed for the random numbers of one invocation of a WASI guest: writes all 32 bytes that `seed_out` points to,
+// from a source as secret as the guest's random numbers shall be (`getrandom` for one). Called once in each
+// invocation that draws random numbers, on the thread that invokes; on several at once if several do.
+typedef void (*dormouse_seeds)(void *user_data,
+                               uint8_t *seed_out);
+
 // Choices for a deployment. Fill in with `dormouse_deploy_options_init`, then change.
 typedef struct {
     // The size of this struct, by which the library knows the header's version.
@@ -480,10 +557,38 @@ typedef struct {
     uint64_t max_wait_ns;
     // The export that is given events; no text for `handle`.
     dormouse_string entry;
+    // How the guest takes its input; DORMOUSE_CONTRACT_DETECT.
+    dormouse_contract contract;
     // The functions that the guest may import; NULL for none. The array is not needed after the deployment.
     const dormouse_host_function *host_functions;
     // How many.
     size_t host_functions_len;
+    // The arguments of a WASI program, its own name first; NULL for `guest` alone. 64 KiB at most, with a byte more
+    // for each.
+    const dormouse_string *args;
+    // How many.
+    size_t args_len;
+    // The environment of a WASI guest; NULL for an empty one. Of one name the later value holds. 64 KiB at most,
+    // with two bytes more for each.
+    const dormouse_variable *env;
+    // How many.
+    size_t env_len;
+    // The time for a WASI guest. NULL for a clock that begins at 2000-01-01 in each invocation and goes on by a
+    // microsecond with each reading, so that invocations can be repeated; in initialisation it always does.
+    dormouse_time time;
+    // For the time; not looked at without one. The library's once the deployment has returned DORMOUSE_OK, not
+    // before.
+    void *time_user_data;
+    // Called when the time is not needed any more; may be NULL.
+    dormouse_user_data_free time_user_data_free;
+    // Seeds for the random numbers of a WASI guest. NULL for one that is the same for all invocations of a version,
+    // so that they can be repeated, and nothing that a guest draws is a secret; in initialisation it always is.
+    dormouse_seeds seeds;
+    // For the seeds; not looked at without them. The library's once the deployment has returned DORMOUSE_OK, not
+    // before.
+    void *seeds_user_data;
+    // Called when the seeds are not needed any more; may be NULL.
+    dormouse_user_data_free seeds_user_data_free;
 } dormouse_deploy_options;
 
 // What one deployment found and cost. Plain data.
@@ -492,8 +597,10 @@ typedef struct {
     uint8_t version[32];
     // How a used instance becomes clean.
     dormouse_cleaning cleaning;
-    // The module keeps the buffer contract, so that it can be invoked with bytes; else its exports are called one by
-    // one.
+    // How it takes its input: one of the DORMOUSE_CONTRACT_ constants; DORMOUSE_CONTRACT_DETECT for one that has no
+    // number in this version.
+    dormouse_contract contract;
+    // It can be invoked with bytes; else its exports are called one by one.
     bool takes_bytes;
     // Functions that the module defines.
     uint32_t functions;
@@ -518,8 +625,11 @@ typedef struct {
     uint64_t fuel;
     // Time in nanoseconds; UINT64_MAX for what the function has.
     uint64_t deadline_ns;
-    // Ends the invocation from another thread; NULL for none. It may be freed before the invocation ends.
+    // Ends the invocation from another thread; NULL for none. A callback of the invocation may free it.
     const dormouse_cancel *cancel;
+    // 32 bytes that the random numbers of this invocation come from, for WASI guests, instead of what the deployment
+    // grants; NULL for that. Never printed.
+    const uint8_t *seed;
 } dormouse_invoke_options;
 
 // What one invocation did and used. Plain data.
@@ -656,7 +766,7 @@ typedef struct {
     bool retry_without_jitter;
     // At which distances it is tried again; DORMOUSE_RETRY_DEFAULT.
     dormouse_retry retry;
-    // Runs at most, the first included; 3.
+    // Runs at most, the first included; 3. 0 and 1 are both one run.
     uint32_t retry_attempts;
     // The first distance in nanoseconds; 1 s.
     uint64_t retry_first_ns;
@@ -668,7 +778,8 @@ typedef struct {
     dormouse_missed missed;
     // For DORMOUSE_MISSED_ALL.
     uint32_t missed_max;
-    // The types that replies may have which are published as events; NULL where replies are not published.
+    // The types that replies may have, each of which is then published as an event; NULL where replies are not
+    // published.
     const dormouse_string *emits;
     // How many.
     size_t emits_len;
@@ -730,6 +841,31 @@ typedef struct {
     uint64_t refused;
 } dormouse_deliveries;
 
+// A delivery given up, with what there is to know about it. Plain data; what it points to is lent by the list that
+// it is from.
+typedef struct {
+    // The number of the delivery, by which `dormouse_runtime_redrive` finds it.
+    uint64_t id;
+    // The event as it was published.
+    const dormouse_event *event;
+    // The id of the trigger, with a NUL behind it.
+    dormouse_string trigger;
+    // The target of the trigger, with a NUL behind it.
+    dormouse_string function;
+    // What went wrong last, in words, with a NUL behind them; no text if nothing ever ran.
+    dormouse_string error;
+    // When it was given up, in RFC 3339, with a NUL behind it; no text if the runtime knows no date.
+    dormouse_string given_up_at;
+    // How long after its publishing it was given up, in nanoseconds, by the runtime's clock.
+    uint64_t age_ns;
+    // Why it was given up.
+    dormouse_reason reason;
+    // How often it ran.
+    uint32_t attempts;
+    // The version that ran last; all zeros if none ever ran.
+    uint8_t version[32];
+} dormouse_dead_letter;
+
 // A header of a request or of a response.
 typedef struct {
     // Its name.
@@ -755,6 +891,19 @@ typedef struct {
     // How many bytes.
     size_t body_len;
 } dormouse_request_options;
+
+// By the first of the others that the module's imports and exports fit.
+#define DORMOUSE_CONTRACT_DETECT 0
+
+// A WASI program, which exports `_start`: input on its standard input, output on its standard output, its log on its
+// standard error; exit code 0 is success.
+#define DORMOUSE_CONTRACT_COMMAND 1
+
+// Exports `memory`, `alloc(len: i32) -> i32` and an entry, usually `handle(ptr: i32, len: i32) -> i64`.
+#define DORMOUSE_CONTRACT_BUFFER 2
+
+// Takes no bytes: exports are called one by one.
+#define DORMOUSE_CONTRACT_PLAIN 3
 
 // A 32-bit integer; WebAssembly does not tell signed from unsigned.
 #define DORMOUSE_I32 1
@@ -865,12 +1014,38 @@ extern "C" {
 // major and minor numbers differ do not go together.
 const char *dormouse_version(void);
 
+// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
+// nothing is written.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
+dormouse_status dormouse_runtime_options_init(dormouse_runtime_options *options,
+                                              size_t size,
+                                              dormouse_error **error_out);
+
 // Makes a runtime. `options` may be NULL for the defaults.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
 dormouse_status dormouse_runtime_new(const dormouse_runtime_options *options,
                                      dormouse_runtime **runtime_out,
                                      dormouse_error **error_out);
+
+// Makes a runtime whose deliveries and dead letters survive the process, in a file that is made if it is not
+// there. The file is this runtime's alone until it is gone. Functions and triggers are not in it: the host
+// deploys and binds as always, and deliveries that were left go on when the trigger of their id is bound.
+//
+// `dormouse_runtime_publish` returns when its deliveries are on disk, which takes as long as the disk takes to
+// write through. A delivery that has ended is removed soon after: if the process dies in between, it is made
+// again. Time in which no process runs ages nothing.
+//
+// `path` is what the system takes for a path: bytes on Unix, UTF-8 elsewhere. `options` may be NULL for the
+// defaults.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, DORMOUSE_NOT_BUILT, 320 to 329.
+dormouse_status dormouse_runtime_open(const char *path,
+                                      size_t path_len,
+                                      const dormouse_runtime_options *options,
+                                      dormouse_runtime **runtime_out,
+                                      dormouse_error **error_out);
 
 // Another handle of the same runtime, to be freed on its own.
 //
@@ -879,31 +1054,9 @@ dormouse_status dormouse_runtime_clone(const dormouse_runtime *runtime,
                                        dormouse_runtime **runtime_out,
                                        dormouse_error **error_out);
 
-// Deploys a function under a name of 1 to 64 of the characters A-Z a-z 0-9 . _ -: validates the module, compiles
-// it lazily, runs its initialisation once and keeps the state that this leaves. A function that has the name is
-// replaced, once all has gone well; invocations under way finish on what they began with. The module's bytes are
-// not needed afterwards.
-//
-// `options` may be NULL for the defaults. `function_out` may be NULL: `dormouse_runtime_find` finds the function
-// later. The user data of host functions is the library's once the call has returned DORMOUSE_OK; after a
-// failure it is the caller's as before.
-//
-// Needs 512 KiB of stack. Takes some 50 us for a small module, and about 1 ms more the first time in a process.
-//
-// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, 100 to 199, DORMOUSE_INITIALISE, DORMOUSE_BUSY.
-// Nothing has changed then.
-dormouse_status dormouse_runtime_deploy(const dormouse_runtime *runtime,
-                                        const char *name,
-                                        size_t name_len,
-                                        const uint8_t *module,
-                                        size_t module_len,
-                                        const dormouse_deploy_options *options,
-                                        dormouse_function **function_out,
-                                        dormouse_error **error_out);
-
-// Finds a function by name: a handle that follows it. With a version behind an `@`, as in `greet@3f2a91c`, a
-// handle that stays with that version, if it is the current one or something keeps it alive; seven hexadecimal
-// digits or more.
+// Finds a function by name: a handle that follows it. With an alias behind an `@`, as in `greet@prod`, a handle
+// that follows the alias. With a version, as in `greet@3f2a91c`, one that stays with that version, if it is the
+// current one or something keeps it alive; seven hexadecimal digits or more.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
 dormouse_status dormouse_runtime_find(const dormouse_runtime *runtime,
@@ -975,6 +1128,36 @@ dormouse_status dormouse_runtime_in_use(const dormouse_runtime *runtime,
 // NULL is allowed.
 void dormouse_runtime_free(dormouse_runtime *runtime);
 
+// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
+// nothing is written.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
+dormouse_status dormouse_deploy_options_init(dormouse_deploy_options *options,
+                                             size_t size,
+                                             dormouse_error **error_out);
+
+// Deploys a function under a name of 1 to 64 of the characters A-Z a-z 0-9 . _ -: validates the module, compiles
+// it lazily, runs its initialisation once and keeps the state that this leaves. A function that has the name is
+// replaced, once all has gone well; invocations under way finish on what they began with. The module's bytes are
+// not needed afterwards.
+//
+// `options` may be NULL for the defaults. `function_out` may be NULL: `dormouse_runtime_find` finds the function
+// later. User data in the options is the library's once the call has returned DORMOUSE_OK; after a failure it is
+// the caller's as before.
+//
+// Needs 512 KiB of stack. Takes some 50 us for a small module, and about 1 ms more the first time in a process.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, 100 to 199, DORMOUSE_INITIALISE, DORMOUSE_BUSY.
+// Nothing has changed then.
+dormouse_status dormouse_runtime_deploy(const dormouse_runtime *runtime,
+                                        const char *name,
+                                        size_t name_len,
+                                        const uint8_t *module,
+                                        size_t module_len,
+                                        const dormouse_deploy_options *options,
+                                        dormouse_function **function_out,
+                                        dormouse_error **error_out);
+
 // Another handle of the same function, to be freed on its own.
 //
 // Statuses: DORMOUSE_NULL.
@@ -1023,6 +1206,15 @@ dormouse_status dormouse_function_trim(const dormouse_function *function,
                                        size_t *count_out,
                                        dormouse_error **error_out);
 
+// Invocations at most at once, from now on, for the version that the handle stands for now. With 0 it is off:
+// its invocations are refused as DORMOUSE_BUSY, and deliveries to it wait until it is on again. Invocations
+// under way finish.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_UNDEPLOYED.
+dormouse_status dormouse_function_set_concurrency(const dormouse_function *function,
+                                                  size_t max,
+                                                  dormouse_error **error_out);
+
 // Instances of the current version: idle ones, and all of them. Either place may be NULL.
 //
 // Statuses: DORMOUSE_NULL.
@@ -1038,8 +1230,16 @@ const char *dormouse_function_name(const dormouse_function *function,
 // Frees a handle. NULL is allowed.
 void dormouse_function_free(dormouse_function *function);
 
-// Gives the function an event and returns its reply: stateless, within its limits. The function must keep the
-// buffer contract.
+// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
+// nothing is written.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
+dormouse_status dormouse_invoke_options_init(dormouse_invoke_options *options,
+                                             size_t size,
+                                             dormouse_error **error_out);
+
+// Gives the function an event and returns its reply: stateless, within its limits. The function must take
+// bytes: `dormouse_deploy_report.takes_bytes`.
 //
 // `input` may be NULL if `input_len` is 0. `options` may be NULL for the defaults. Blocks for as long as the
 // guest runs, and up to the deployment's `max_wait_ns` while all instances are in use. Needs 512 KiB of stack.
@@ -1056,7 +1256,7 @@ dormouse_status dormouse_function_invoke(const dormouse_function *function,
 // allocated, as long as the output has at most 64 KiB and the guest logs nothing. The log is dropped.
 //
 // If the output does not fit, the call fails with DORMOUSE_NO_ROOM, and the `output` of the error's report says
-// how many bytes it has. `report_out` may be NULL.
+// how many bytes it has. `report_out` may be NULL. `output` may be the memory of `input`.
 //
 // Statuses: as `dormouse_function_invoke`, DORMOUSE_NO_ROOM.
 dormouse_status dormouse_function_invoke_into(const dormouse_function *function,
@@ -1093,7 +1293,8 @@ const uint8_t *dormouse_reply_output(const dormouse_reply *reply,
 const dormouse_value *dormouse_reply_values(const dormouse_reply *reply,
                                             size_t *len_out);
 
-// What host functions logged for this invocation, a line each. Lent. NULL for NULL. `len_out` may be NULL.
+// The log: what the guest wrote to its standard error, and host functions logged, a line each. Bytes that are no
+// UTF-8 are replaced by U+FFFD. Lent. NULL for NULL. `len_out` may be NULL.
 const char *dormouse_reply_log(const dormouse_reply *reply,
                                size_t *len_out);
 
@@ -1225,30 +1426,6 @@ dormouse_status dormouse_context_delivery(dormouse_context *context,
 // Bytes of the guest's memory now; 0 if it exports none, and for NULL.
 uint64_t dormouse_context_memory_size(dormouse_context *context);
 
-// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
-// nothing is written.
-//
-// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
-dormouse_status dormouse_runtime_options_init(dormouse_runtime_options *options,
-                                              size_t size,
-                                              dormouse_error **error_out);
-
-// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
-// nothing is written.
-//
-// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
-dormouse_status dormouse_deploy_options_init(dormouse_deploy_options *options,
-                                             size_t size,
-                                             dormouse_error **error_out);
-
-// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
-// nothing is written.
-//
-// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
-dormouse_status dormouse_invoke_options_init(dormouse_invoke_options *options,
-                                             size_t size,
-                                             dormouse_error **error_out);
-
 // Makes a cancel handle that has not been used yet.
 //
 // Statuses: DORMOUSE_NULL.
@@ -1291,6 +1468,16 @@ dormouse_status dormouse_event_from_json(const char *json,
                                          dormouse_event **event_out,
                                          dormouse_error **error_out);
 
+// An attribute or extension by its name in CloudEvents, as `type`, `id`, `source`, `subject`, `time`,
+// `datacontenttype` or `partitionkey`: its text, its number in decimal, `true` or `false`. To be freed.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
+dormouse_status dormouse_event_attribute(const dormouse_event *event,
+                                         const char *name,
+                                         size_t name_len,
+                                         dormouse_text **value_out,
+                                         dormouse_error **error_out);
+
 // The event in its JSON form. Lent until the event is freed. NULL for NULL. `len_out` may be NULL.
 const char *dormouse_event_json(const dormouse_event *event,
                                 size_t *len_out);
@@ -1302,6 +1489,30 @@ const uint8_t *dormouse_event_data(const dormouse_event *event,
 
 // Frees an event. NULL is allowed.
 void dormouse_event_free(dormouse_event *event);
+
+// Reads a pattern: JSON as `{"type": ["order.created"], "data": {"total": [{"numeric": [">", 100]}]}}`, of 64
+// KiB at most.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_PATTERN.
+dormouse_status dormouse_pattern_new(const char *pattern,
+                                     size_t pattern_len,
+                                     dormouse_pattern **pattern_out,
+                                     dormouse_error **error_out);
+
+// Whether a JSON object matches: an event's `dormouse_event_json`, or any other. `why_out`, which may be NULL,
+// receives the field that fails first and why, as `data.total must be one of [...], but is 80`, to be freed;
+// NULL where all match. Asking why takes longer.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_EVENT for what is no JSON object, DORMOUSE_AMBIGUOUS.
+dormouse_status dormouse_pattern_matches(const dormouse_pattern *pattern,
+                                         const char *json,
+                                         size_t json_len,
+                                         bool *matches_out,
+                                         dormouse_text **why_out,
+                                         dormouse_error **error_out);
+
+// Frees a pattern. NULL is allowed.
+void dormouse_pattern_free(dormouse_pattern *pattern);
 
 // Fills in the defaults. `size` is `sizeof *options`.
 //
@@ -1337,30 +1548,42 @@ dormouse_status dormouse_runtime_enable(const dormouse_runtime *runtime,
                                         bool on,
                                         dormouse_error **error_out);
 
-// The ids of all triggers in the order of binding, as a JSON array of strings.
+// The ids of all triggers, in the order of binding.
 //
 // Statuses: DORMOUSE_NULL.
 dormouse_status dormouse_runtime_triggers(const dormouse_runtime *runtime,
-                                          dormouse_text **json_out,
+                                          dormouse_names **names_out,
                                           dormouse_error **error_out);
 
-// A dry run: the ids of the triggers that an event would wake, in the order of binding, as a JSON array of
-// strings.
+// A dry run: the ids of the triggers that an event would wake, in the order of binding.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_AMBIGUOUS.
 dormouse_status dormouse_runtime_matches(const dormouse_runtime *runtime,
                                          const dormouse_event *event,
-                                         dormouse_text **json_out,
+                                         dormouse_names **names_out,
+                                         dormouse_error **error_out);
+
+// Whether an event would wake a trigger. `why_out`, which may be NULL, receives the attribute or field that
+// fails first and why, as `subject: level 3 should be "temperature", but is "humidity"`, to be freed; NULL where
+// it would.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
+dormouse_status dormouse_runtime_explain(const dormouse_runtime *runtime,
+                                         const char *id,
+                                         size_t id_len,
+                                         const dormouse_event *event,
+                                         bool *matches_out,
+                                         dormouse_text **why_out,
                                          dormouse_error **error_out);
 
 // Queues a delivery for each trigger that the event matches: all of them, or an error. The functions run in
-// `dormouse_runtime_run_pending` and `dormouse_runtime_tick`. `count_out`, which may be NULL, receives how many
-// deliveries were queued.
+// `dormouse_runtime_run_pending` and `dormouse_runtime_tick`, and on workers. `count_out`, which may be NULL,
+// receives how many deliveries were queued.
 //
-// An event is delivered at least once to each trigger that it matches, as long as the process lives: functions
-// may see one twice.
+// An event is delivered at least once to each trigger that it matches, as long as the process lives, or the
+// file of `dormouse_runtime_open`: functions may see one twice.
 //
-// Statuses: DORMOUSE_NULL, 301 to 305.
+// Statuses: DORMOUSE_NULL, 301 to 305, 320 to 329. Nothing is queued then.
 dormouse_status dormouse_runtime_publish(const dormouse_runtime *runtime,
                                          const dormouse_event *event,
                                          size_t *count_out,
@@ -1369,7 +1592,7 @@ dormouse_status dormouse_runtime_publish(const dormouse_runtime *runtime,
 // As `dormouse_runtime_publish`, and makes the first attempt of each delivery here and now, on this thread. What
 // fails stays in the queue as any other delivery, to be tried again, and is no failure of this call.
 //
-// Statuses: DORMOUSE_NULL, 301 to 305.
+// Statuses: DORMOUSE_NULL, 301 to 305, 320 to 329. Nothing is queued then.
 dormouse_status dormouse_runtime_dispatch(const dormouse_runtime *runtime,
                                           const dormouse_event *event,
                                           dormouse_outcomes **outcomes_out,
@@ -1417,25 +1640,6 @@ dormouse_status dormouse_runtime_deliveries(const dormouse_runtime *runtime,
                                             dormouse_deliveries *deliveries_out,
                                             dormouse_error **error_out);
 
-// The dead letters that are held, the oldest first, as a JSON array of objects with `id`, `trigger`, `function`,
-// `version`, `reason` ("attempts", "age", "permanent", "loop"), `attempts`, `error`, `age_ns`, `given_up_at` and
-// `event`. If `drain` is true, they are taken out.
-//
-// Statuses: DORMOUSE_NULL.
-dormouse_status dormouse_runtime_dead_letters(const dormouse_runtime *runtime,
-                                              bool drain,
-                                              dormouse_text **json_out,
-                                              dormouse_error **error_out);
-
-// Queues the event of the dead letter `id` once more for its trigger. `delivery_out`, which may be NULL,
-// receives the number of the new delivery.
-//
-// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND, DORMOUSE_QUEUE_FULL. The letter is held as before then.
-dormouse_status dormouse_runtime_redrive(const dormouse_runtime *runtime,
-                                         uint64_t id,
-                                         uint64_t *delivery_out,
-                                         dormouse_error **error_out);
-
 // What each version of each function has used so far, as a JSON object: `{"functions": [{"function": ..., ...}],
 // "retired": {...}}`, times in nanoseconds and sizes in bytes.
 //
@@ -1449,6 +1653,63 @@ size_t dormouse_outcomes_count(const dormouse_outcomes *outcomes);
 
 // Frees outcomes, and the replies and errors that they lend. NULL is allowed.
 void dormouse_outcomes_free(dormouse_outcomes *outcomes);
+
+// The dead letters that the runtime holds. It goes on holding them.
+//
+// Statuses: DORMOUSE_NULL.
+dormouse_status dormouse_runtime_dead_letters(const dormouse_runtime *runtime,
+                                              dormouse_dead_letters **letters_out,
+                                              dormouse_error **error_out);
+
+// Takes all dead letters out of the runtime.
+//
+// Statuses: DORMOUSE_NULL. Nothing has been taken out then.
+dormouse_status dormouse_runtime_drain_dead_letters(const dormouse_runtime *runtime,
+                                                    dormouse_dead_letters **letters_out,
+                                                    dormouse_error **error_out);
+
+// Queues the event of the dead letter `id` once more for its trigger, which must be bound, and takes the
+// letter out. `delivery_out`, which may be NULL, receives the number of the new delivery.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND, DORMOUSE_QUEUE_FULL, 320 to 329. The letter is held as before
+// then.
+dormouse_status dormouse_runtime_redrive(const dormouse_runtime *runtime,
+                                         uint64_t id,
+                                         uint64_t *delivery_out,
+                                         dormouse_error **error_out);
+
+// The letter at `index`, below `dormouse_dead_letters_count`.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND.
+dormouse_status dormouse_dead_letters_at(const dormouse_dead_letters *letters,
+                                         size_t index,
+                                         dormouse_dead_letter *letter_out,
+                                         dormouse_error **error_out);
+
+// How many letters there are. 0 for NULL.
+size_t dormouse_dead_letters_count(const dormouse_dead_letters *letters);
+
+// Frees a list of dead letters, and the events that it lends. NULL is allowed.
+void dormouse_dead_letters_free(dormouse_dead_letters *letters);
+
+// Starts `count` threads, 1 to 1,024, that run deliveries as they become ready, those to be tried again
+// included. They fire no schedules: a host that has any calls `dormouse_runtime_tick` all the same. Host
+// functions and all other callbacks are called on these threads then.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_NO_THREAD. No thread is left then.
+dormouse_status dormouse_runtime_workers(const dormouse_runtime *runtime,
+                                         size_t count,
+                                         dormouse_workers **workers_out,
+                                         dormouse_error **error_out);
+
+// How many threads there are; 0 for NULL.
+size_t dormouse_workers_count(const dormouse_workers *workers);
+
+// Ends the threads and frees their handle. They finish what was published and is ready by now; what waits for
+// another attempt or for its function stays in the queue. The call returns when they have ended, so it must not
+// be made under a lock that a callback takes. A callback that runs on one of them may make it: then that one
+// ends after the delivery that it runs, and the call waits for the others alone. NULL is allowed.
+void dormouse_workers_free(dormouse_workers *workers);
 
 // Fills in the defaults. `size` is `sizeof *options`.
 //
@@ -1499,6 +1760,18 @@ const char *dormouse_text_chars(const dormouse_text *text,
 // Frees a text. NULL is allowed.
 void dormouse_text_free(dormouse_text *text);
 
+// How many names there are. 0 for NULL.
+size_t dormouse_names_count(const dormouse_names *names);
+
+// The name at `index`, with a NUL behind it. Lent until the names are freed. NULL from `dormouse_names_count`
+// on, and for NULL. `len_out` may be NULL.
+const char *dormouse_names_at(const dormouse_names *names,
+                              size_t index,
+                              size_t *len_out);
+
+// Frees names. NULL is allowed.
+void dormouse_names_free(dormouse_names *names);
+
 // What kind of failure it is: what the call returned. DORMOUSE_NULL for NULL.
 dormouse_status dormouse_error_status(const dormouse_error *error);
 
@@ -1530,14 +1803,19 @@ void dormouse_error_free(dormouse_error *error);
 extern "C" {
 #endif
 
-// A string of C as the two arguments that this library takes: `dormouse_runtime_find(runtime, DORMOUSE_STR("greet"), ...)`.
-#define DORMOUSE_STR(s) (s), strlen(s)
+// A string of C as the two arguments that this library takes: `dormouse_runtime_find(runtime, DORMOUSE_STR("greet"),
+// ...)`. It looks at its argument twice.
+#define DORMOUSE_STR(s) (s), dormouse_length(s)
 
-// The same as a member of a struct.
+static inline size_t dormouse_length(const char *s) {
+    return s == NULL ? 0 : strlen(s);
+}
+
+// The same as a member of a struct. NULL is no text.
 static inline dormouse_string dormouse_string_of(const char *s) {
     dormouse_string string;
     string.chars = s;
-    string.len = strlen(s);
+    string.len = dormouse_length(s);
     return string;
 }
 

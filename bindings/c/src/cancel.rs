@@ -5,8 +5,10 @@ use dormouse::Cancel;
 use crate::{error::dormouse_error, status::dormouse_status};
 
 /// Ends invocations from another thread. Made by `dormouse_cancel_new`, given to invocations in
-/// `dormouse_invoke_options.cancel`, freed by `dormouse_cancel_free`. Any thread, at any time. It may be freed while
-/// invocations hold it: these keep what they need.
+/// `dormouse_invoke_options.cancel`, freed by `dormouse_cancel_free`.
+///
+/// Thread safety: any number of threads may use one handle at once. Invocations keep what they need of it, so that it
+/// may be freed before they end: by their callbacks, or by who knows that they have reached one.
 pub struct dormouse_cancel(pub(crate) Cancel);
 
 counted!(dormouse_cancel);

@@ -1,7 +1,6 @@
-//! Deliveries: publishing, dispatching, running the queue, dead letters.
+//! Deliveries: publishing, dispatching, running the queue.
 
-use dormouse::{DeadLetter, Dispatched, Next, Outcome, Timestamp};
-use serde_json::json;
+use dormouse::{Dispatched, Next, Outcome, Timestamp};
 
 use crate::{
     error::dormouse_error,
@@ -149,32 +148,15 @@ pub struct dormouse_tick {
 
 plain!(dormouse_tick);
 
-fn letter(letter: &DeadLetter) -> serde_json::Value {
-    // An event writes itself; that it is read back as what it was is the library's promise.
-    let event: serde_json::Value = serde_json::from_slice(&letter.event().to_json()).unwrap_or_default();
-    json!({
-        "id": letter.id(),
-        "trigger": letter.trigger(),
-        "function": letter.function(),
-        "version": letter.version().map(|version| version.to_string()),
-        "reason": letter.reason().name(),
-        "attempts": letter.attempts(),
-        "error": letter.error(),
-        "age_ns": nanos(letter.age()),
-        "given_up_at": letter.given_up_at().map(|time| time.to_string()),
-        "event": event,
-    })
-}
-
 exported! { fallible:
     /// Queues a delivery for each trigger that the event matches: all of them, or an error. The functions run in
-    /// `dormouse_runtime_run_pending` and `dormouse_runtime_tick`. `count_out`, which may be NULL, receives how many
-    /// deliveries were queued.
+    /// `dormouse_runtime_run_pending` and `dormouse_runtime_tick`, and on workers. `count_out`, which may be NULL,
+    /// receives how many deliveries were queued.
     ///
-    /// An event is delivered at least once to each trigger that it matches, as long as the process lives: functions
-    /// may see one twice.
+    /// An event is delivered at least once to each trigger that it matches, as long as the process lives, or the
+    /// file of `dormouse_runtime_open`: functions may see one twice.
     ///
-    /// Statuses: DORMOUSE_NULL, 301 to 305.
+    /// Statuses: DORMOUSE_NULL, 301 to 305, 320 to 329. Nothing is queued then.
     pub unsafe extern "C" fn dormouse_runtime_publish(
         runtime: *const dormouse_runtime,
         event: *const dormouse_event,
@@ -192,7 +174,7 @@ exported! { fallible:
     /// As `dormouse_runtime_publish`, and makes the first attempt of each delivery here and now, on this thread. What
     /// fails stays in the queue as any other delivery, to be tried again, and is no failure of this call.
     ///
-    /// Statuses: DORMOUSE_NULL, 301 to 305.
+    /// Statuses: DORMOUSE_NULL, 301 to 305, 320 to 329. Nothing is queued then.
     pub unsafe extern "C" fn dormouse_runtime_dispatch(
         runtime: *const dormouse_runtime,
         event: *const dormouse_event,
@@ -305,41 +287,6 @@ exported! { fallible:
             parked: all.parked,
             refused: all.refused,
         });
-        Ok(())
-    }
-
-    /// The dead letters that are held, the oldest first, as a JSON array of objects with `id`, `trigger`, `function`,
-    /// `version`, `reason` ("attempts", "age", "permanent", "loop"), `attempts`, `error`, `age_ns`, `given_up_at` and
-    /// `event`. If `drain` is true, they are taken out.
-    ///
-    /// Statuses: DORMOUSE_NULL.
-    pub unsafe extern "C" fn dormouse_runtime_dead_letters(
-        runtime: *const dormouse_runtime,
-        drain: bool,
-        json_out: *mut *mut dormouse_text,
-        error_out: *mut *mut dormouse_error,
-    ) -> dormouse_status {
-        let (runtime, place) = (runtime.get()?, json_out.required()?);
-        let letters = if drain { runtime.0.drain_dead_letters() } else { runtime.0.dead_letters() };
-        let letters: Vec<serde_json::Value> = letters.iter().map(letter).collect();
-        place.give(dormouse_text::new(serde_json::Value::from(letters).to_string()));
-        Ok(())
-    }
-
-    /// Queues the event of the dead letter `id` once more for its trigger. `delivery_out`, which may be NULL,
-    /// receives the number of the new delivery.
-    ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND, DORMOUSE_QUEUE_FULL. The letter is held as before then.
-    pub unsafe extern "C" fn dormouse_runtime_redrive(
-        runtime: *const dormouse_runtime,
-        id: u64,
-        delivery_out: *mut u64,
-        error_out: *mut *mut dormouse_error,
-    ) -> dormouse_status {
-        let delivery = runtime.get()?.0.redrive(id)?;
-        if let Some(place) = delivery_out.optional() {
-            place.put(delivery);
-        }
         Ok(())
     }
 

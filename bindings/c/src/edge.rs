@@ -309,7 +309,7 @@ impl<T> Given<T> {
     }
 
     pub(crate) fn optional<'a>(self) -> Option<&'a T> {
-        // SAFETY: a `Given` is made by `exported!` and in `limits.rs` alone, both under the caller's promise that it is NULL
+        // SAFETY: a `Given` is made by `exported!`, and of members of what that was given, both under the caller's promise that it is NULL
         // or good for reading while the call lasts; no reference made here is kept beyond it.
         unsafe { self.0.as_ref() }
     }
@@ -346,10 +346,16 @@ impl<T> Given<T> {
 impl Given<c_char> {
     /// # Safety
     /// As [`slice`](Self::slice).
-    pub(crate) unsafe fn text<'a>(self, len: usize) -> Result<&'a str, Failure> {
-        let bytes = Given(self.0.cast::<u8>(), self.1);
+    pub(crate) unsafe fn bytes<'a>(self, len: usize) -> Result<&'a [u8], Failure> {
         // SAFETY: the caller's.
-        let bytes = unsafe { bytes.slice(len) }?;
+        unsafe { Given(self.0.cast::<u8>(), self.1).slice(len) }
+    }
+
+    /// # Safety
+    /// As [`slice`](Self::slice).
+    pub(crate) unsafe fn text<'a>(self, len: usize) -> Result<&'a str, Failure> {
+        // SAFETY: the caller's.
+        let bytes = unsafe { self.bytes(len) }?;
         str::from_utf8(bytes).map_err(|error| Failure::utf8(self.1, error.valid_up_to()))
     }
 }

@@ -7,14 +7,14 @@ use dormouse::{Attribute, Event};
 use crate::{
     edge::Given,
     error::dormouse_error,
-    limits::check_size,
     runtime::dormouse_runtime,
     status::{Failure, dormouse_status},
-    text::{Text, dormouse_string},
+    text::{Text, dormouse_string, dormouse_text},
 };
 
 /// An event as CloudEvents 1.0 has it. The caller's, who frees it with `dormouse_event_free`. It never changes: any
-/// number of threads may use it. What takes one leaves it with the caller.
+/// number of threads may use it. What takes one leaves it with the caller. Those that dead letters lend are freed
+/// with these.
 pub struct dormouse_event {
     pub(crate) event: Event,
     json: OnceLock<Text>,
@@ -23,7 +23,7 @@ pub struct dormouse_event {
 owned!(dormouse_event);
 
 impl dormouse_event {
-    fn new(event: Event) -> Box<Self> {
+    pub(crate) fn new(event: Event) -> Box<Self> {
         Box::new(Self { event, json: OnceLock::new() })
     }
 }
@@ -109,25 +109,7 @@ exported! { fallible:
         size: usize,
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
-        let place = options.required()?;
-        check_size::<dormouse_event_options>(size)?;
-        let none = dormouse_string::NONE;
-        place.put(dormouse_event_options {
-            size,
-            type_: none,
-            id: none,
-            source: none,
-            subject: none,
-            time: none,
-            data_content_type: none,
-            data_schema: none,
-            data: ptr::null(),
-            data_len: 0,
-            data_kind: DORMOUSE_DATA_NONE,
-            extensions: ptr::null(),
-            extensions_len: 0,
-        });
-        Ok(())
+        crate::options::init(options, size, |_| ())
     }
 
     /// Makes an event of its parts. What is left out and needed comes from the runtime.
@@ -140,7 +122,7 @@ exported! { fallible:
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
         let (runtime, place) = (runtime.get()?, event_out.required()?);
-        let parts = crate::limits::options(options)?.ok_or_else(|| Failure::null("options"))?;
+        let parts = crate::options::needed(options)?;
         // SAFETY: the options are the caller's, and so is what they point to, for as long as their lengths say.
         let builder = unsafe {
             let mut builder = Event::builder(parts.type_.get("options->type")?);
@@ -176,7 +158,11 @@ exported! { fallible:
             }
             let data = Given::new(parts.data, "options->data").slice(parts.data_len)?;
             match parts.data_kind {
-                DORMOUSE_DATA_NONE => builder,
+                DORMOUSE_DATA_NONE if data.is_empty() => builder,
+                DORMOUSE_DATA_NONE => {
+                    let problem = "`options->data` is given, but `options->data_kind` is DORMOUSE_DATA_NONE";
+                    return Err(Failure::argument(problem.into()));
+                }
                 DORMOUSE_DATA_JSON => builder.data_json(data),
                 DORMOUSE_DATA_TEXT => builder.data_text(text("options->data", data)?),
                 DORMOUSE_DATA_BINARY => builder.data_binary(data),
@@ -200,6 +186,29 @@ exported! { fallible:
         // SAFETY: the pointer is followed by its length.
         let json = unsafe { json.text(json_len) }?;
         place.give(dormouse_event::new(Event::parse(json.as_bytes())?));
+        Ok(())
+    }
+
+    /// An attribute or extension by its name in CloudEvents, as `type`, `id`, `source`, `subject`, `time`,
+    /// `datacontenttype` or `partitionkey`: its text, its number in decimal, `true` or `false`. To be freed.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
+    pub unsafe extern "C" fn dormouse_event_attribute(
+        event: *const dormouse_event,
+        name: *const c_char,
+        name_len: usize,
+        value_out: *mut *mut dormouse_text,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (event, place) = (event.get()?, value_out.required()?);
+        // SAFETY: the pointer is followed by its length.
+        let name = unsafe { name.text(name_len) }?;
+        let missing = || {
+            let name = name.chars().take(100).collect::<String>();
+            Failure::not_found(format!("the event has no attribute {name:?}"))
+        };
+        let value = event.event.attribute(name).ok_or_else(missing)?;
+        place.give(dormouse_text::new(value.to_string()));
         Ok(())
     }
 }

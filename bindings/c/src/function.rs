@@ -124,6 +124,19 @@ exported! { fallible:
         Ok(())
     }
 
+    /// Invocations at most at once, from now on, for the version that the handle stands for now. With 0 it is off:
+    /// its invocations are refused as DORMOUSE_BUSY, and deliveries to it wait until it is on again. Invocations
+    /// under way finish.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UNDEPLOYED.
+    pub unsafe extern "C" fn dormouse_function_set_concurrency(
+        function: *const dormouse_function,
+        max: usize,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        Ok(function.get()?.function.set_concurrency(max)?)
+    }
+
     /// Instances of the current version: idle ones, and all of them. Either place may be NULL.
     ///
     /// Statuses: DORMOUSE_NULL.

@@ -6,18 +6,14 @@
 use std::{
     cell::Cell,
     ffi::{c_char, c_int, c_void},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
 };
 
 use dormouse::{Context, Deployment, HostError, InvokeErrorKind, ValueType};
 
 use crate::{
+    callback::{Grants, dormouse_user_data_free},
     edge::Given,
     error::dormouse_error,
-    limits::dormouse_user_data_free,
     report::nanos,
     runtime::dormouse_runtime,
     status::{Failure, dormouse_status},
@@ -94,65 +90,26 @@ impl dormouse_context {
     }
 }
 
-/// What a host gave with a callback, to be freed when the last use of it goes, once it has been accepted: until then
-/// a failed call leaves it with the host.
-pub(crate) struct UserData {
-    data: *mut c_void,
-    free: dormouse_user_data_free,
-    accepted: AtomicBool,
-}
-
-// SAFETY: the header asks of hosts that callbacks and what they are given can be used from any thread, and freed from any.
-unsafe impl Send for UserData {}
-// SAFETY: as above: several at once.
-unsafe impl Sync for UserData {}
-
-impl UserData {
-    pub(crate) fn new(data: *mut c_void, free: dormouse_user_data_free) -> Self {
-        Self { data, free, accepted: AtomicBool::new(false) }
-    }
-
-    pub(crate) fn data(&self) -> *mut c_void {
-        self.data
-    }
-
-    /// The call that it was given to succeeds: it is the library's now.
-    pub(crate) fn accept(&self) {
-        self.accepted.store(true, Ordering::Release);
-    }
-}
-
-impl Drop for UserData {
-    fn drop(&mut self) {
-        if let (true, Some(free)) = (*self.accepted.get_mut(), self.free) {
-            // SAFETY: given together by the host, and this is the one time.
-            unsafe { free(self.data) }
-        }
-    }
-}
-
-/// The user data of a deployment's host functions, held until it is known whether the deployment succeeds.
-#[derive(Default)]
-pub(crate) struct Grants(Vec<Arc<UserData>>);
-
-impl Grants {
-    /// Adds a host function to a deployment.
-    pub(crate) fn grant<'a>(
-        &mut self,
+impl dormouse_host_function {
+    /// Adds it to a deployment.
+    ///
+    /// # Safety
+    /// It is among the options of an exported function's caller, and the call is not over.
+    pub(crate) unsafe fn grant<'a>(
+        &self,
         deployment: Deployment<'a>,
-        function: &dormouse_host_function,
+        grants: &mut Grants,
     ) -> Result<Deployment<'a>, Failure> {
         let (module, name, params, results);
-        // SAFETY: each pointer is followed by its length.
+        // SAFETY: the caller's; each pointer is followed by its length.
         unsafe {
-            module = function.module.get("host_functions->module")?;
-            name = function.name.get("host_functions->name")?;
-            params = types(Given::new(function.params, "host_functions->params").slice(function.params_len)?)?;
-            results = types(Given::new(function.results, "host_functions->results").slice(function.results_len)?)?;
+            module = self.module.get("host_functions->module")?;
+            name = self.name.get("host_functions->name")?;
+            params = types(Given::new(self.params, "host_functions->params").slice(self.params_len)?)?;
+            results = types(Given::new(self.results, "host_functions->results").slice(self.results_len)?)?;
         }
-        let callback = function.callback.ok_or_else(|| Failure::null("host_functions->callback"))?;
-        let user = Arc::new(UserData::new(function.user_data, function.user_data_free));
-        self.0.push(Arc::clone(&user));
+        let callback = self.callback.ok_or_else(|| Failure::null("host_functions->callback"))?;
+        let user = grants.take(self.user_data, self.user_data_free);
         Ok(deployment.host_dynamic(module, name, &params, &results, move |context, args, results| {
             let args: Values = args.iter().map(|value| (*value).into()).collect();
             let mut answers: Values = results.iter().map(|value| (*value).into()).collect();
@@ -168,13 +125,6 @@ impl Grants {
             }
             Ok(())
         }))
-    }
-
-    /// The deployment has succeeded.
-    pub(crate) fn accept(self) {
-        for user in &self.0 {
-            user.accept();
-        }
     }
 }
 

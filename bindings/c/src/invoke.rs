@@ -5,15 +5,35 @@ use std::{cell::Cell, ffi::c_char};
 use dormouse::{Function, Invocation};
 
 use crate::{
+    cancel::dormouse_cancel,
     edge::Given,
     error::dormouse_error,
     function::dormouse_function,
-    limits::dormouse_invoke_options,
     reply::dormouse_reply,
     report::{dormouse_report, time},
     status::{Failure, dormouse_status},
     value::{dormouse_value, values},
 };
+
+/// Choices for one invocation. Fill in with `dormouse_invoke_options_init`, then change. A limit can only be lowered:
+/// more than the function's is cut to that.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_invoke_options {
+    /// The size of this struct, by which the library knows the header's version.
+    pub size: usize,
+    /// Fuel; UINT64_MAX for what the function has.
+    pub fuel: u64,
+    /// Time in nanoseconds; UINT64_MAX for what the function has.
+    pub deadline_ns: u64,
+    /// Ends the invocation from another thread; NULL for none. A callback of the invocation may free it.
+    pub cancel: *const dormouse_cancel,
+    /// 32 bytes that the random numbers of this invocation come from, for WASI guests, instead of what the deployment
+    /// grants; NULL for that. Never printed.
+    pub seed: *const u8,
+}
+
+options!(dormouse_invoke_options);
 
 /// An invocation with the caller's choices.
 pub(crate) fn invocation<'a>(
@@ -22,14 +42,19 @@ pub(crate) fn invocation<'a>(
     options: Given<dormouse_invoke_options>,
 ) -> Result<Invocation<'a>, Failure> {
     let invocation = function.invocation(input);
-    let Some(chosen) = crate::limits::options(options)? else { return Ok(invocation) };
-    let invocation = invocation.fuel(chosen.fuel).deadline(time(chosen.deadline_ns));
+    let Some(chosen) = crate::options::given(options)? else { return Ok(invocation) };
+    let mut invocation = invocation.fuel(chosen.fuel).deadline(time(chosen.deadline_ns));
     // SAFETY: the options are the caller's, and so is what they point to.
-    let cancel = unsafe { Given::new(chosen.cancel, "options->cancel") };
-    Ok(match cancel.optional() {
-        Some(cancel) => invocation.cancel(&cancel.0),
-        None => invocation,
-    })
+    let (cancel, seed) = unsafe {
+        (Given::new(chosen.cancel, "options->cancel"), Given::new(chosen.seed.cast::<[u8; 32]>(), "options->seed"))
+    };
+    if let Some(cancel) = cancel.optional() {
+        invocation = invocation.cancel(&cancel.0);
+    }
+    if let Some(seed) = seed.optional() {
+        invocation = invocation.seed(*seed);
+    }
+    Ok(invocation)
 }
 
 /// Bytes of room that a thread keeps between invocations into buffers of the caller's.
@@ -42,8 +67,23 @@ thread_local! {
 }
 
 exported! { fallible:
-    /// Gives the function an event and returns its reply: stateless, within its limits. The function must keep the
-    /// buffer contract.
+    /// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
+    /// nothing is written.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
+    pub unsafe extern "C" fn dormouse_invoke_options_init(
+        options: *mut dormouse_invoke_options,
+        size: usize,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        crate::options::init(options, size, |options| {
+            options.fuel = u64::MAX;
+            options.deadline_ns = u64::MAX;
+        })
+    }
+
+    /// Gives the function an event and returns its reply: stateless, within its limits. The function must take
+    /// bytes: `dormouse_deploy_report.takes_bytes`.
     ///
     /// `input` may be NULL if `input_len` is 0. `options` may be NULL for the defaults. Blocks for as long as the
     /// guest runs, and up to the deployment's `max_wait_ns` while all instances are in use. Needs 512 KiB of stack.
@@ -68,7 +108,7 @@ exported! { fallible:
     /// allocated, as long as the output has at most 64 KiB and the guest logs nothing. The log is dropped.
     ///
     /// If the output does not fit, the call fails with DORMOUSE_NO_ROOM, and the `output` of the error's report says
-    /// how many bytes it has. `report_out` may be NULL.
+    /// how many bytes it has. `report_out` may be NULL. `output` may be the memory of `input`.
     ///
     /// Statuses: as `dormouse_function_invoke`, DORMOUSE_NO_ROOM.
     pub unsafe extern "C" fn dormouse_function_invoke_into(

@@ -8,14 +8,19 @@
 #[macro_use]
 mod edge;
 #[macro_use]
-mod limits;
+mod options;
+mod callback;
 mod cancel;
+mod dead;
 mod deliveries;
+mod deploy;
 mod error;
 mod event;
 mod function;
 mod host;
 mod invoke;
+mod limits;
+mod pattern;
 mod reply;
 mod report;
 mod request;
@@ -26,15 +31,20 @@ mod text;
 mod trigger;
 mod value;
 mod version;
+mod workers;
 
+pub use callback::*;
 pub use cancel::*;
+pub use dead::*;
 pub use deliveries::*;
+pub use deploy::*;
 pub use error::*;
 pub use event::*;
 pub use function::*;
 pub use host::*;
 pub use invoke::*;
 pub use limits::*;
+pub use pattern::*;
 pub use reply::*;
 pub use report::*;
 pub use request::*;
@@ -45,6 +55,15 @@ pub use text::*;
 pub use trigger::*;
 pub use value::*;
 pub use version::*;
+pub use workers::*;
+
+/// What the header says that any number of threads may use, and free.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<(dormouse_runtime, dormouse_function, dormouse_cancel, dormouse_workers)>();
+    shared::<(dormouse_reply, dormouse_error, dormouse_response, dormouse_text, dormouse_names)>();
+    shared::<(dormouse_event, dormouse_pattern, dormouse_outcomes, dormouse_dead_letters)>();
+};
 
 #[cfg(test)]
 mod tests;

@@ -1,24 +1,15 @@
-//! Limits and options as plain data that can grow, and what becomes of them.
+//! Limits as plain data, and how the library's own become them and come back.
 //!
-//! Invariant: an options struct is looked at beyond its `size` only if that is the size that this version knows.
+//! Invariant: each bound is named once, in a `bounds!`; one that the library has and C has not is an error of the compiler.
 
-use std::{
-    ffi::c_void,
-    sync::{Arc, OnceLock},
-    thread,
-    time::Duration,
-};
+use std::time::Duration;
 
-use dormouse::{Clock, EventLimits, Limits, Reset, RuntimeLimits, WhenFull};
+use dormouse::{EventLimits, Limits, Reset, RuntimeLimits, WhenFull};
 
 use crate::{
-    cancel::dormouse_cancel,
-    edge::Given,
-    error::dormouse_error,
-    host::{UserData, dormouse_host_function},
     report::{nanos, time},
-    status::{Failure, dormouse_status},
-    text::dormouse_string,
+    runtime::dormouse_runtime_options,
+    status::Failure,
 };
 
 /// The bounds of one function. Part of `dormouse_deploy_options`, whose init function fills in the defaults.
@@ -70,63 +61,6 @@ pub struct dormouse_limits {
     pub locals: u32,
 }
 
-impl From<Limits> for dormouse_limits {
-    fn from(limits: Limits) -> Self {
-        Self {
-            fuel: limits.fuel,
-            deadline_ns: nanos(limits.deadline),
-            input: limits.input,
-            output: limits.output,
-            log: limits.log,
-            memory: limits.memory,
-            table_elements: limits.table_elements,
-            stack: limits.stack,
-            module_bytes: limits.module_bytes,
-            call_depth: limits.call_depth,
-            functions: limits.functions,
-            imports: limits.imports,
-            exports: limits.exports,
-            globals: limits.globals,
-            types: limits.types,
-            memories: limits.memories,
-            tables: limits.tables,
-            data_segments: limits.data_segments,
-            element_segments: limits.element_segments,
-            body_bytes: limits.body_bytes,
-            locals: limits.locals,
-        }
-    }
-}
-
-impl From<&dormouse_limits> for Limits {
-    // All fields by name, so that a new one in the library is an error here.
-    fn from(limits: &dormouse_limits) -> Self {
-        Self {
-            fuel: limits.fuel,
-            deadline: time(limits.deadline_ns),
-            input: limits.input,
-            output: limits.output,
-            log: limits.log,
-            memory: limits.memory,
-            table_elements: limits.table_elements,
-            stack: limits.stack,
-            module_bytes: limits.module_bytes,
-            call_depth: limits.call_depth,
-            functions: limits.functions,
-            imports: limits.imports,
-            exports: limits.exports,
-            globals: limits.globals,
-            types: limits.types,
-            memories: limits.memories,
-            tables: limits.tables,
-            data_segments: limits.data_segments,
-            element_segments: limits.element_segments,
-            body_bytes: limits.body_bytes,
-            locals: limits.locals,
-        }
-    }
-}
-
 /// How used instances are made clean: one of the DORMOUSE_RESET_ constants. All are right; they differ in speed.
 pub type dormouse_reset = u32;
 
@@ -149,170 +83,36 @@ pub const DORMOUSE_WHEN_FULL_DROP_OLDEST: dormouse_when_full = 1;
 /// The deliveries of the new event go; publishing succeeds, with 0 deliveries.
 pub const DORMOUSE_WHEN_FULL_DROP_NEWEST: dormouse_when_full = 2;
 
-/// A clock of the host's: nanoseconds since some instant that stays the same. Must not go back; if it does, durations
-/// read as zero. Called from any thread, several at once, and often. It must not call this library.
-pub type dormouse_clock = Option<unsafe extern "C-unwind" fn(user_data: *mut c_void) -> u64>;
+/// How a bound is said in C, and back.
+trait InC: Sized {
+    type C;
 
-/// Frees what a `user_data` points to. Called once, from whichever thread drops the last use.
-pub type dormouse_user_data_free = Option<unsafe extern "C-unwind" fn(user_data: *mut c_void)>;
+    fn to_c(self) -> Self::C;
 
-/// Choices for a runtime. Fill in with `dormouse_runtime_options_init`, then change.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct dormouse_runtime_options {
-    /// The size of this struct, by which the library knows the header's version.
-    pub size: usize,
-    /// Functions deployed at once; 10,000.
-    pub functions: u64,
-    /// Live instances of all functions; 4,096. At the limit the least recently used idle instance goes; then
-    /// DORMOUSE_BUSY.
-    pub instances: u64,
-    /// Bytes of memory and bookkeeping of all live instances; 1 GiB. At the limit as above.
-    pub resident_memory: u64,
-    /// How long an instance may be idle, in nanoseconds, before `dormouse_runtime_tick` drops it; 5 minutes.
-    pub idle_ns: u64,
-    /// What random numbers are drawn from: the jitter of retries, and ids of events; 0, so that a run can be
-    /// repeated.
-    pub seed: u64,
-    /// Triggers bound at once; 100,000.
-    pub triggers: u64,
-    /// Deliveries that have not ended; 65,536.
-    pub deliveries: u64,
-    /// Bytes of their events; 256 MiB.
-    pub delivery_bytes: u64,
-    /// Bytes of one event; 1 MiB.
-    pub event_bytes: u64,
-    /// Dead letters kept; 10,000. A new one takes the place of the oldest.
-    pub dead_letters: u64,
-    /// Bytes of their events; 64 MiB.
-    pub dead_letter_bytes: u64,
-    /// How long a chain of replies may become that are published as events; 16.
-    pub hops: u32,
-    /// What happens to an event whose deliveries do not fit; DORMOUSE_WHEN_FULL_REJECT.
-    pub when_full: dormouse_when_full,
-    /// How used instances are made clean; DORMOUSE_RESET_AUTO.
-    pub reset: dormouse_reset,
-    /// A clock of the host's; NULL for the machine's.
-    pub clock: dormouse_clock,
-    /// For the clock. The library's once `dormouse_runtime_new` has returned DORMOUSE_OK, not before.
-    pub clock_user_data: *mut c_void,
-    /// Called when the clock is not needed any more; may be NULL.
-    pub clock_user_data_free: dormouse_user_data_free,
+    fn of_c(said: Self::C) -> Result<Self, Failure>;
 }
 
-/// Choices for a deployment. Fill in with `dormouse_deploy_options_init`, then change.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct dormouse_deploy_options {
-    /// The size of this struct, by which the library knows the header's version.
-    pub size: usize,
-    /// The function's bounds.
-    pub limits: dormouse_limits,
-    /// Instances made at deployment and kept; 0.
-    pub instances_min: u64,
-    /// Instances at most at once; twice the number of cores. 0 switches the function off.
-    pub instances_max: u64,
-    /// How long an invocation waits in nanoseconds while all instances are in use; 1 s. 0 is not at all.
-    pub max_wait_ns: u64,
-    /// The export that is given events; no text for `handle`.
-    pub entry: dormouse_string,
-    /// The functions that the guest may import; NULL for none. The array is not needed after the deployment.
-    pub host_functions: *const dormouse_host_function,
-    /// How many.
-    pub host_functions_len: usize,
-}
+macro_rules! in_c {
+    ($($ty:ty as $c:ty: $there:ident => $to:expr, $back:ident => $of:expr;)*) => {$(
+        impl InC for $ty {
+            type C = $c;
 
-/// Choices for one invocation. Fill in with `dormouse_invoke_options_init`, then change. A limit can only be lowered:
-/// more than the function's is cut to that.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct dormouse_invoke_options {
-    /// The size of this struct, by which the library knows the header's version.
-    pub size: usize,
-    /// Fuel; UINT64_MAX for what the function has.
-    pub fuel: u64,
-    /// Time in nanoseconds; UINT64_MAX for what the function has.
-    pub deadline_ns: u64,
-    /// Ends the invocation from another thread; NULL for none. It may be freed before the invocation ends.
-    pub cancel: *const dormouse_cancel,
-}
+            fn to_c(self) -> $c {
+                let $there = self;
+                $to
+            }
 
-/// Options, which begin with their size.
-pub(crate) trait Options: Copy {
-    const NAME: &'static str;
-}
-
-/// Declares types as options.
-macro_rules! options {
-    ($($ty:ident),*) => {$(
-        plain!($ty);
-        impl $crate::limits::Options for $ty {
-            const NAME: &'static str = stringify!($ty);
+            fn of_c($back: $c) -> Result<Self, Failure> {
+                Ok($of)
+            }
         }
     )*};
 }
-options!(dormouse_runtime_options, dormouse_deploy_options, dormouse_invoke_options);
-
-/// The options that a caller gave, if any: of the one size that there has been so far.
-pub(crate) fn options<T: Options>(given: Given<T>) -> Result<Option<T>, Failure> {
-    let at = given.at();
-    if at.is_null() {
-        return Ok(None);
-    }
-    // SAFETY: whatever its version, the struct begins with its size, which is all that is read here.
-    let size = unsafe { at.cast::<usize>().read() };
-    check_size::<T>(size)?;
-    Ok(given.optional().copied())
-}
-
-pub(crate) fn check_size<T: Options>(size: usize) -> Result<(), Failure> {
-    if size == size_of::<T>() {
-        return Ok(());
-    }
-    let (name, known) = (T::NAME, size_of::<T>());
-    Err(Failure::argument(format!(
-        "{name} of {size} bytes, here it has {known}: call {name}_init first, with the header of this version ({})",
-        env!("CARGO_PKG_VERSION")
-    )))
-}
-
-impl dormouse_runtime_options {
-    pub(crate) fn limits(&self) -> RuntimeLimits {
-        RuntimeLimits {
-            functions: clamped(self.functions),
-            instances: clamped(self.instances),
-            resident_memory: self.resident_memory,
-            idle_for: time(self.idle_ns),
-        }
-    }
-
-    pub(crate) fn events(&self) -> Result<EventLimits, Failure> {
-        Ok(EventLimits {
-            triggers: clamped(self.triggers),
-            deliveries: clamped(self.deliveries),
-            delivery_bytes: self.delivery_bytes,
-            event_bytes: self.event_bytes,
-            dead_letters: clamped(self.dead_letters),
-            dead_letter_bytes: self.dead_letter_bytes,
-            hops: self.hops,
-            when_full: match self.when_full {
-                DORMOUSE_WHEN_FULL_REJECT => WhenFull::Reject,
-                DORMOUSE_WHEN_FULL_DROP_OLDEST => WhenFull::DropOldest,
-                DORMOUSE_WHEN_FULL_DROP_NEWEST => WhenFull::DropNewest,
-                other => return Err(Failure::argument(format!("{other} is no dormouse_when_full"))),
-            },
-        })
-    }
-
-    pub(crate) fn reset(&self) -> Result<Reset, Failure> {
-        match self.reset {
-            DORMOUSE_RESET_AUTO => Ok(Reset::Auto),
-            DORMOUSE_RESET_PORTABLE => Ok(Reset::Portable),
-            DORMOUSE_RESET_GATED => Ok(Reset::Gated),
-            DORMOUSE_RESET_SCANNED => Ok(Reset::Scanned),
-            other => Err(Failure::argument(format!("{other} is no dormouse_reset"))),
-        }
-    }
+in_c! {
+    u32 as u32: same => same, same => same;
+    u64 as u64: same => same, same => same;
+    usize as u64: count => count as u64, count => clamped(count);
+    Duration as u64: time => nanos(time), nanos => time(nanos);
 }
 
 /// A count, which no machine has more of than it has addresses.
@@ -320,102 +120,70 @@ pub(crate) fn clamped(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// A clock of the host's.
-pub(crate) struct HostClock {
-    pub(crate) now: unsafe extern "C-unwind" fn(*mut c_void) -> u64,
-    pub(crate) user: Arc<UserData>,
+/// Declares what the constants of a type of C stand for.
+macro_rules! constants {
+    ($($c:ident is $rust:ident: $($constant:ident = $variant:ident),*;)*) => {$(
+        impl InC for $rust {
+            type C = $c;
+
+            fn to_c(self) -> $c {
+                match self {
+                    $($rust::$variant => $constant,)*
+                    // One that C does not have, and will not take back.
+                    _ => $c::MAX,
+                }
+            }
+
+            fn of_c(said: $c) -> Result<Self, Failure> {
+                match said {
+                    $($constant => Ok($rust::$variant),)*
+                    other => Err(Failure::argument(format!("{other} is no {}", stringify!($c)))),
+                }
+            }
+        }
+    )*};
+}
+constants! {
+    dormouse_reset is Reset: DORMOUSE_RESET_AUTO = Auto, DORMOUSE_RESET_PORTABLE = Portable, DORMOUSE_RESET_GATED = Gated,
+        DORMOUSE_RESET_SCANNED = Scanned;
+    dormouse_when_full is WhenFull: DORMOUSE_WHEN_FULL_REJECT = Reject, DORMOUSE_WHEN_FULL_DROP_OLDEST = DropOldest,
+        DORMOUSE_WHEN_FULL_DROP_NEWEST = DropNewest;
 }
 
-impl Clock for HostClock {
-    fn now(&self) -> Duration {
-        // SAFETY: the function and its user data were given together, for use from any thread.
-        Duration::from_nanos(unsafe { (self.now)(self.user.data()) })
-    }
+/// A struct of C that has the bounds of `T` among its members.
+pub(crate) trait Bounds<T> {
+    fn set(&mut self, bounds: T);
+
+    fn bounds(&self) -> Result<T, Failure>;
 }
 
-exported! { fallible:
-    /// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
-    /// nothing is written.
-    ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
-    pub unsafe extern "C" fn dormouse_runtime_options_init(
-        options: *mut dormouse_runtime_options,
-        size: usize,
-        error_out: *mut *mut dormouse_error,
-    ) -> dormouse_status {
-        let options = options.required()?;
-        check_size::<dormouse_runtime_options>(size)?;
-        let (limits, events) = (RuntimeLimits::default(), EventLimits::default());
-        options.put(dormouse_runtime_options {
-            size,
-            functions: limits.functions as u64,
-            instances: limits.instances as u64,
-            resident_memory: limits.resident_memory,
-            idle_ns: nanos(limits.idle_for),
-            seed: 0,
-            triggers: events.triggers as u64,
-            deliveries: events.deliveries as u64,
-            delivery_bytes: events.delivery_bytes,
-            event_bytes: events.event_bytes,
-            dead_letters: events.dead_letters as u64,
-            dead_letter_bytes: events.dead_letter_bytes,
-            hops: events.hops,
-            when_full: DORMOUSE_WHEN_FULL_REJECT,
-            reset: DORMOUSE_RESET_AUTO,
-            clock: None,
-            clock_user_data: std::ptr::null_mut(),
-            clock_user_data_free: None,
-        });
-        Ok(())
-    }
+/// Declares which they are: those of the same name, then those of another.
+macro_rules! bounds {
+    ($($c:ident has $rust:ident: $($same:ident),* $(; $($member:ident for $field:ident),*)?.)*) => {$(
+        impl Bounds<$rust> for $c {
+            fn set(&mut self, bounds: $rust) {
+                // All by name, so that a new one in the library is an error here.
+                let $rust { $($same,)* $($($field,)*)? } = bounds;
+                $(self.$same = $same.to_c();)*
+                $($(self.$member = $field.to_c();)*)?
+            }
 
-    /// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
-    /// nothing is written.
-    ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
-    pub unsafe extern "C" fn dormouse_deploy_options_init(
-        options: *mut dormouse_deploy_options,
-        size: usize,
-        error_out: *mut *mut dormouse_error,
-    ) -> dormouse_status {
-        let options = options.required()?;
-        check_size::<dormouse_deploy_options>(size)?;
-        options.put(dormouse_deploy_options {
-            size,
-            limits: Limits::default().into(),
-            instances_min: 0,
-            instances_max: 2 * cores(),
-            max_wait_ns: nanos(Duration::from_secs(1)),
-            entry: dormouse_string::NONE,
-            host_functions: std::ptr::null(),
-            host_functions_len: 0,
-        });
-        Ok(())
-    }
-
-    /// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
-    /// nothing is written.
-    ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
-    pub unsafe extern "C" fn dormouse_invoke_options_init(
-        options: *mut dormouse_invoke_options,
-        size: usize,
-        error_out: *mut *mut dormouse_error,
-    ) -> dormouse_status {
-        let options = options.required()?;
-        check_size::<dormouse_invoke_options>(size)?;
-        options.put(dormouse_invoke_options {
-            size,
-            fuel: u64::MAX,
-            deadline_ns: u64::MAX,
-            cancel: std::ptr::null(),
-        });
-        Ok(())
-    }
+            fn bounds(&self) -> Result<$rust, Failure> {
+                Ok($rust { $($same: InC::of_c(self.$same)?,)* $($($field: InC::of_c(self.$member)?,)*)? })
+            }
+        }
+    )*};
+}
+bounds! {
+    dormouse_limits has Limits: fuel, input, output, log, memory, table_elements, stack, module_bytes, call_depth, functions, imports,
+        exports, globals, types, memories, tables, data_segments, element_segments, body_bytes, locals; deadline_ns for deadline.
+    dormouse_runtime_options has RuntimeLimits: functions, instances, resident_memory; idle_ns for idle_for.
+    dormouse_runtime_options has EventLimits: triggers, deliveries, delivery_bytes, event_bytes, dead_letters, dead_letter_bytes, hops,
+        when_full.
 }
 
-/// Cores that this process may use. Asked once, as the standard library opens files of the control group to find out.
-fn cores() -> u64 {
-    static CORES: OnceLock<u64> = OnceLock::new();
-    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, |cores| cores.get() as u64))
+impl dormouse_runtime_options {
+    pub(crate) fn reset(&self) -> Result<Reset, Failure> {
+        Reset::of_c(self.reset)
+    }
 }

@@ -97,7 +97,8 @@ exported! { total:
         of(reply, |reply| lend(&reply.values, len_out))
     }
 
-    /// What host functions logged for this invocation, a line each. Lent. NULL for NULL. `len_out` may be NULL.
+    /// The log: what the guest wrote to its standard error, and host functions logged, a line each. Bytes that are no
+    /// UTF-8 are replaced by U+FFFD. Lent. NULL for NULL. `len_out` may be NULL.
     pub unsafe extern "C" fn dormouse_reply_log(reply: *const dormouse_reply, len_out: *mut usize) -> *const c_char {
         of(reply, |reply| reply.log.lend(len_out))
     }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use dormouse::{DeployReport, Report, Start};
 
-use crate::status::{dormouse_status, of_outcome};
+use crate::{
+    deploy::*,
+    status::{dormouse_status, of_outcome},
+};
 
 /// What one invocation did and used. Plain data.
 #[repr(C)]
@@ -78,8 +81,10 @@ pub struct dormouse_deploy_report {
     pub version: [u8; 32],
     /// How a used instance becomes clean.
     pub cleaning: dormouse_cleaning,
-    /// The module keeps the buffer contract, so that it can be invoked with bytes; else its exports are called one by
-    /// one.
+    /// How it takes its input: one of the DORMOUSE_CONTRACT_ constants; DORMOUSE_CONTRACT_DETECT for one that has no
+    /// number in this version.
+    pub contract: dormouse_contract,
+    /// It can be invoked with bytes; else its exports are called one by one.
     pub takes_bytes: bool,
     /// Functions that the module defines.
     pub functions: u32,
@@ -108,6 +113,12 @@ impl From<&DeployReport> for dormouse_deploy_report {
                 "portable" => dormouse_cleaning::DORMOUSE_CLEANING_PORTABLE,
                 "replaced" => dormouse_cleaning::DORMOUSE_CLEANING_REPLACED,
                 _ => dormouse_cleaning::DORMOUSE_CLEANING_OTHER,
+            },
+            contract: match report.contract() {
+                "command" => DORMOUSE_CONTRACT_COMMAND,
+                "buffer" => DORMOUSE_CONTRACT_BUFFER,
+                "plain" => DORMOUSE_CONTRACT_PLAIN,
+                _ => DORMOUSE_CONTRACT_DETECT,
             },
             takes_bytes: report.contract() != "plain",
             functions: report.functions(),

@@ -7,7 +7,6 @@ use dormouse::Request;
 use crate::{
     edge::Given,
     error::dormouse_error,
-    limits::check_size,
     runtime::dormouse_runtime,
     status::{Failure, dormouse_status},
     text::{Text, dormouse_string},
@@ -67,18 +66,7 @@ exported! { fallible:
         size: usize,
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
-        let place = options.required()?;
-        check_size::<dormouse_request_options>(size)?;
-        place.put(dormouse_request_options {
-            size,
-            method: dormouse_string::NONE,
-            target: dormouse_string::NONE,
-            headers: ptr::null(),
-            headers_len: 0,
-            body: ptr::null(),
-            body_len: 0,
-        });
-        Ok(())
+        crate::options::init(options, size, |_| ())
     }
 
     /// Gives a request to the function whose route it fits, on this thread, and returns what to send back: also where
@@ -94,7 +82,7 @@ exported! { fallible:
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
         let (runtime, place) = (runtime.get()?, response_out.required()?);
-        let given = crate::limits::options(options)?.ok_or_else(|| Failure::null("options"))?;
+        let given = crate::options::needed(options)?;
         // SAFETY: the options are the caller's, and so is what they point to, for as long as their lengths say.
         let request = unsafe {
             let mut request = Request::new(given.method.get("options->method")?, given.target.get("options->target")?);

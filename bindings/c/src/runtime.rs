@@ -1,40 +1,127 @@
 //! Runtimes.
 
-use std::{ffi::c_char, sync::Arc};
+use std::{
+    ffi::{c_char, c_void},
+    sync::Arc,
+};
 
-use dormouse::Runtime;
+use dormouse::{EventLimits, Runtime, RuntimeBuilder, RuntimeLimits};
 
 use crate::{
+    callback::{Grants, HostClock, dormouse_clock, dormouse_user_data_free},
     edge::Given,
     error::dormouse_error,
     function::dormouse_function,
-    host::{Grants, UserData},
-    limits::{HostClock, clamped, dormouse_deploy_options, dormouse_runtime_options},
+    limits::{Bounds, dormouse_reset, dormouse_when_full},
     report::time,
     status::{Failure, dormouse_status},
 };
 
-/// A function runtime: functions by name, and the budget that they share. It starts no thread and opens no socket.
+/// A function runtime: functions by name, and the budget that they share. It opens no socket, and starts no thread
+/// but the workers that are asked for.
 ///
 /// Thread safety: any number of threads may use one handle at once.
-/// Ownership: made by `dormouse_runtime_new`, `dormouse_runtime_clone` and `dormouse_context_runtime`; each handle is
-/// freed once, by `dormouse_runtime_free`. The runtime itself goes when no handle, no function handle and no call
-/// under way needs it. So a callback may free the handle of the runtime that it runs in: that takes effect when the
-/// call is over.
+/// Ownership: made by `dormouse_runtime_new`, `dormouse_runtime_open`, `dormouse_runtime_clone` and
+/// `dormouse_context_runtime`; each handle is freed once, by `dormouse_runtime_free`. The runtime itself goes when no
+/// handle, no function handle and no call under way needs it. So a callback may free the handle of the runtime that
+/// it runs in: that takes effect when the call is over.
 pub struct dormouse_runtime(pub(crate) Runtime);
 
 counted!(dormouse_runtime);
 
-/// A name that C gave.
-///
-/// # Safety
-/// As `Given::text`.
-unsafe fn name<'a>(at: Given<c_char>, len: usize) -> Result<&'a str, Failure> {
-    // SAFETY: the caller's.
-    unsafe { at.text(len) }
+/// Choices for a runtime. Fill in with `dormouse_runtime_options_init`, then change.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_runtime_options {
+    /// The size of this struct, by which the library knows the header's version.
+    pub size: usize,
+    /// Functions deployed at once; 10,000.
+    pub functions: u64,
+    /// Live instances of all functions; 4,096. At the limit the least recently used idle instance goes; then
+    /// DORMOUSE_BUSY.
+    pub instances: u64,
+    /// Bytes of memory and bookkeeping of all live instances; 1 GiB. At the limit as above.
+    pub resident_memory: u64,
+    /// How long an instance may be idle, in nanoseconds, before `dormouse_runtime_tick` drops it; 5 minutes.
+    pub idle_ns: u64,
+    /// What random numbers are drawn from: the jitter of retries, and ids of events; 0, so that a run can be
+    /// repeated.
+    pub seed: u64,
+    /// Triggers bound at once; 100,000.
+    pub triggers: u64,
+    /// Deliveries that have not ended; 65,536.
+    pub deliveries: u64,
+    /// Bytes of their events; 256 MiB.
+    pub delivery_bytes: u64,
+    /// Bytes of one event; 1 MiB.
+    pub event_bytes: u64,
+    /// Dead letters kept; 10,000. A new one takes the place of the oldest.
+    pub dead_letters: u64,
+    /// Bytes of their events; 64 MiB.
+    pub dead_letter_bytes: u64,
+    /// How long a chain of replies may become that are published as events; 16.
+    pub hops: u32,
+    /// What happens to an event whose deliveries do not fit; DORMOUSE_WHEN_FULL_REJECT.
+    pub when_full: dormouse_when_full,
+    /// How used instances are made clean; DORMOUSE_RESET_AUTO.
+    pub reset: dormouse_reset,
+    /// A clock of the host's; NULL for the machine's.
+    pub clock: dormouse_clock,
+    /// For the clock; not looked at without one. The library's once the call that makes the runtime has returned
+    /// DORMOUSE_OK, not before.
+    pub clock_user_data: *mut c_void,
+    /// Called when the clock is not needed any more; may be NULL.
+    pub clock_user_data_free: dormouse_user_data_free,
+}
+
+options!(dormouse_runtime_options);
+
+/// A runtime with the caller's choices.
+fn builder(options: Given<dormouse_runtime_options>, grants: &mut Grants) -> Result<RuntimeBuilder, Failure> {
+    let builder = Runtime::builder();
+    let Some(chosen) = crate::options::given(options)? else { return Ok(builder) };
+    let (limits, events): (RuntimeLimits, EventLimits) = (chosen.bounds()?, chosen.bounds()?);
+    let builder = builder.limits(limits).events(events).reset(chosen.reset()?).seed(chosen.seed);
+    Ok(match chosen.clock {
+        Some(now) => {
+            let user = grants.take(chosen.clock_user_data, chosen.clock_user_data_free);
+            builder.clock(HostClock { now, user })
+        }
+        None => builder,
+    })
+}
+
+/// Makes a runtime on a file.
+#[cfg(feature = "durable")]
+fn open(builder: RuntimeBuilder, path: &[u8]) -> Result<Runtime, Failure> {
+    #[cfg(unix)]
+    let path = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(path);
+    #[cfg(not(unix))]
+    let path = std::str::from_utf8(path).map_err(|error| Failure::utf8("path", error.valid_up_to()))?;
+    Ok(builder.open(path)?)
+}
+
+#[cfg(not(feature = "durable"))]
+fn open(_: RuntimeBuilder, _: &[u8]) -> Result<Runtime, Failure> {
+    Err(Failure::not_built("durable"))
 }
 
 exported! { fallible:
+    /// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
+    /// nothing is written.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
+    pub unsafe extern "C" fn dormouse_runtime_options_init(
+        options: *mut dormouse_runtime_options,
+        size: usize,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        crate::options::init(options, size, |options| {
+            options.set(RuntimeLimits::default());
+            options.set(EventLimits::default());
+        })
+    }
+
     /// Makes a runtime. `options` may be NULL for the defaults.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
@@ -44,20 +131,37 @@ exported! { fallible:
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
         let place = runtime_out.required()?;
-        let mut builder = Runtime::builder();
-        let mut clock_data = None;
-        if let Some(chosen) = crate::limits::options(options)? {
-            builder = builder.limits(chosen.limits()).reset(chosen.reset()?).events(chosen.events()?).seed(chosen.seed);
-            if let Some(now) = chosen.clock {
-                let user = Arc::new(UserData::new(chosen.clock_user_data, chosen.clock_user_data_free));
-                clock_data = Some(Arc::clone(&user));
-                builder = builder.clock(HostClock { now, user });
-            }
-        }
-        place.share(dormouse_runtime(builder.build()));
-        if let Some(user) = clock_data {
-            user.accept();
-        }
+        let mut grants = Grants::default();
+        place.share(dormouse_runtime(builder(options, &mut grants)?.build()));
+        grants.accept();
+        Ok(())
+    }
+
+    /// Makes a runtime whose deliveries and dead letters survive the process, in a file that is made if it is not
+    /// there. The file is this runtime's alone until it is gone. Functions and triggers are not in it: the host
+    /// deploys and binds as always, and deliveries that were left go on when the trigger of their id is bound.
+    ///
+    /// `dormouse_runtime_publish` returns when its deliveries are on disk, which takes as long as the disk takes to
+    /// write through. A delivery that has ended is removed soon after: if the process dies in between, it is made
+    /// again. Time in which no process runs ages nothing.
+    ///
+    /// `path` is what the system takes for a path: bytes on Unix, UTF-8 elsewhere. `options` may be NULL for the
+    /// defaults.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, DORMOUSE_NOT_BUILT, 320 to 329.
+    pub unsafe extern "C" fn dormouse_runtime_open(
+        path: *const c_char,
+        path_len: usize,
+        options: *const dormouse_runtime_options,
+        runtime_out: *mut *mut dormouse_runtime,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let place = runtime_out.required()?;
+        // SAFETY: the pointer is followed by its length.
+        let path = unsafe { path.bytes(path_len) }?;
+        let mut grants = Grants::default();
+        place.share(dormouse_runtime(open(builder(options, &mut grants)?, path)?));
+        grants.accept();
         Ok(())
     }
 
@@ -74,62 +178,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Deploys a function under a name of 1 to 64 of the characters A-Z a-z 0-9 . _ -: validates the module, compiles
-    /// it lazily, runs its initialisation once and keeps the state that this leaves. A function that has the name is
-    /// replaced, once all has gone well; invocations under way finish on what they began with. The module's bytes are
-    /// not needed afterwards.
-    ///
-    /// `options` may be NULL for the defaults. `function_out` may be NULL: `dormouse_runtime_find` finds the function
-    /// later. The user data of host functions is the library's once the call has returned DORMOUSE_OK; after a
-    /// failure it is the caller's as before.
-    ///
-    /// Needs 512 KiB of stack. Takes some 50 us for a small module, and about 1 ms more the first time in a process.
-    ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, 100 to 199, DORMOUSE_INITIALISE, DORMOUSE_BUSY.
-    /// Nothing has changed then.
-    pub unsafe extern "C" fn dormouse_runtime_deploy(
-        runtime: *const dormouse_runtime,
-        name: *const c_char,
-        name_len: usize,
-        module: *const u8,
-        module_len: usize,
-        options: *const dormouse_deploy_options,
-        function_out: *mut *mut dormouse_function,
-        error_out: *mut *mut dormouse_error,
-    ) -> dormouse_status {
-        let runtime = runtime.get()?;
-        // SAFETY: each pointer is followed by its length.
-        let (name, module) = unsafe { (self::name(name, name_len)?, module.slice(module_len)?) };
-        let mut deployment = runtime.0.deployment(name, module);
-        let mut grants = Grants::default();
-        if let Some(chosen) = crate::limits::options(options)? {
-            deployment = deployment
-                .limits((&chosen.limits).into())
-                .instances(clamped(chosen.instances_min)..=clamped(chosen.instances_max))
-                .max_wait(time(chosen.max_wait_ns));
-            // SAFETY: the options are the caller's, and so is what they point to.
-            if let Some(entry) = unsafe { chosen.entry.optional("options->entry") }? {
-                deployment = deployment.entry(entry);
-            }
-            // SAFETY: as above.
-            let host = unsafe {
-                Given::new(chosen.host_functions, "options->host_functions").slice(chosen.host_functions_len)?
-            };
-            for function in host {
-                deployment = grants.grant(deployment, function)?;
-            }
-        }
-        let function = deployment.deploy()?;
-        grants.accept();
-        if let Some(place) = function_out.optional() {
-            place.share(dormouse_function::new(function));
-        }
-        Ok(())
-    }
-
-    /// Finds a function by name: a handle that follows it. With a version behind an `@`, as in `greet@3f2a91c`, a
-    /// handle that stays with that version, if it is the current one or something keeps it alive; seven hexadecimal
-    /// digits or more.
+    /// Finds a function by name: a handle that follows it. With an alias behind an `@`, as in `greet@prod`, a handle
+    /// that follows the alias. With a version, as in `greet@3f2a91c`, one that stays with that version, if it is the
+    /// current one or something keeps it alive; seven hexadecimal digits or more.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_runtime_find(
@@ -141,7 +192,7 @@ exported! { fallible:
     ) -> dormouse_status {
         let (runtime, place) = (runtime.get()?, function_out.required()?);
         // SAFETY: the pointer is followed by its length.
-        let name = unsafe { self::name(name, name_len) }?;
+        let name = unsafe { name.text(name_len) }?;
         let function = runtime.0.find(name).ok_or_else(|| unknown(name))?;
         place.share(dormouse_function::new(function));
         Ok(())
@@ -159,7 +210,7 @@ exported! { fallible:
     ) -> dormouse_status {
         let runtime = runtime.get()?;
         // SAFETY: the pointer is followed by its length.
-        let name = unsafe { self::name(name, name_len) }?;
+        let name = unsafe { name.text(name_len) }?;
         if runtime.0.undeploy(name) { Ok(()) } else { Err(unknown(name)) }
     }
 
@@ -177,7 +228,7 @@ exported! { fallible:
     ) -> dormouse_status {
         let (runtime, function) = (runtime.get()?, &function.get()?.function);
         // SAFETY: the pointer is followed by its length.
-        let alias = unsafe { self::name(alias, alias_len) }?;
+        let alias = unsafe { alias.text(alias_len) }?;
         runtime.0.alias(alias, function.name(), function.deploy_report()?.version())?;
         Ok(())
     }
@@ -195,7 +246,7 @@ exported! { fallible:
     ) -> dormouse_status {
         let runtime = runtime.get()?;
         // SAFETY: each pointer is followed by its length.
-        let (alias, name) = unsafe { (self::name(alias, alias_len)?, self::name(name, name_len)?) };
+        let (alias, name) = unsafe { (alias.text(alias_len)?, name.text(name_len)?) };
         if runtime.0.unalias(alias, name) {
             return Ok(());
         }

@@ -6,6 +6,8 @@ use dormouse::{
     AliasError, DeliveryError, DeployError, EventError, InvokeError, InvokeErrorKind, MatchError, PublishError,
     RedriveError, Trap, TriggerError,
 };
+#[cfg(feature = "durable")]
+use dormouse::{StoreError, StoreProblem};
 
 /// How a call went. The numbers are fixed: each keeps its meaning for ever, retired ones are not used again, new ones
 /// are added; so a host treats one that it does not know as a failure.
@@ -17,8 +19,8 @@ pub enum dormouse_status {
 
     /// A pointer that must not be NULL is NULL. The message names the parameter. Nothing has been done.
     DORMOUSE_NULL = 1,
-    /// An argument that no call can have: an options struct that has not been initialised, an unknown constant, a
-    /// length beyond that of any array. Nothing has been done.
+    /// An argument that no call can have: an options struct that has not been initialised, an unknown constant,
+    /// options that contradict each other, a length beyond that of any array. Nothing has been done.
     DORMOUSE_ARGUMENT = 2,
     /// A text is no UTF-8. Nothing has been done.
     DORMOUSE_UTF8 = 3,
@@ -30,6 +32,10 @@ pub enum dormouse_status {
     DORMOUSE_PANIC = 6,
     /// A failure that has no number in this version. The message says what it is.
     DORMOUSE_OTHER = 7,
+    /// This library was built without what the call needs. The message names the feature.
+    DORMOUSE_NOT_BUILT = 8,
+    /// The system has no thread to give.
+    DORMOUSE_NO_THREAD = 9,
 
     /// The name is not 1 to 64 of the characters A-Z a-z 0-9 . _ -
     DORMOUSE_INVALID_NAME = 100,
@@ -94,7 +100,8 @@ pub enum dormouse_status {
     DORMOUSE_INTERPRETER = 217,
     /// Host functions invoke functions too deep: five invocations, the outermost included.
     DORMOUSE_NESTED_TOO_DEEP = 218,
-    /// The guest ended itself: a program with an exit code that is not 0. The message has the code and the end of its log.
+    /// The guest ended itself: a program with an exit code that is not 0. The message has the code and the end of its
+    /// log.
     DORMOUSE_EXIT = 219,
 
     /// What should be an event is none. The message names the attribute.
@@ -119,6 +126,14 @@ pub enum dormouse_status {
     DORMOUSE_TOO_MANY_TRIGGERS = 313,
     /// The runtime has as many aliases as it may.
     DORMOUSE_TOO_MANY_ALIASES = 314,
+    /// The disk is full. Nothing was stored; it goes on when there is room.
+    DORMOUSE_STORE_FULL = 320,
+    /// Another runtime, here or in another process, has the file open.
+    DORMOUSE_STORE_IN_USE = 321,
+    /// The file is damaged, or was not written by this library.
+    DORMOUSE_STORE_CORRUPT = 322,
+    /// The file could not be opened, read or written. The message has what the system says.
+    DORMOUSE_STORE_IO = 323,
 }
 use dormouse_status as S;
 
@@ -208,6 +223,17 @@ impl Failure {
         Self::Edge(S::DORMOUSE_NOT_FOUND, what.into())
     }
 
+    #[cold]
+    pub(crate) fn no_thread(error: std::io::Error) -> Self {
+        Self::Edge(S::DORMOUSE_NO_THREAD, format!("the system has no thread to give: {error}").into())
+    }
+
+    #[cold]
+    #[cfg(not(feature = "durable"))]
+    pub(crate) fn not_built(feature: &str) -> Self {
+        Self::Edge(S::DORMOUSE_NOT_BUILT, format!("this library was built without its feature `{feature}`").into())
+    }
+
     pub(crate) fn status(&self) -> dormouse_status {
         match self {
             Self::Edge(status, _) => *status,
@@ -291,6 +317,13 @@ impl From<PublishError> for Failure {
     }
 }
 
+#[cfg(feature = "durable")]
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Edge(of_store(&error), error.to_string().into())
+    }
+}
+
 impl From<RedriveError> for Failure {
     fn from(error: RedriveError) -> Self {
         let status = match &error {
@@ -332,7 +365,10 @@ impl From<DeliveryError> for Failure {
         match error {
             DeliveryError::Invoke(error) => Self::Invoke(error),
             DeliveryError::ReplyRefused(error) => error.into(),
-            other => Self::Edge(S::DORMOUSE_REPLY, other.to_string().into()),
+            error @ (DeliveryError::Reply(_) | DeliveryError::ReplyType { .. }) => {
+                Self::Edge(S::DORMOUSE_REPLY, error.to_string().into())
+            }
+            other => Self::Edge(S::DORMOUSE_OTHER, other.to_string().into()),
         }
     }
 }
@@ -350,6 +386,19 @@ fn of_publish(error: &PublishError) -> dormouse_status {
         PublishError::TooLarge { .. } => S::DORMOUSE_EVENT_TOO_LARGE,
         PublishError::Match(error) => of_match(error),
         PublishError::Reserved { .. } => S::DORMOUSE_RESERVED_TYPE,
+        #[cfg(feature = "durable")]
+        PublishError::Store(error) => of_store(error),
+        _ => S::DORMOUSE_OTHER,
+    }
+}
+
+#[cfg(feature = "durable")]
+fn of_store(error: &StoreError) -> dormouse_status {
+    match error.problem() {
+        StoreProblem::Full => S::DORMOUSE_STORE_FULL,
+        StoreProblem::InUse => S::DORMOUSE_STORE_IN_USE,
+        StoreProblem::Corrupt => S::DORMOUSE_STORE_CORRUPT,
+        StoreProblem::Io => S::DORMOUSE_STORE_IO,
         _ => S::DORMOUSE_OTHER,
     }
 }

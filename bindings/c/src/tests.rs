@@ -6,8 +6,10 @@ use std::{
     ffi::{CStr, c_int, c_void},
     fmt::Write,
     fs,
+    mem::MaybeUninit,
     path::{Path, PathBuf},
     ptr,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use crate::{status::of_outcome, *};
@@ -61,42 +63,161 @@ unsafe extern "C-unwind" fn panics(
     panic!("of the host's")
 }
 
-#[test]
-fn a_panic_in_a_host_function_becomes_a_status() {
-    let module = wat::parse_str(r#"(module (import "e" "f" (func $f)) (func (export "run") (call $f)))"#).unwrap();
-    let (mut runtime, mut function, mut reply, mut error) =
-        (ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-    let text = c"ef".as_ptr();
-    let host = dormouse_host_function {
-        module: dormouse_string { chars: text, len: 1 },
-        name: dormouse_string { chars: text.wrapping_add(1), len: 1 },
-        params: ptr::null(),
-        params_len: 0,
-        results: ptr::null(),
-        results_len: 0,
-        callback: Some(panics),
-        user_data: ptr::null_mut(),
-        user_data_free: None,
-    };
-    let mut options = std::mem::MaybeUninit::<dormouse_deploy_options>::uninit();
-    // SAFETY: as a host in C would: each pointer to something that is there, each length that of what it points to.
-    unsafe {
-        assert_eq!(dormouse_runtime_new(ptr::null(), &mut runtime, &mut error), dormouse_status::DORMOUSE_OK);
-        dormouse_deploy_options_init(options.as_mut_ptr(), size_of::<dormouse_deploy_options>(), &mut error);
-        let options = options.assume_init_mut();
-        (options.host_functions, options.host_functions_len) = (&host, 1);
-        let (at, len) = (module.as_ptr(), module.len());
-        let deployed = dormouse_runtime_deploy(runtime, text, 1, at, len, options, &mut function, &mut error);
-        assert_eq!(deployed, dormouse_status::DORMOUSE_OK);
-        for _ in 0..3 {
-            let run = c"run".as_ptr();
-            let ran = dormouse_function_call(function, run, 3, ptr::null(), 0, ptr::null(), &mut reply, &mut error);
-            assert_eq!(ran, dormouse_status::DORMOUSE_HOST_PANIC);
-            assert!(reply.is_null() && !dormouse_error_report(error).is_null());
-            assert!(message(error).contains("e.f panicked: of the host's"));
+unsafe extern "C-unwind" fn panics_for_time(_: *mut c_void) -> u64 {
+    panic!("of the host's")
+}
+
+unsafe extern "C-unwind" fn panics_for_seeds(_: *mut c_void, _: *mut u8) {
+    panic!("of the host's")
+}
+
+/// Reads a flag: whether the clock that has it panics.
+unsafe extern "C-unwind" fn panics_if(flag: *mut c_void) -> u64 {
+    // SAFETY: the flag of the test that gave it, which outlives its runtime.
+    let panics = unsafe { &*flag.cast::<AtomicBool>() };
+    assert!(!panics.load(Ordering::Relaxed), "of the host's");
+    0
+}
+
+/// A runtime with one function, whose callbacks panic.
+struct Panicking {
+    runtime: *mut dormouse_runtime,
+    function: *mut dormouse_function,
+    clock_panics: Box<AtomicBool>,
+}
+
+impl Panicking {
+    fn new(module: &str) -> Self {
+        let module = wat::parse_str(module).unwrap();
+        let (mut runtime, mut function, mut error) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        let clock_panics = Box::new(AtomicBool::new(false));
+        let text = c"ef".as_ptr();
+        let host = dormouse_host_function {
+            module: dormouse_string { chars: text, len: 1 },
+            name: dormouse_string { chars: text.wrapping_add(1), len: 1 },
+            params: ptr::null(),
+            params_len: 0,
+            results: ptr::null(),
+            results_len: 0,
+            callback: Some(panics),
+            user_data: ptr::null_mut(),
+            user_data_free: None,
+        };
+        let mut runtime_options = MaybeUninit::<dormouse_runtime_options>::uninit();
+        let mut options = MaybeUninit::<dormouse_deploy_options>::uninit();
+        // SAFETY: as a host in C would: each pointer to something that is there, each length that of what it points to.
+        unsafe {
+            dormouse_runtime_options_init(
+                runtime_options.as_mut_ptr(),
+                size_of::<dormouse_runtime_options>(),
+                &mut error,
+            );
+            let runtime_options = runtime_options.assume_init_mut();
+            runtime_options.clock = Some(panics_if);
+            runtime_options.clock_user_data = (&raw const *clock_panics).cast_mut().cast();
+            assert_eq!(dormouse_runtime_new(runtime_options, &mut runtime, &mut error), dormouse_status::DORMOUSE_OK);
+            dormouse_deploy_options_init(options.as_mut_ptr(), size_of::<dormouse_deploy_options>(), &mut error);
+            let options = options.assume_init_mut();
+            (options.host_functions, options.host_functions_len) = (&host, 1);
+            options.time = Some(panics_for_time);
+            options.seeds = Some(panics_for_seeds);
+            let (at, len) = (module.as_ptr(), module.len());
+            let deployed = dormouse_runtime_deploy(runtime, text, 1, at, len, options, &mut function, &mut error);
+            assert_eq!(deployed, dormouse_status::DORMOUSE_OK);
         }
-        dormouse_function_free(function);
-        dormouse_runtime_free(runtime);
+        Self { runtime, function, clock_panics }
+    }
+
+    /// Calls an export without arguments.
+    fn call(&self, export: &CStr) -> (dormouse_status, String) {
+        let (mut reply, mut error) = (ptr::null_mut(), ptr::null_mut());
+        let (name, len) = (export.as_ptr(), export.to_bytes().len());
+        // SAFETY: as above.
+        unsafe {
+            let ran =
+                dormouse_function_call(self.function, name, len, ptr::null(), 0, ptr::null(), &mut reply, &mut error);
+            assert_eq!(reply.is_null(), ran != dormouse_status::DORMOUSE_OK);
+            dormouse_reply_free(reply);
+            (ran, if error.is_null() { String::new() } else { message(error) })
+        }
+    }
+}
+
+impl Drop for Panicking {
+    fn drop(&mut self) {
+        // SAFETY: handles of this test's own, freed once.
+        unsafe {
+            dormouse_function_free(self.function);
+            dormouse_runtime_free(self.runtime);
+        }
+    }
+}
+
+#[test]
+fn a_panic_in_a_callback_becomes_a_status() {
+    let host = Panicking::new(
+        r#"(module
+            (import "e" "f" (func $f))
+            (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (func (export "run") (call $f))
+            (func (export "time") (drop (call $time (i32.const 0) (i64.const 0) (i32.const 0))))
+            (func (export "random") (drop (call $random (i32.const 0) (i32.const 8))))
+            (func (export "nothing")))"#,
+    );
+    for _ in 0..3 {
+        for (export, name) in [
+            (c"run", "e.f"),
+            (c"time", "wasi_snapshot_preview1.clock_time_get"),
+            (c"random", "wasi_snapshot_preview1.random_get"),
+        ] {
+            let (status, message) = host.call(export);
+            assert_eq!(status, dormouse_status::DORMOUSE_HOST_PANIC, "{message}");
+            assert!(message.contains(&format!("{name} panicked: of the host's")), "{message}");
+        }
+        host.clock_panics.store(true, Ordering::Relaxed);
+        let (status, message) = host.call(c"nothing");
+        assert_eq!(status, dormouse_status::DORMOUSE_PANIC);
+        assert!(message.ends_with("of the host's"), "{message}");
+        host.clock_panics.store(false, Ordering::Relaxed);
+        assert_eq!(host.call(c"nothing").0, dormouse_status::DORMOUSE_OK);
+    }
+}
+
+#[test]
+fn a_panic_on_a_worker_becomes_a_dead_letter() {
+    let host = Panicking::new(
+        r#"(module (import "e" "f" (func $f)) (memory (export "memory") 1)
+            (func (export "alloc") (param i32) (result i32) (i32.const 0))
+            (func (export "handle") (param i32 i32) (result i64) (call $f) (i64.const 0)))"#,
+    );
+    let json = r#"{"specversion":"1.0","type":"e","id":"1","source":"/s"}"#;
+    let mut options = MaybeUninit::<dormouse_trigger_options>::uninit();
+    let (mut workers, mut event, mut letters, mut error) =
+        (ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: as above.
+    unsafe {
+        dormouse_trigger_options_init(options.as_mut_ptr(), size_of::<dormouse_trigger_options>(), &mut error);
+        let options = options.assume_init_mut();
+        options.on = dormouse_string { chars: c"e".as_ptr(), len: 1 };
+        options.target = options.on;
+        (options.retry, options.retry_attempts) = (DORMOUSE_RETRY_FIXED, 1);
+        assert_eq!(
+            dormouse_runtime_bind(host.runtime, c"t".as_ptr(), 1, options, &mut error),
+            dormouse_status::DORMOUSE_OK
+        );
+        dormouse_event_from_json(json.as_ptr().cast(), json.len(), &mut event, &mut error);
+        assert_eq!(dormouse_runtime_workers(host.runtime, 1, &mut workers, &mut error), dormouse_status::DORMOUSE_OK);
+        for _ in 0..3 {
+            let published = dormouse_runtime_publish(host.runtime, event, ptr::null_mut(), &mut error);
+            assert_eq!(published, dormouse_status::DORMOUSE_OK);
+        }
+        dormouse_workers_free(workers);
+        dormouse_event_free(event);
+        dormouse_runtime_dead_letters(host.runtime, &mut letters, &mut error);
+        assert_eq!(dormouse_dead_letters_count(letters), 3);
+        dormouse_dead_letters_free(letters);
     }
 }
 
@@ -116,16 +237,63 @@ fn every_kind_of_error_has_a_status() {
         // A failure of typed payloads, which C does not have.
         assert!(name == "codec" || of_outcome(name) != dormouse_status::DORMOUSE_OTHER, "{name} has no status");
     }
-    let status = read("src/status.rs");
-    let variants = source.split("pub enum DeployError {").nth(1).unwrap().split("\n}\n").next().unwrap();
-    let variants: Vec<&str> = variants
-        .lines()
-        .filter_map(|line| line.strip_prefix("    ").filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase())))
-        .map(|line| line.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap())
-        .collect();
-    assert!(variants.len() >= 15, "{variants:?}");
-    for variant in variants {
-        assert!(status.contains(&format!("DeployError::{variant}")), "DeployError::{variant} has no status");
+}
+
+/// The text of all Rust files in a folder and those within.
+fn sources_below(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text.push_str(&sources_below(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+    text
+}
+
+/// The same of everything else that may get new variants: each is named here, though it need not be to compile.
+#[test]
+fn every_variant_of_the_library_is_said_in_c() {
+    let sources: String = ["deliveries", "dead", "deploy", "limits", "status", "trigger"]
+        .map(|name| read(&format!("src/{name}.rs")))
+        .concat();
+    let enums = [
+        ("DeployError", 15),
+        ("Trap", 10),
+        ("PublishError", 5),
+        ("RedriveError", 3),
+        ("DeliveryError", 2),
+        ("Reason", 4),
+        ("WhenFull", 3),
+        ("Outcome", 7),
+        ("StoreProblem", 4),
+        ("ContractKind", 3),
+        ("Reset", 4),
+        ("AliasError", 3),
+        ("Input", 3),
+        ("Verdict", 2),
+        ("Missed", 3),
+    ];
+    let library = sources_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src"));
+    for (name, least) in enums {
+        let body = library.split(&format!("pub enum {name} {{\n")).nth(1).unwrap_or_else(|| panic!("no {name}"));
+        let variants: Vec<&str> = body
+            .split("\n}\n")
+            .next()
+            .unwrap()
+            .lines()
+            .filter_map(|line| {
+                line.strip_prefix("    ").filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))
+            })
+            .map(|line| line.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap())
+            .collect();
+        assert!(variants.len() >= least, "{name}: {variants:?}");
+        for variant in variants {
+            let said = sources.contains(&format!("{name}::{variant}")) || sources.contains(&format!(" = {variant}"));
+            assert!(said, "{name}::{variant} is not said in C");
+        }
     }
 }
 

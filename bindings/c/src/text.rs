@@ -45,8 +45,8 @@ impl dormouse_string {
     }
 }
 
-/// Text that a call made: JSON, mostly. The caller's, who frees it with `dormouse_text_free`. It never changes: any
-/// number of threads may read it.
+/// Text that a call made. The caller's, who frees it with `dormouse_text_free`. It never changes: any number of
+/// threads may read it.
 pub struct dormouse_text(Text);
 
 owned!(dormouse_text);
@@ -54,6 +54,18 @@ owned!(dormouse_text);
 impl dormouse_text {
     pub(crate) fn new(text: impl Into<String>) -> Box<Self> {
         Box::new(Self(Text::new(text)))
+    }
+}
+
+/// Names that a call found: ids of triggers. The caller's, who frees it with `dormouse_names_free`. It never changes:
+/// any number of threads may read it.
+pub struct dormouse_names(Vec<Text>);
+
+owned!(dormouse_names);
+
+impl dormouse_names {
+    pub(crate) fn new(names: Vec<String>) -> Box<Self> {
+        Box::new(Self(names.into_iter().map(Text::new).collect()))
     }
 }
 
@@ -66,6 +78,26 @@ exported! { total:
     /// Frees a text. NULL is allowed.
     pub unsafe extern "C" fn dormouse_text_free(text: *mut dormouse_text) {
         drop(text.take());
+    }
+
+    /// How many names there are. 0 for NULL.
+    pub unsafe extern "C" fn dormouse_names_count(names: *const dormouse_names) -> usize {
+        names.optional().map_or(0, |names| names.0.len())
+    }
+
+    /// The name at `index`, with a NUL behind it. Lent until the names are freed. NULL from `dormouse_names_count`
+    /// on, and for NULL. `len_out` may be NULL.
+    pub unsafe extern "C" fn dormouse_names_at(
+        names: *const dormouse_names,
+        index: usize,
+        len_out: *mut usize,
+    ) -> *const c_char {
+        names.optional().and_then(|names| names.0.get(index)).map_or(ptr::null(), |name| name.lend(len_out))
+    }
+
+    /// Frees names. NULL is allowed.
+    pub unsafe extern "C" fn dormouse_names_free(names: *mut dormouse_names) {
+        drop(names.take());
     }
 }
 

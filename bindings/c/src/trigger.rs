@@ -1,18 +1,17 @@
 //! Triggers: what makes events reach a function.
 
-use std::{ffi::c_char, ptr, sync::Arc};
+use std::{ffi::c_char, sync::Arc, time::Duration};
 
-use dormouse::{Input, Missed, Retry, Trigger};
+use dormouse::{Input, Missed, Retry, Trigger, Verdict};
 
 use crate::{
     edge::Given,
     error::dormouse_error,
     event::dormouse_event,
-    limits::check_size,
     report::{nanos, time},
     runtime::dormouse_runtime,
     status::{Failure, dormouse_status},
-    text::{dormouse_string, dormouse_text},
+    text::{dormouse_names, dormouse_string, dormouse_text},
 };
 
 /// What wakes a trigger: one of the DORMOUSE_TRIGGER_ constants.
@@ -96,7 +95,7 @@ pub struct dormouse_trigger_options {
     pub retry_without_jitter: bool,
     /// At which distances it is tried again; DORMOUSE_RETRY_DEFAULT.
     pub retry: dormouse_retry,
-    /// Runs at most, the first included; 3.
+    /// Runs at most, the first included; 3. 0 and 1 are both one run.
     pub retry_attempts: u32,
     /// The first distance in nanoseconds; 1 s.
     pub retry_first_ns: u64,
@@ -108,7 +107,8 @@ pub struct dormouse_trigger_options {
     pub missed: dormouse_missed,
     /// For DORMOUSE_MISSED_ALL.
     pub missed_max: u32,
-    /// The types that replies may have which are published as events; NULL where replies are not published.
+    /// The types that replies may have, each of which is then published as an event; NULL where replies are not
+    /// published.
     pub emits: *const dormouse_string,
     /// How many.
     pub emits_len: usize,
@@ -134,6 +134,10 @@ unsafe fn trigger(chosen: &dormouse_trigger_options) -> Result<Trigger, Failure>
         };
         trigger = trigger.to(chosen.target.get("options->target")?);
         let constant = Given::new(chosen.constant, "options->constant").slice(chosen.constant_len)?;
+        if chosen.input != DORMOUSE_INPUT_CONSTANT && !constant.is_empty() {
+            let problem = "`options->constant` is given, but `options->input` is not DORMOUSE_INPUT_CONSTANT";
+            return Err(Failure::argument(problem.into()));
+        }
         trigger = trigger.input(match chosen.input {
             DORMOUSE_INPUT_EVENT => Input::Event,
             DORMOUSE_INPUT_DATA => Input::Data,
@@ -168,8 +172,8 @@ unsafe fn trigger(chosen: &dormouse_trigger_options) -> Result<Trigger, Failure>
         if chosen.disabled {
             trigger = trigger.disabled();
         }
+        let emits = Given::new(chosen.emits, "options->emits").slice(chosen.emits_len)?;
         if !chosen.emits.is_null() {
-            let emits = Given::new(chosen.emits, "options->emits").slice(chosen.emits_len)?;
             let types: Vec<&str> = emits.iter().map(|ty| ty.get("options->emits")).collect::<Result<_, _>>()?;
             trigger = trigger.emits(types);
         }
@@ -177,13 +181,12 @@ unsafe fn trigger(chosen: &dormouse_trigger_options) -> Result<Trigger, Failure>
     }
 }
 
-fn known(there: bool, id: &str) -> Result<(), Failure> {
-    let unknown = || Failure::not_found(format!("no trigger {:?} is bound", id.chars().take(100).collect::<String>()));
-    there.then_some(()).ok_or_else(unknown)
+fn unknown(id: &str) -> Failure {
+    Failure::not_found(format!("no trigger {:?} is bound", id.chars().take(100).collect::<String>()))
 }
 
-fn list(ids: Vec<String>) -> Box<dormouse_text> {
-    dormouse_text::new(serde_json::Value::from(ids).to_string())
+fn known(there: bool, id: &str) -> Result<(), Failure> {
+    there.then_some(()).ok_or_else(|| unknown(id))
 }
 
 exported! { fallible:
@@ -195,34 +198,15 @@ exported! { fallible:
         size: usize,
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
-        let place = options.required()?;
-        check_size::<dormouse_trigger_options>(size)?;
-        let (none, second) = (dormouse_string::NONE, std::time::Duration::from_secs(1));
-        place.put(dormouse_trigger_options {
-            size,
-            kind: DORMOUSE_TRIGGER_TYPE,
-            on: none,
-            attribute: none,
-            method: none,
-            target: none,
-            input: DORMOUSE_INPUT_EVENT,
-            constant: ptr::null(),
-            constant_len: 0,
-            ordered: false,
-            disabled: false,
-            overlapping: false,
-            retry_without_jitter: false,
-            retry: DORMOUSE_RETRY_DEFAULT,
-            retry_attempts: 3,
-            retry_first_ns: nanos(second),
-            retry_longest_ns: nanos(300 * second),
-            retry_age_ns: nanos(3_600 * second),
-            missed: DORMOUSE_MISSED_COALESCE,
-            missed_max: 1,
-            emits: ptr::null(),
-            emits_len: 0,
-        });
-        Ok(())
+        crate::options::init(options, size, |options| {
+            let second = Duration::from_secs(1);
+            options.kind = DORMOUSE_TRIGGER_TYPE;
+            options.retry_attempts = 3;
+            options.retry_first_ns = nanos(second);
+            options.retry_longest_ns = nanos(300 * second);
+            options.retry_age_ns = nanos(3_600 * second);
+            options.missed_max = 1;
+        })
     }
 
     /// Brings a trigger into force under an id of its own, of 1 to 64 of the characters A-Z a-z 0-9 . _ -, for what
@@ -237,7 +221,7 @@ exported! { fallible:
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
         let runtime = runtime.get()?;
-        let chosen = crate::limits::options(options)?.ok_or_else(|| Failure::null("options"))?;
+        let chosen = crate::options::needed(options)?;
         // SAFETY: the pointer is followed by its length, and the options are the caller's.
         let (id, trigger) = unsafe { (id.text(id_len)?, trigger(&chosen)?) };
         Ok(runtime.0.bind(id, trigger)?)
@@ -272,31 +256,59 @@ exported! { fallible:
         known(if on { runtime.0.enable(id) } else { runtime.0.disable(id) }, id)
     }
 
-    /// The ids of all triggers in the order of binding, as a JSON array of strings.
+    /// The ids of all triggers, in the order of binding.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_runtime_triggers(
         runtime: *const dormouse_runtime,
-        json_out: *mut *mut dormouse_text,
+        names_out: *mut *mut dormouse_names,
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
-        let (runtime, place) = (runtime.get()?, json_out.required()?);
-        place.give(list(runtime.0.triggers()));
+        let (runtime, place) = (runtime.get()?, names_out.required()?);
+        place.give(dormouse_names::new(runtime.0.triggers()));
         Ok(())
     }
 
-    /// A dry run: the ids of the triggers that an event would wake, in the order of binding, as a JSON array of
-    /// strings.
+    /// A dry run: the ids of the triggers that an event would wake, in the order of binding.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_AMBIGUOUS.
     pub unsafe extern "C" fn dormouse_runtime_matches(
         runtime: *const dormouse_runtime,
         event: *const dormouse_event,
-        json_out: *mut *mut dormouse_text,
+        names_out: *mut *mut dormouse_names,
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
-        let (runtime, event, place) = (runtime.get()?, event.get()?, json_out.required()?);
-        place.give(list(runtime.0.matches(&event.event)?));
+        let (runtime, event, place) = (runtime.get()?, event.get()?, names_out.required()?);
+        place.give(dormouse_names::new(runtime.0.matches(&event.event)?));
+        Ok(())
+    }
+
+    /// Whether an event would wake a trigger. `why_out`, which may be NULL, receives the attribute or field that
+    /// fails first and why, as `subject: level 3 should be "temperature", but is "humidity"`, to be freed; NULL where
+    /// it would.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
+    pub unsafe extern "C" fn dormouse_runtime_explain(
+        runtime: *const dormouse_runtime,
+        id: *const c_char,
+        id_len: usize,
+        event: *const dormouse_event,
+        matches_out: *mut bool,
+        why_out: *mut *mut dormouse_text,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (runtime, event, place) = (runtime.get()?, event.get()?, matches_out.required()?);
+        // SAFETY: the pointer is followed by its length.
+        let id = unsafe { id.text(id_len) }?;
+        let verdict = runtime.0.explain(&event.event, id).ok_or_else(|| unknown(id))?;
+        let why_not = match verdict {
+            Verdict::Matches => None,
+            Verdict::Fails { field, reason, .. } if field.is_empty() => Some(reason),
+            Verdict::Fails { field, reason, .. } => Some(format!("{field}: {reason}")),
+            // One that C has no words for.
+            _ => Some(String::new()),
+        };
+        crate::pattern::say(place, why_out, why_not);
         Ok(())
     }
 }

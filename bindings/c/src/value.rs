@@ -49,12 +49,27 @@ pub(crate) type Values = SmallVec<[dormouse_value; 4]>;
 
 impl From<Value> for dormouse_value {
     fn from(value: Value) -> Self {
-        match value {
-            Value::I32(i32) => Self { type_: DORMOUSE_I32, of: dormouse_number { i32 } },
-            Value::I64(i64) => Self { type_: DORMOUSE_I64, of: dormouse_number { i64 } },
-            Value::F32(f32) => Self { type_: DORMOUSE_F32, of: dormouse_number { f32 } },
-            Value::F64(f64) => Self { type_: DORMOUSE_F64, of: dormouse_number { f64 } },
-        }
+        // All of it is written, so that whichever member C looks at, it sees no memory of ours.
+        let mut of = dormouse_number { i64: 0 };
+        let type_ = match value {
+            Value::I32(i32) => {
+                of.i32 = i32;
+                DORMOUSE_I32
+            }
+            Value::I64(i64) => {
+                of.i64 = i64;
+                DORMOUSE_I64
+            }
+            Value::F32(f32) => {
+                of.f32 = f32;
+                DORMOUSE_F32
+            }
+            Value::F64(f64) => {
+                of.f64 = f64;
+                DORMOUSE_F64
+            }
+        };
+        Self { type_, of }
     }
 }
 

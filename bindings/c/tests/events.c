@@ -22,14 +22,40 @@ static dormouse_event *event(const char *type, const char *subject) {
     return made;
 }
 
-static void check_matches(const dormouse_event *woken_by, const char *expected) {
-    dormouse_text *ids;
-    OK(dormouse_runtime_matches(runtime, woken_by, &ids, &error));
-    size_t len;
-    const char *text = dormouse_text_chars(ids, &len);
+// The names, with a space between them, as expected.
+static void check_names(dormouse_names *names, const char *expected) {
+    char text[200] = "";
+    for (size_t i = 0; i < dormouse_names_count(names); i++) {
+        size_t len;
+        const char *name = dormouse_names_at(names, i, &len);
+        CHECK(strlen(name) == len);
+        strcat(strcat(text, i ? " " : ""), name);
+    }
     if (strcmp(text, expected) != 0) printf("%s, expected %s\n", text, expected);
-    CHECK(strcmp(text, expected) == 0 && strlen(text) == len);
-    dormouse_text_free(ids);
+    CHECK(strcmp(text, expected) == 0 && dormouse_names_at(names, dormouse_names_count(names), NULL) == NULL);
+    dormouse_names_free(names);
+}
+
+static void check_matches(const dormouse_event *woken_by, const char *expected) {
+    dormouse_names *ids;
+    OK(dormouse_runtime_matches(runtime, woken_by, &ids, &error));
+    check_names(ids, expected);
+}
+
+// Why an event does not wake a trigger; NULL if it does.
+static void check_why(const char *id, const dormouse_event *event, const char *expected) {
+    bool matches;
+    dormouse_text *why;
+    OK(dormouse_runtime_explain(runtime, DORMOUSE_STR(id), event, &matches, &why, &error));
+    CHECK(matches == (why == NULL));
+    const char *text = dormouse_text_chars(why, NULL);
+    if (expected ? text == NULL || strstr(text, expected) == NULL : text != NULL)
+        printf("%s: %s, expected %s\n", id, text ? text : "matches", expected ? expected : "to match");
+    CHECK(expected ? text != NULL && strstr(text, expected) != NULL : text == NULL);
+    dormouse_text_free(why);
+    matches = !matches;
+    OK(dormouse_runtime_explain(runtime, DORMOUSE_STR(id), event, &matches, NULL, &error));
+    CHECK(matches == (expected == NULL));
 }
 
 static void events_are_made_of_parts_and_of_json(void) {
@@ -57,6 +83,16 @@ static void events_are_made_of_parts_and_of_json(void) {
     const char *all[] = {"\"type\":\"order.created\"", "\"id\":\"A-1\"", "\"source\":\"/shop\"", "\"subject\":\"7\"", "2026-01-02T03:04:05Z",
                          "{\"total\": 250}", "\"tenant\":\"acme\"", "\"weight\":-7", "\"urgent\":true"};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) CHECK(strstr(json, all[i]) != NULL);
+    const char *attributes[][2] = {{"type", "order.created"}, {"id", "A-1"}, {"time", "2026-01-02T03:04:05Z"}, {"weight", "-7"}, {"urgent", "true"}};
+    for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
+        dormouse_text *value;
+        OK(dormouse_event_attribute(made, DORMOUSE_STR(attributes[i][0]), &value, &error));
+        CHECK(strcmp(dormouse_text_chars(value, NULL), attributes[i][1]) == 0);
+        dormouse_text_free(value);
+    }
+    dormouse_text *none = NULL;
+    STATUS(DORMOUSE_NOT_FOUND, dormouse_event_attribute(made, DORMOUSE_STR("gone"), &none, &error));
+    CHECK(none == NULL);
     OK(dormouse_event_from_json(json, len, &read, &error));
     CHECK(strcmp(dormouse_event_json(read, NULL), json) == 0);
     CHECK(memcmp(dormouse_event_data(read, &len), "{\"total\": 250}", 14) == 0 && len == 14);
@@ -71,6 +107,8 @@ static void events_are_made_of_parts_and_of_json(void) {
     CHECK(strstr(dormouse_event_json(made, NULL), "data_base64") != NULL);
     dormouse_event_free(made);
 
+    parts.data_kind = DORMOUSE_DATA_NONE; // Data that would be lost.
+    STATUS(DORMOUSE_ARGUMENT, dormouse_runtime_event(runtime, &parts, &made, &error));
     STATUS(DORMOUSE_EVENT, dormouse_event_from_json("{}", 2, &made, &error));
     parts.data_kind = 9;
     STATUS(DORMOUSE_ARGUMENT, dormouse_runtime_event(runtime, &parts, &made, &error));
@@ -106,22 +144,31 @@ static void triggers_of_all_kinds_are_bound(void) {
     options = trigger(DORMOUSE_TRIGGER_TYPE, "reading", "echo");
     options.input = 99;
     STATUS(DORMOUSE_ARGUMENT, dormouse_runtime_bind(runtime, DORMOUSE_STR("bad"), &options, &error));
+    options.input = DORMOUSE_INPUT_DATA;
+    options.constant = (const uint8_t *)"x"; // Not what the input says.
+    options.constant_len = 1;
+    STATUS(DORMOUSE_ARGUMENT, dormouse_runtime_bind(runtime, DORMOUSE_STR("bad"), &options, &error));
 
     dormouse_event *seven = event("reading", "sensors/7/temperature"), *other = event("other", "sensors/8/temperature");
-    check_matches(seven, "[\"typed\",\"topic\",\"pattern\"]");
-    check_matches(other, "[\"topic\"]");
+    check_matches(seven, "typed topic pattern");
+    check_matches(other, "topic");
+    check_why("typed", seven, NULL);
+    check_why("typed", other, "type: the trigger asks for \"reading\", the event has \"other\"");
+    check_why("pattern", other, "subject: must be one of [{\"prefix\":\"sensors/7/\"}], but is \"sensors/8/temperature\"");
+    check_why("items", seven, "requests alone");
+    bool matches = true;
+    STATUS(DORMOUSE_NOT_FOUND, dormouse_runtime_explain(runtime, DORMOUSE_STR("gone"), seven, &matches, NULL, &error));
     OK(dormouse_runtime_enable(runtime, DORMOUSE_STR("typed"), false, &error));
     OK(dormouse_runtime_unbind(runtime, DORMOUSE_STR("topic"), &error));
-    check_matches(seven, "[\"pattern\"]");
+    check_matches(seven, "pattern");
     OK(dormouse_runtime_enable(runtime, DORMOUSE_STR("typed"), true, &error));
     OK(dormouse_runtime_unbind(runtime, DORMOUSE_STR("pattern"), &error));
-    check_matches(seven, "[\"typed\"]");
+    check_matches(seven, "typed");
     STATUS(DORMOUSE_NOT_FOUND, dormouse_runtime_unbind(runtime, DORMOUSE_STR("pattern"), &error));
     STATUS(DORMOUSE_NOT_FOUND, dormouse_runtime_enable(runtime, DORMOUSE_STR("pattern"), true, &error));
-    dormouse_text *ids;
+    dormouse_names *ids;
     OK(dormouse_runtime_triggers(runtime, &ids, &error));
-    CHECK(strcmp(dormouse_text_chars(ids, NULL), "[\"items\",\"typed\"]") == 0);
-    dormouse_text_free(ids);
+    check_names(ids, "items typed");
     OK(dormouse_runtime_unbind(runtime, DORMOUSE_STR("typed"), &error));
     dormouse_event_free(other);
     dormouse_event_free(seven);
@@ -169,19 +216,38 @@ static void deliveries_end_as_replies_or_dead_letters(void) {
     OK(dormouse_runtime_next_deadline(runtime, &ns, &error));
     CHECK(ns == UINT64_MAX);
 
-    dormouse_text *letters;
-    OK(dormouse_runtime_dead_letters(runtime, false, &letters, &error));
-    const char *text = dormouse_text_chars(letters, NULL);
-    CHECK(strstr(text, "\"reason\":\"permanent\"") && strstr(text, "\"trigger\":\"fails\"") && strstr(text, "\"type\":\"said\""));
-    dormouse_text_free(letters);
+    dormouse_dead_letters *letters;
+    OK(dormouse_runtime_dead_letters(runtime, &letters, &error));
+    CHECK(dormouse_dead_letters_count(letters) == 1);
+    dormouse_dead_letter letter;
+    OK(dormouse_dead_letters_at(letters, 0, &letter, &error));
+    CHECK(letter.id == dead && letter.reason == DORMOUSE_REASON_PERMANENT && letter.attempts == 1);
+    CHECK(strcmp(letter.trigger.chars, "fails") == 0 && strcmp(letter.function.chars, "plain") == 0);
+    CHECK(letter.error.len > 0 && strlen(letter.error.chars) == letter.error.len);
+    CHECK(letter.given_up_at.len > 0 && letter.given_up_at.chars[letter.given_up_at.len - 1] == 'Z');
+    CHECK(strcmp(dormouse_event_json(letter.event, NULL), dormouse_event_json(said, NULL)) == 0);
+    STATUS(DORMOUSE_NOT_FOUND, dormouse_dead_letters_at(letters, 1, &letter, &error));
     uint64_t delivery;
     OK(dormouse_runtime_redrive(runtime, dead, &delivery, &error));
     CHECK(delivery != dead);
     STATUS(DORMOUSE_NOT_FOUND, dormouse_runtime_redrive(runtime, dead, &delivery, &error));
+    CHECK(strcmp(letter.trigger.chars, "fails") == 0); // Still lent.
+    dormouse_dead_letters_free(letters);
     OK(dormouse_runtime_run_pending(runtime, SIZE_MAX, NULL, &error));
-    OK(dormouse_runtime_dead_letters(runtime, true, &letters, &error));
-    CHECK(strlen(dormouse_text_chars(letters, NULL)) > 2);
-    dormouse_text_free(letters);
+    OK(dormouse_runtime_drain_dead_letters(runtime, &letters, &error));
+    CHECK(dormouse_dead_letters_count(letters) == 1);
+    OK(dormouse_dead_letters_at(letters, 0, &letter, &error));
+    CHECK(letter.id == delivery);
+    // The event of a letter can be published like any other.
+    dormouse_runtime *elsewhere;
+    OK(dormouse_runtime_new(NULL, &elsewhere, &error));
+    OK(dormouse_runtime_publish(elsewhere, letter.event, &len, &error));
+    CHECK(len == 0);
+    dormouse_runtime_free(elsewhere);
+    dormouse_dead_letters_free(letters);
+    OK(dormouse_runtime_drain_dead_letters(runtime, &letters, &error));
+    CHECK(dormouse_dead_letters_count(letters) == 0);
+    dormouse_dead_letters_free(letters);
     OK(dormouse_runtime_deliveries(runtime, &all, &error));
     CHECK(all.matched == 4 && all.succeeded == 2 && all.dead_letters == 0 && all.redriven == 1 && all.drained == 1 && all.parked == 0);
 
@@ -241,6 +307,27 @@ static void a_plain_invocation_belongs_to_no_delivery(void) {
     dormouse_function_free(visitor);
 }
 
+static void patterns_stand_alone(void) {
+    dormouse_pattern *pattern;
+    STATUS(DORMOUSE_PATTERN, dormouse_pattern_new(DORMOUSE_STR("{\"a\": 1}"), &pattern, &error));
+    OK(dormouse_pattern_new(DORMOUSE_STR("{\"total\": [{\"numeric\": [\">\", 100]}]}"), &pattern, &error));
+    bool matches = false;
+    dormouse_text *why;
+    OK(dormouse_pattern_matches(pattern, DORMOUSE_STR("{\"total\": 101}"), &matches, NULL, &error));
+    CHECK(matches);
+    OK(dormouse_pattern_matches(pattern, DORMOUSE_STR("{\"total\": 101}"), &matches, &why, &error));
+    CHECK(matches && why == NULL);
+    OK(dormouse_pattern_matches(pattern, DORMOUSE_STR("{\"total\": 80}"), &matches, NULL, &error));
+    CHECK(!matches);
+    matches = true;
+    OK(dormouse_pattern_matches(pattern, DORMOUSE_STR("{\"total\": 80}"), &matches, &why, &error));
+    CHECK(!matches && strcmp(dormouse_text_chars(why, NULL), "total must be one of [{\"numeric\":[\">\",100]}], but is 80") == 0);
+    dormouse_text_free(why);
+    STATUS(DORMOUSE_EVENT, dormouse_pattern_matches(pattern, DORMOUSE_STR("[]"), &matches, NULL, &error));
+    STATUS(DORMOUSE_EVENT, dormouse_pattern_matches(pattern, DORMOUSE_STR("\xff"), &matches, &why, &error));
+    dormouse_pattern_free(pattern);
+}
+
 static void requests_are_routed(void) {
     dormouse_trigger_options options = trigger(DORMOUSE_TRIGGER_ROUTE, "/items/{id}", "echo");
     options.method = dormouse_string_of("GET");
@@ -288,6 +375,7 @@ int main(void) {
     schedules_fire_by_the_hosts_time();
     a_plain_invocation_belongs_to_no_delivery();
     requests_are_routed();
+    patterns_stand_alone();
     triggers_of_all_kinds_are_bound();
     dormouse_runtime_free(runtime);
     return 0;

@@ -36,7 +36,11 @@ static int looks_around(void *user_data, dormouse_context *context, const dormou
     OK(dormouse_context_read(context, 0, text, 11, &error));
     CHECK(memcmp(text, "hello, host", 11) == 0);
     CHECK(dormouse_context_memory_size(context) == 65536);
-    STATUS(DORMOUSE_OUT_OF_BOUNDS, dormouse_context_read(context, 65530, text, 11, &error));
+    const size_t lengths[] = {11, 65536, UINT32_MAX, (size_t)1 << 40, SIZE_MAX / 2, SIZE_MAX};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        STATUS(DORMOUSE_OUT_OF_BOUNDS, dormouse_context_read(context, 65530, text, lengths[i], &error));
+    CHECK(memcmp(text, "hello, host", 11) == 0);
+    STATUS(DORMOUSE_ARGUMENT, dormouse_context_write(context, 0, text, SIZE_MAX, &error));
     STATUS(DORMOUSE_OUT_OF_BOUNDS, dormouse_context_write(context, 65530, text, 11, &error));
     OK(dormouse_context_write(context, 100, text, 5, &error));
     OK(dormouse_context_log(context, DORMOUSE_STR("seen"), &error));
@@ -163,6 +167,93 @@ static void handles_may_be_freed_in_their_own_callback(void) {
     CHECK(dormouse_reply_values(reply, NULL)[0].of.i32 == 1);
     CHECK(doomed.freed_before == 0 && freed == 1); // Not under the call, and once it was over.
     dormouse_reply_free(reply);
+}
+
+static int frees_all_in_a_session(void *user_data, dormouse_guest *guest) {
+    struct doomed *doomed = user_data;
+    dormouse_function_free(doomed->function);
+    dormouse_runtime_free(doomed->runtime);
+    doomed->freed_before = freed;
+    uint8_t text[5];
+    OK(dormouse_guest_read(guest, 0, text, 5, &error));
+    CHECK(memcmp(text, "hello", 5) == 0);
+    return 0;
+}
+
+static void handles_may_be_freed_in_their_own_session(void) {
+    struct doomed doomed = {NULL, NULL, -1};
+    OK(dormouse_runtime_new(NULL, &doomed.runtime, &error));
+    doomed.function = deploy(doomed.runtime, "doomed", fails, NULL);
+    freed = 0;
+    dormouse_reply *reply;
+    OK(dormouse_function_session(doomed.function, frees_all_in_a_session, &doomed, NULL, &reply, &error));
+    CHECK(doomed.freed_before == 0 && freed == 1);
+    dormouse_reply_free(reply);
+}
+
+static int frees_its_runtime(void *user_data, dormouse_context *context, const dormouse_value *args, dormouse_value *results) {
+    struct doomed *doomed = user_data;
+    (void)args, (void)results;
+    OK(dormouse_runtime_unbind(doomed->runtime, "t", 1, &error));
+    OK(dormouse_runtime_undeploy(doomed->runtime, "knock", 5, &error));
+    dormouse_runtime_free(doomed->runtime);
+    doomed->freed_before = freed;
+    dormouse_delivery delivery;
+    OK(dormouse_context_delivery(context, &delivery, &error));
+    CHECK(strcmp(delivery.trigger, "t") == 0 && delivery.attempt == 1);
+    return 0;
+}
+
+static void a_runtime_may_be_freed_by_what_it_delivers(void) {
+    enum { DISPATCH, RUN_PENDING, TICK, REQUEST, WAYS };
+    for (int way = 0; way < WAYS; way++) {
+        struct doomed doomed = {NULL, NULL, -1};
+        OK(dormouse_runtime_new(NULL, &doomed.runtime, &error));
+        dormouse_host_function host = visitor(frees_its_runtime, &doomed);
+        dormouse_deploy_options options;
+        OK(dormouse_deploy_options_init(&options, sizeof options, &error));
+        options.host_functions = &host;
+        options.host_functions_len = 1;
+        DEPLOY(doomed.runtime, "knock", knock_wasm, &options, NULL);
+        dormouse_trigger_options trigger;
+        OK(dormouse_trigger_options_init(&trigger, sizeof trigger, &error));
+        trigger.kind = way == REQUEST ? DORMOUSE_TRIGGER_ROUTE : DORMOUSE_TRIGGER_TYPE;
+        trigger.method = dormouse_string_of("GET");
+        trigger.on = dormouse_string_of("/");
+        trigger.target = dormouse_string_of("knock");
+        OK(dormouse_runtime_bind(doomed.runtime, "t", 1, &trigger, &error));
+        dormouse_event *event;
+        OK(dormouse_event_from_json(DORMOUSE_STR("{\"specversion\":\"1.0\",\"type\":\"/\",\"id\":\"1\",\"source\":\"/s\"}"), &event, &error));
+        freed = 0;
+        size_t ran = 0;
+        if (way == RUN_PENDING || way == TICK) OK(dormouse_runtime_publish(doomed.runtime, event, NULL, &error));
+        if (way == RUN_PENDING) {
+            OK(dormouse_runtime_run_pending(doomed.runtime, SIZE_MAX, &ran, &error));
+            CHECK(ran == 1);
+        } else if (way == TICK) {
+            dormouse_tick tick;
+            OK(dormouse_runtime_tick(doomed.runtime, 0, &tick, &error));
+            CHECK(tick.ran == 1);
+        } else if (way == DISPATCH) {
+            dormouse_outcomes *outcomes;
+            dormouse_outcome outcome;
+            OK(dormouse_runtime_dispatch(doomed.runtime, event, &outcomes, &error));
+            OK(dormouse_outcomes_at(outcomes, 0, &outcome, &error));
+            CHECK(outcome.kind == DORMOUSE_OUTCOME_SUCCEEDED);
+            dormouse_outcomes_free(outcomes);
+        } else {
+            dormouse_request_options request;
+            dormouse_response *response;
+            OK(dormouse_request_options_init(&request, sizeof request, &error));
+            request.method = dormouse_string_of("GET");
+            request.target = dormouse_string_of("/");
+            OK(dormouse_runtime_request(doomed.runtime, &request, &response, &error));
+            CHECK(dormouse_response_status(response) == 204);
+            dormouse_response_free(response);
+        }
+        CHECK(doomed.freed_before == 0 && freed == 1);
+        dormouse_event_free(event);
+    }
 }
 
 static void user_data_is_taken_on_success_alone(void) {
@@ -294,6 +385,8 @@ int main(void) {
     a_guest_is_not_used_twice_at_once(runtime);
     dormouse_runtime_free(runtime);
     handles_may_be_freed_in_their_own_callback();
+    handles_may_be_freed_in_their_own_session();
+    a_runtime_may_be_freed_by_what_it_delivers();
     user_data_is_taken_on_success_alone();
     time_is_the_clock_of_the_host();
     return 0;

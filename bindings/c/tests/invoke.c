@@ -39,6 +39,10 @@ static void output_goes_to_the_callers_buffer(void) {
     OK(dormouse_function_invoke_into(twice, NULL, 0, NULL, NULL, 0, &len, NULL, &error));
     CHECK(len == 0);
 
+    memcpy(buffer, "four", 4); // In place.
+    OK(dormouse_function_invoke_into(twice, (const uint8_t *)buffer, 4, NULL, (uint8_t *)buffer, 8, &len, NULL, &error));
+    CHECK(len == 8 && memcmp(buffer, "fourfour", 8) == 0);
+
     len = 77;
     memset(buffer, 'x', 8);
     dormouse_error *why = NULL;
@@ -256,7 +260,11 @@ static int sums(void *user_data, dormouse_guest *guest) {
     uint8_t back[3];
     OK(dormouse_guest_read(guest, (uint32_t)at.of.i32, back, 3, &error));
     CHECK(memcmp(back, "\1\2\47", 3) == 0);
-    STATUS(DORMOUSE_OUT_OF_BOUNDS, dormouse_guest_read(guest, 65535, back, 2, &error));
+    // No length makes the library ask for so much memory, or write beyond what there is.
+    const size_t lengths[] = {2, 65536, UINT32_MAX, (size_t)1 << 40, SIZE_MAX / 2, SIZE_MAX};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        STATUS(DORMOUSE_OUT_OF_BOUNDS, dormouse_guest_read(guest, 65535, back, lengths[i], &error));
+    CHECK(memcmp(back, "\1\2\47", 3) == 0);
     *(int *)user_data = sum.of.i32;
     return 0;
 }

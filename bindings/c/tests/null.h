@@ -26,12 +26,30 @@ static dormouse_response *response, *response_made;
 static dormouse_event_options event_options, event_options_made;
 static dormouse_trigger_options trigger_options, trigger_options_made;
 static dormouse_request_options request_options, request_options_made;
+static dormouse_names *names, *names_made;
+static dormouse_pattern *pattern, *pattern_made;
+static dormouse_workers *workers, *workers_made;
+static dormouse_dead_letters *letters, *letters_made;
+static dormouse_dead_letter letter;
+static bool answer;
 static dormouse_outcome outcome;
 static dormouse_tick tick;
 static dormouse_deliveries deliveries;
 static dormouse_header header;
 static dormouse_delivery delivery;
 static int calls;
+
+// What calls write plain data to, filled with a mark before each.
+#define PLAIN(DO)                                                                                                           \
+    DO(report) DO(deploy_report) DO(values) DO(text) DO(bytes) DO(size) DO(number) DO(letter) DO(answer) DO(outcome) DO(tick)   \
+    DO(deliveries) DO(header) DO(delivery)
+enum { MARK = 0x5a };
+
+static inline int is_marked(const void *at, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if (((const unsigned char *)at)[i] != MARK) return 0;
+    return 1;
+}
 
 static void clear(void) {
     dormouse_runtime_free(runtime_made), runtime_made = NULL;
@@ -43,14 +61,23 @@ static void clear(void) {
     dormouse_text_free(text_made), text_made = NULL;
     dormouse_outcomes_free(outcomes_made), outcomes_made = NULL;
     dormouse_response_free(response_made), response_made = NULL;
+    dormouse_names_free(names_made), names_made = NULL;
+    dormouse_pattern_free(pattern_made), pattern_made = NULL;
+    dormouse_workers_free(workers_made), workers_made = NULL;
+    dormouse_dead_letters_free(letters_made), letters_made = NULL;
     dormouse_error_free(error_made), error_made = NULL;
+#define DO_MARK(what) memset(&what, MARK, sizeof what);
+    PLAIN(DO_MARK)
     calls++;
 }
 
 static inline void refused(const char *name, const char *where, dormouse_status status) {
-    int made = runtime_made || function_made || functions[0] || reply_made || cancel_made || event_made || text_made || outcomes_made || response_made;
+    int made = runtime_made || function_made || functions[0] || reply_made || cancel_made || event_made || text_made || outcomes_made || response_made ||
+               names_made || pattern_made || workers_made || letters_made;
+#define DO_LOOK(what) made |= !is_marked(&what, sizeof what);
+    PLAIN(DO_LOOK)
     if (status != DORMOUSE_NULL || made || (error_made && dormouse_error_status(error_made) != DORMOUSE_NULL)) {
-        printf("%s with NULL for %s: status %d%s\n", name, where, (int)status, made ? ", and it made something" : "");
+        printf("%s with NULL for %s: status %d%s\n", name, where, (int)status, made ? ", and it wrote something" : "");
         exit(1);
     }
     clear();
@@ -106,6 +133,11 @@ static int null_test(void (*everywhere)(void), void (*in_context)(dormouse_conte
     OK(dormouse_runtime_request(runtime, &request_options, &response, &error));
     OK(dormouse_runtime_dispatch(runtime, event, &outcomes, &error));
     OK(dormouse_runtime_ledger(runtime, &json, &error));
+    OK(dormouse_runtime_triggers(runtime, &names, &error));
+    OK(dormouse_pattern_new(DORMOUSE_STR("{\"a\": [1]}"), &pattern, &error));
+    OK(dormouse_runtime_workers(runtime, 1, &workers, &error));
+    OK(dormouse_runtime_dead_letters(runtime, &letters, &error));
+    clear();
     everywhere();
 
     uint32_t i32 = DORMOUSE_I32;
@@ -139,6 +171,23 @@ static int null_test(void (*everywhere)(void), void (*in_context)(dormouse_conte
     REFUSED(dormouse_runtime_deploy, "options->host_functions",
             dormouse_runtime_deploy(runtime, "v", 1, visit_wasm, sizeof visit_wasm, &deploy_options, &function_made, &error_made));
 
+    deploy_options.host_functions_len = 0;
+    deploy_options.args_len = 1;
+    REFUSED(dormouse_runtime_deploy, "options->args",
+            dormouse_runtime_deploy(runtime, "v", 1, echo_wasm, sizeof echo_wasm, &deploy_options, &function_made, &error_made));
+    dormouse_string no_text = {NULL, 0};
+    deploy_options.args = &no_text;
+    REFUSED(dormouse_runtime_deploy, "options->args",
+            dormouse_runtime_deploy(runtime, "v", 1, echo_wasm, sizeof echo_wasm, &deploy_options, &function_made, &error_made));
+    deploy_options.args_len = 0;
+    deploy_options.env_len = 1;
+    REFUSED(dormouse_runtime_deploy, "options->env",
+            dormouse_runtime_deploy(runtime, "v", 1, echo_wasm, sizeof echo_wasm, &deploy_options, &function_made, &error_made));
+    dormouse_variable variable = {{"A", 1}, {NULL, 0}};
+    deploy_options.env = &variable;
+    REFUSED(dormouse_runtime_deploy, "options->env->value",
+            dormouse_runtime_deploy(runtime, "v", 1, echo_wasm, sizeof echo_wasm, &deploy_options, &function_made, &error_made));
+
     // What events, triggers and requests are made of.
     dormouse_event_options_init(&event_options, sizeof event_options, NULL);
     REFUSED(dormouse_runtime_event, "options->type", dormouse_runtime_event(runtime, &event_options, &event_made, &error_made));
@@ -156,9 +205,16 @@ static int null_test(void (*everywhere)(void), void (*in_context)(dormouse_conte
     trigger_options.on.chars = "a";
     trigger_options.constant_len = 1;
     REFUSED(dormouse_runtime_bind, "options->constant", dormouse_runtime_bind(runtime, "b", 1, &trigger_options, &error_made));
+    trigger_options.constant_len = 0;
+    trigger_options.emits_len = 1;
+    REFUSED(dormouse_runtime_bind, "options->emits", dormouse_runtime_bind(runtime, "b", 1, &trigger_options, &error_made));
     request_options.headers_len = 1;
     REFUSED(dormouse_runtime_request, "options->headers", dormouse_runtime_request(runtime, &request_options, &response_made, &error_made));
 
+    dormouse_workers_free(workers);
+    dormouse_dead_letters_free(letters);
+    dormouse_pattern_free(pattern);
+    dormouse_names_free(names);
     dormouse_event_free(event);
     dormouse_text_free(json);
     dormouse_outcomes_free(outcomes);

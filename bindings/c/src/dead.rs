@@ -1,0 +1,189 @@
+//! Dead letters: what was given up, and what becomes of it.
+
+use dormouse::{DeadLetter, Reason};
+
+use crate::{
+    error::dormouse_error,
+    event::dormouse_event,
+    report::nanos,
+    runtime::dormouse_runtime,
+    status::{Failure, dormouse_status},
+    text::{Text, dormouse_string},
+};
+
+/// Why a delivery was given up.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum dormouse_reason {
+    /// For a reason that has no number in this version.
+    DORMOUSE_REASON_OTHER = 0,
+    /// As many attempts as its trigger allows have failed.
+    DORMOUSE_REASON_ATTEMPTS = 1,
+    /// It is older than its trigger allows, or would be at the next attempt.
+    DORMOUSE_REASON_AGE = 2,
+    /// It failed in a way that another attempt would not change.
+    DORMOUSE_REASON_PERMANENT = 3,
+    /// It is a reply at the end of a chain that is longer than the runtime allows.
+    DORMOUSE_REASON_LOOP = 4,
+}
+
+/// A delivery given up, with what there is to know about it. Plain data; what it points to is lent by the list that
+/// it is from.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_dead_letter {
+    /// The number of the delivery, by which `dormouse_runtime_redrive` finds it.
+    pub id: u64,
+    /// The event as it was published.
+    pub event: *const dormouse_event,
+    /// The id of the trigger, with a NUL behind it.
+    pub trigger: dormouse_string,
+    /// The target of the trigger, with a NUL behind it.
+    pub function: dormouse_string,
+    /// What went wrong last, in words, with a NUL behind them; no text if nothing ever ran.
+    pub error: dormouse_string,
+    /// When it was given up, in RFC 3339, with a NUL behind it; no text if the runtime knows no date.
+    pub given_up_at: dormouse_string,
+    /// How long after its publishing it was given up, in nanoseconds, by the runtime's clock.
+    pub age_ns: u64,
+    /// Why it was given up.
+    pub reason: dormouse_reason,
+    /// How often it ran.
+    pub attempts: u32,
+    /// The version that ran last; all zeros if none ever ran.
+    pub version: [u8; 32],
+}
+
+plain!(dormouse_dead_letter);
+
+/// Dead letters, the oldest first: a copy of one moment. The caller's, who frees it with
+/// `dormouse_dead_letters_free`; it may outlive its runtime. It never changes: any number of threads may read it.
+pub struct dormouse_dead_letters(Vec<Letter>);
+
+owned!(dormouse_dead_letters);
+
+/// One of them, with what it lends.
+struct Letter {
+    letter: DeadLetter,
+    event: Box<dormouse_event>,
+    trigger: Text,
+    function: Text,
+    error: Option<Text>,
+    given_up_at: Option<Text>,
+}
+
+impl From<DeadLetter> for Letter {
+    fn from(letter: DeadLetter) -> Self {
+        Self {
+            event: dormouse_event::new(letter.event().clone()),
+            trigger: Text::new(letter.trigger()),
+            function: Text::new(letter.function()),
+            error: letter.error().map(Text::new),
+            given_up_at: letter.given_up_at().map(|time| Text::new(time.to_string())),
+            letter,
+        }
+    }
+}
+
+impl Letter {
+    fn lend(&self) -> dormouse_dead_letter {
+        let optional = |text: &Option<Text>| text.as_ref().map_or(dormouse_string::NONE, Text::string);
+        dormouse_dead_letter {
+            id: self.letter.id(),
+            event: &raw const *self.event,
+            trigger: self.trigger.string(),
+            function: self.function.string(),
+            error: optional(&self.error),
+            given_up_at: optional(&self.given_up_at),
+            age_ns: nanos(self.letter.age()),
+            reason: match self.letter.reason() {
+                Reason::Attempts => dormouse_reason::DORMOUSE_REASON_ATTEMPTS,
+                Reason::Age => dormouse_reason::DORMOUSE_REASON_AGE,
+                Reason::Permanent => dormouse_reason::DORMOUSE_REASON_PERMANENT,
+                Reason::Loop => dormouse_reason::DORMOUSE_REASON_LOOP,
+                _ => dormouse_reason::DORMOUSE_REASON_OTHER,
+            },
+            attempts: self.letter.attempts(),
+            version: self.letter.version().map_or([0; 32], |version| *version.as_bytes()),
+        }
+    }
+}
+
+fn list(letters: Vec<DeadLetter>) -> Box<dormouse_dead_letters> {
+    Box::new(dormouse_dead_letters(letters.into_iter().map(Letter::from).collect()))
+}
+
+exported! { fallible:
+    /// The dead letters that the runtime holds. It goes on holding them.
+    ///
+    /// Statuses: DORMOUSE_NULL.
+    pub unsafe extern "C" fn dormouse_runtime_dead_letters(
+        runtime: *const dormouse_runtime,
+        letters_out: *mut *mut dormouse_dead_letters,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (runtime, place) = (runtime.get()?, letters_out.required()?);
+        place.give(list(runtime.0.dead_letters()));
+        Ok(())
+    }
+
+    /// Takes all dead letters out of the runtime.
+    ///
+    /// Statuses: DORMOUSE_NULL. Nothing has been taken out then.
+    pub unsafe extern "C" fn dormouse_runtime_drain_dead_letters(
+        runtime: *const dormouse_runtime,
+        letters_out: *mut *mut dormouse_dead_letters,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (runtime, place) = (runtime.get()?, letters_out.required()?);
+        place.give(list(runtime.0.drain_dead_letters()));
+        Ok(())
+    }
+
+    /// Queues the event of the dead letter `id` once more for its trigger, which must be bound, and takes the
+    /// letter out. `delivery_out`, which may be NULL, receives the number of the new delivery.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND, DORMOUSE_QUEUE_FULL, 320 to 329. The letter is held as before
+    /// then.
+    pub unsafe extern "C" fn dormouse_runtime_redrive(
+        runtime: *const dormouse_runtime,
+        id: u64,
+        delivery_out: *mut u64,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let delivery = runtime.get()?.0.redrive(id)?;
+        if let Some(place) = delivery_out.optional() {
+            place.put(delivery);
+        }
+        Ok(())
+    }
+
+    /// The letter at `index`, below `dormouse_dead_letters_count`.
+    ///
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND.
+    pub unsafe extern "C" fn dormouse_dead_letters_at(
+        letters: *const dormouse_dead_letters,
+        index: usize,
+        letter_out: *mut dormouse_dead_letter,
+        error_out: *mut *mut dormouse_error,
+    ) -> dormouse_status {
+        let (letters, place) = (letters.get()?, letter_out.required()?);
+        let count = letters.0.len();
+        let letter = letters.0.get(index);
+        let letter = letter.ok_or_else(|| Failure::not_found(format!("no dead letter {index}, there are {count}")))?;
+        place.put(letter.lend());
+        Ok(())
+    }
+}
+
+exported! { total:
+    /// How many letters there are. 0 for NULL.
+    pub unsafe extern "C" fn dormouse_dead_letters_count(letters: *const dormouse_dead_letters) -> usize {
+        letters.optional().map_or(0, |letters| letters.0.len())
+    }
+
+    /// Frees a list of dead letters, and the events that it lends. NULL is allowed.
+    pub unsafe extern "C" fn dormouse_dead_letters_free(letters: *mut dormouse_dead_letters) {
+        drop(letters.take());
+    }
+}

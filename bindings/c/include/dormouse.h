@@ -154,6 +154,8 @@ typedef enum {
     // The guest ended itself: a program with an exit code that is not 0. The message has the code and the end of its
     // log.
     DORMOUSE_EXIT = 219,
+    // The guest says that it will never take this input; a delivery is not tried again. The message has the end of its log.
+    DORMOUSE_REJECTED = 220,
     // What should be an event is none. The message names the attribute.
     DORMOUSE_EVENT = 300,
     // The event type is reserved: types that begin with `dormouse.` are the runtime's own.

@@ -103,6 +103,8 @@ pub enum dormouse_status {
     /// The guest ended itself: a program with an exit code that is not 0. The message has the code and the end of its
     /// log.
     DORMOUSE_EXIT = 219,
+    /// The guest says that it will never take this input; a delivery is not tried again. The message has the end of its log.
+    DORMOUSE_REJECTED = 220,
 
     /// What should be an event is none. The message names the attribute.
     DORMOUSE_EVENT = 300,
@@ -438,6 +440,7 @@ pub(crate) fn of_outcome(name: &str) -> dormouse_status {
         "host_function" => S::DORMOUSE_HOST_FUNCTION,
         "host_panic" => S::DORMOUSE_HOST_PANIC,
         "exit" => S::DORMOUSE_EXIT,
+        "rejected" => S::DORMOUSE_REJECTED,
         "contract" => S::DORMOUSE_CONTRACT,
         "out_of_bounds" => S::DORMOUSE_OUT_OF_BOUNDS,
         "input_too_large" => S::DORMOUSE_INPUT_TOO_LARGE,

@@ -2,9 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-#[allow(unreachable_pub, reason = "elsewhere it is a library")]
-#[path = "../../fuzz/src/lib.rs"]
-mod targets;
+use crate::targets;
 
 fn replay(target: &str, run: fn(&[u8])) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -18,17 +16,47 @@ fn replay(target: &str, run: fn(&[u8])) {
     assert!(files >= 10, "{files} files in {}", folder.display());
 }
 
+#[cfg(feature = "events")]
 #[test]
 fn the_corpus_of_events_passes() {
     replay("event", targets::event);
 }
 
+#[cfg(feature = "events")]
 #[test]
 fn the_corpus_of_patterns_passes() {
     replay("pattern", targets::pattern);
 }
 
+#[cfg(feature = "events")]
 #[test]
 fn the_corpus_of_matching_passes() {
     replay("matching", targets::matching);
+}
+
+#[test]
+fn the_corpus_of_deployments_passes() {
+    replay("deploy", targets::deploy);
+}
+
+#[test]
+fn the_corpus_of_generated_deployments_passes() {
+    replay("deploy_smith", targets::deploy_smith);
+}
+
+#[test]
+fn the_corpus_of_programs_passes() {
+    replay("program", targets::program);
+}
+
+#[cfg(feature = "wasi")]
+#[test]
+fn the_corpus_of_wasi_calls_passes() {
+    replay("wasi_calls", targets::wasi_calls);
+}
+
+#[cfg(feature = "schedule")]
+#[test]
+fn the_corpus_of_schedules_passes() {
+    replay("schedule", targets::schedule);
 }

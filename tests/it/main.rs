@@ -3,7 +3,6 @@
 
 mod aliases;
 mod attack;
-#[cfg(feature = "events")]
 mod corpus;
 #[cfg(feature = "events")]
 mod delivery;
@@ -17,6 +16,7 @@ mod durable;
 mod errors;
 #[cfg(feature = "events")]
 mod events;
+mod faults;
 #[cfg(feature = "wasi")]
 mod guest_corpus;
 mod guests;
@@ -42,6 +42,9 @@ mod schedules;
 mod stack;
 mod stateless;
 mod support;
+#[allow(unreachable_pub, reason = "elsewhere it is a library")]
+#[path = "../../fuzz/src/lib.rs"]
+mod targets;
 mod tidy;
 #[cfg(feature = "events")]
 mod triggers;

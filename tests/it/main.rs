@@ -41,6 +41,7 @@ mod routes;
 mod schedules;
 mod stack;
 mod stateless;
+mod stress;
 mod support;
 #[allow(unreachable_pub, reason = "elsewhere it is a library")]
 #[path = "../../fuzz/src/lib.rs"]

@@ -222,7 +222,8 @@ impl Machine {
                 let (export, types) = source.choose(&subject.exports)?;
                 let args = args(types, source)?;
                 if let Some(error) = self.busy(function, fuel) {
-                    return Ok(self.refuse(version, &error));
+                    self.refuse(version, &error);
+                    return Ok(());
                 }
                 let (ours, theirs) =
                     (ours(function, export, &args, fuel), subject.oracles[version.memory].call(export, &args, fuel));

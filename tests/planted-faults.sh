@@ -6,7 +6,7 @@
 # not build says nothing about the tests, and counts as survived. Before the first fault the same tests must pass without one. Debug
 # assertions of the library are off, so that what notices is a test and not the code that is being broken.
 #
-# Usage: tests/planted-faults.sh [TEXT]     only the faults with TEXT in their name
+# Usage: tests/planted-faults.sh [TEXT...]     only the faults with one of these in their name
 # PLANTED_FAULTS_TARGET_DIR keeps what is built between runs; without it everything is built in a temporary folder.
 # PLANTED_FAULTS_TIMEOUT is how many seconds the tests may take before they count as not ending, 300 by default.
 set -euo pipefail
@@ -16,7 +16,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export CARGO_TARGET_DIR=${PLANTED_FAULTS_TARGET_DIR:-$folder/target}
 export CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false
-only=${1:-}
+only=("${@:-}")
 
 # The files as they are, committed or not, without what is built.
 copy=$folder/copy
@@ -64,7 +64,11 @@ echo 'building without a fault' >&2
 cargo test "${args[@]}" --lib --test it --no-run
 chosen=() tried=
 for ((at = 0; at < total; at++)); do
-    [[ ${names[at]} == *"$only"* ]] || continue
+    is_meant=false
+    for text in "${only[@]}"; do
+        if [[ ${names[at]} == *"$text"* ]]; then is_meant=true; fi
+    done
+    $is_meant || continue
     chosen+=("$at")
     if [[ $'\n'$tried != *$'\n'"${runs[at]}"$'\n'* ]]; then
         tried+=${runs[at]}$'\n'

@@ -68,6 +68,29 @@ fn has_scan() -> bool {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 7)
 }
 
+/// A self-test that fails for no reason would only make everything slower: no other test would notice.
+#[test]
+fn a_kernel_that_can_do_it_is_used() {
+    // SAFETY: sysconf reads a constant of the system.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    if has_scan() && page == 4_096 && std::fs::File::open("/proc/self/pagemap").is_ok() {
+        assert!(available());
+        let technique = settled(Reset::Gated).deploy_report().unwrap().reset();
+        assert_eq!(technique, "gated");
+    }
+}
+
+#[test]
+fn counts_of_faults_of_two_threads_are_never_the_same() {
+    if !available() {
+        return;
+    }
+    let of_others = [(); 2].map(|()| std::thread::spawn(faults).join().unwrap().unwrap().thread);
+    let own = faults().unwrap().thread;
+    assert_eq!(faults().unwrap().thread, own);
+    assert!(of_others[0] != of_others[1] && !of_others.contains(&own), "{own} {of_others:?}");
+}
+
 #[test]
 fn private_pages_are_those_written_to_and_go_when_they_are_dropped() {
     if !available() {

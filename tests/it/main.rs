@@ -3,7 +3,6 @@
 
 mod aliases;
 mod attack;
-#[cfg(feature = "events")]
 mod corpus;
 #[cfg(feature = "events")]
 mod delivery;
@@ -23,6 +22,7 @@ mod extism;
 mod extism_blocks;
 #[cfg(feature = "extism")]
 mod extism_calls;
+mod faults;
 #[cfg(feature = "wasi")]
 mod guest_corpus;
 mod guests;
@@ -53,8 +53,12 @@ mod stack;
 mod staging;
 mod startup;
 mod stateless;
+mod stress;
 mod support;
 mod tables;
+#[allow(unreachable_pub, reason = "elsewhere it is a library")]
+#[path = "../../fuzz/src/lib.rs"]
+mod targets;
 mod tidy;
 #[cfg(all(feature = "events", feature = "wasi"))]
 mod told;

@@ -168,3 +168,34 @@ fn every_file_of_the_integration_tests_is_run() {
     }
     report(&problems);
 }
+
+/// The faults of `tests/planted-faults.sh` are planted by text, so they must keep up with the sources.
+#[test]
+fn each_planted_fault_can_still_be_planted() {
+    let files = files();
+    let text_of = |path: &str| files.iter().find(|file| file.path == path).and_then(|file| file.text.as_deref());
+    let list = text_of("tests/planted-faults.txt").expect("tests/planted-faults.txt");
+    let faults: Vec<&str> = list.split("\n\n").filter(|block| block.starts_with("fault ")).collect();
+    assert!(faults.len() >= 24, "{}", faults.len());
+    let mut problems = Vec::new();
+    for block in faults {
+        let mut lines = block.lines();
+        let mut field =
+            |name: &str| lines.next().and_then(|line| line.strip_prefix(name)).and_then(|rest| rest.strip_prefix(' '));
+        let fields = [field("fault"), field("file"), field("find"), field("with"), field("run")];
+        let [Some(name), Some(path), Some(find), Some(_), Some(run)] = fields else {
+            problems.push(format!("{block}\n: needs one line each of fault, file, find, with, run"));
+            continue;
+        };
+        match text_of(path).map(|text| text.matches(find).count()) {
+            Some(1) => {}
+            Some(count) => problems.push(format!("{name}: `{find}` stands {count} times in {path}, not once")),
+            None => problems.push(format!("{name}: there is no {path}")),
+        }
+        let room = run.strip_prefix("--test it ").map(|filter| filter.trim_end_matches(':'));
+        if room.is_some_and(|room| text_of(&format!("tests/it/{room}.rs")).is_none()) {
+            problems.push(format!("{name}: `{run}` names no file of tests/it"));
+        }
+    }
+    report(&problems);
+}

@@ -1,0 +1,345 @@
+//! The oracle: raw wasmi on the original bytes, a fresh store and instance for each call. Output, trap and fuel of every
+//! call of ours, cold or warm, after anything, must be those of the oracle. One difference is a defect.
+
+use std::time::Duration;
+
+use arbitrary::Unstructured;
+use dormouse::{DeployError, Function, InvokeErrorKind, Limits, Reset, Runtime, Trap, Value};
+use wasmi::{Config, CustomFuelCosts, Engine, Instance, Linker, Module, ResourceLimiter, Store, TrapCode, Val};
+
+use super::Random;
+
+/// Fuel of a call and of initialisation at most.
+pub const FUEL: u64 = 200_000;
+const MEMORY: u64 = 4 << 20;
+const TABLE_ELEMENTS: u64 = 5_000;
+
+/// Every way of cleaning an instance must come to the same.
+pub const RESETS: [Reset; 3] = [Reset::Portable, Reset::Gated, Reset::Scanned];
+
+/// What one call came to: values or a trap's text, and fuel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    pub result: Result<Vec<u64>, String>,
+    pub fuel: u64,
+}
+
+/// Raw wasmi: metered as ours is (translation and validation cost nothing), with the same bounds.
+pub struct Oracle {
+    engine: Engine,
+    module: Module,
+    memory: u64,
+    elements: u64,
+    /// Whether the module contains `memory.grow` or `table.grow`.
+    pub grows: bool,
+}
+
+/// All memories of an instance together, and tables, within their limits.
+struct Bounds {
+    memory: Bound,
+    elements: Bound,
+}
+
+struct Bound {
+    left: usize,
+}
+
+impl Bound {
+    fn of(most: u64) -> Self {
+        Self { left: most as usize }
+    }
+
+    fn growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
+        let more = desired - current;
+        let fits = more <= self.left && maximum.is_none_or(|maximum| desired <= maximum);
+        if fits {
+            self.left -= more;
+        }
+        fits
+    }
+}
+
+impl ResourceLimiter for Bounds {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool, wasmi_core::LimiterError> {
+        Ok(self.memory.growing(current, desired, maximum))
+    }
+
+    fn memory_grow_failed(&mut self, _: &wasmi_core::MemoryError) -> Result<(), wasmi_core::LimiterError> {
+        // Out of fuel, the only failure left, ends the run.
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool, wasmi_core::LimiterError> {
+        Ok(self.elements.growing(current, desired, maximum))
+    }
+
+    fn instances(&self) -> usize {
+        usize::MAX
+    }
+
+    fn tables(&self) -> usize {
+        usize::MAX
+    }
+
+    fn memories(&self) -> usize {
+        usize::MAX
+    }
+}
+
+impl Oracle {
+    /// Compiles a module whose memories and tables keep to these limits. None where wasmi refuses it.
+    pub fn new(bytes: &[u8], limits: &Limits) -> Option<Self> {
+        let mut config = Config::default();
+        config.consume_fuel(true).fuel_cost(CustomFuelCosts {
+            bytes_copied_per_fuel: 64,
+            fuel_per_bytes_translated: 0,
+            fuel_per_bytes_validated: 0,
+        });
+        config.set_max_stack_height(1 << 20);
+        let engine = Engine::new(&config);
+        let module = Module::new(&engine, bytes).ok()?;
+        Some(Self { engine, module, memory: limits.memory, elements: limits.table_elements, grows: grows(bytes) })
+    }
+
+    /// A fresh instance, or what its instantiation came to.
+    fn instantiate(&self) -> Result<(Store<Bounds>, Instance), String> {
+        let mut store =
+            Store::new(&self.engine, Bounds { memory: Bound::of(self.memory), elements: Bound::of(self.elements) });
+        store.limiter(|bounds| bounds);
+        store.set_fuel(FUEL).unwrap();
+        let instance = Linker::new(&self.engine)
+            .instantiate_and_start(&mut store, &self.module)
+            .map_err(|error| error.to_string())?;
+        let text = |error: wasmi::Error| error.to_string();
+        if let Ok(initialise) = instance.get_typed_func::<(), ()>(&store, "_initialize") {
+            initialise.call(&mut store, ()).map_err(text)?;
+        }
+        // The buffer contract lets the heap grow once before any event: the same here.
+        let handle = instance.get_typed_func::<(i32, i32), i64>(&store, "handle");
+        let has_memory = self.module.exports().any(|export| export.ty().memory().is_some());
+        if let (Ok(alloc), Ok(_), true) = (instance.get_typed_func::<i32, i32>(&store, "alloc"), handle, has_memory) {
+            let at = alloc.call(&mut store, 1024).map_err(text)?;
+            if let Ok(dealloc) = instance.get_typed_func::<(i32, i32), ()>(&store, "dealloc") {
+                dealloc.call(&mut store, (at, 1024)).map_err(text)?;
+            }
+        }
+        Ok((store, instance))
+    }
+
+    /// One call on a fresh instance.
+    pub fn call(&self, export: &str, args: &[Value], fuel: u64) -> Outcome {
+        self.on_its_stack(|| self.call_here(export, args, fuel))
+    }
+
+    fn call_here(&self, export: &str, args: &[Value], fuel: u64) -> Outcome {
+        let (mut store, instance) = self.instantiate().expect("it was deployed");
+        let function = instance.get_func(&store, export).unwrap();
+        store.set_fuel(fuel).unwrap();
+        let args: Vec<Val> = args.iter().map(val).collect();
+        let mut results = vec![Val::I32(0); function.ty(&store).results().len()];
+        let result = match function.call(&mut store, &args, &mut results) {
+            Ok(()) => Ok(results.iter().map(|value| bits(value).unwrap()).collect()),
+            Err(error) => Err(match error.as_trap_code() {
+                Some(TrapCode::OutOfFuel) => "fuel".to_owned(),
+                // wasmi has a slip of the pen in this one.
+                Some(TrapCode::IndirectCallToNull) => "uninitialized element".to_owned(),
+                _ => error.to_string(),
+            }),
+        };
+        Outcome { result, fuel: fuel - store.get_fuel().unwrap() }
+    }
+
+    /// Nothing keeps raw wasmi from overflowing the native stack by growths that fail (seed 487129 did, on 2 MiB), so the oracle
+    /// has a stack that is large enough for all its fuel. Ours runs on the test's own.
+    fn on_its_stack<T: Send>(&self, run: impl FnOnce() -> T + Send) -> T {
+        if !self.grows {
+            return run();
+        }
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(128 << 20);
+            thread.spawn_scoped(scope, run).unwrap().join().unwrap()
+        })
+    }
+
+    /// The exports that take and give numbers only, with a zero of each parameter's type.
+    pub fn scalar_exports(&self) -> Vec<(String, Vec<Value>)> {
+        let mut exports = Vec::new();
+        for export in self.module.exports() {
+            let Some(ty) = export.ty().func() else { continue };
+            let zero = |ty: &wasmi::ValType| match ty {
+                wasmi::ValType::I32 => Some(Value::I32(0)),
+                wasmi::ValType::I64 => Some(Value::I64(0)),
+                wasmi::ValType::F32 => Some(Value::F32(0.0)),
+                wasmi::ValType::F64 => Some(Value::F64(0.0)),
+                _ => None,
+            };
+            let params: Option<Vec<_>> = ty.params().iter().map(zero).collect();
+            if let (Some(params), true) = (params, ty.results().iter().all(|ty| zero(ty).is_some())) {
+                exports.push((export.name().to_owned(), params));
+            }
+        }
+        exports
+    }
+}
+
+/// One call of ours.
+pub fn ours(function: &Function, export: &str, args: &[Value], fuel: u64) -> Outcome {
+    match function.invocation(b"").fuel(fuel).call(export, args) {
+        Ok(returned) => Outcome {
+            result: Ok(returned.values().iter().map(|value| value.as_u64()).collect()),
+            fuel: returned.report().fuel(),
+        },
+        Err(error) => Outcome {
+            fuel: error.report().unwrap_or_else(|| panic!("no report: {error}")).fuel(),
+            result: Err(match error.into_kind() {
+                InvokeErrorKind::OutOfFuel { .. } => "fuel".to_owned(),
+                InvokeErrorKind::Trap(trap) => trap.to_string(),
+                other => other.to_string(),
+            }),
+        },
+    }
+}
+
+fn val(value: &Value) -> Val {
+    match *value {
+        Value::I32(value) => Val::I32(value),
+        Value::I64(value) => Val::I64(value),
+        Value::F32(value) => Val::F32(wasmi::F32::from_bits(value.to_bits())),
+        Value::F64(value) => Val::F64(wasmi::F64::from_bits(value.to_bits())),
+    }
+}
+
+fn bits(value: &Val) -> Option<u64> {
+    match value {
+        Val::I32(value) => Some(u64::from(*value as u32)),
+        Val::I64(value) => Some(*value as u64),
+        Val::F32(value) => Some(u64::from(value.to_bits())),
+        Val::F64(value) => Some(value.to_bits()),
+        _ => None,
+    }
+}
+
+/// Numbers of these types: small ones, addresses, those near the end, and any.
+pub fn random_args(types: &[Value], mut below: impl FnMut(u64) -> u64) -> Vec<Value> {
+    let mut number = || match below(4) {
+        0 => below(4),
+        1 => below(1 << 17),
+        2 => u64::MAX - below(4),
+        _ => below(u64::MAX),
+    };
+    let one = |value: &Value| match value {
+        Value::I32(_) => Value::I32(number() as i32),
+        Value::I64(_) => Value::I64(number() as i64),
+        Value::F32(_) => Value::F32(f32::from_bits(number() as u32)),
+        Value::F64(_) => Value::F64(f64::from_bits(number())),
+    };
+    types.iter().map(one).collect()
+}
+
+/// The one difference from raw wasmi that there is, documented at `Limits::call_depth`: growing counts as a call, so a
+/// recursion that grows something at its end may come to the end of the stack one call earlier.
+pub fn is_the_same(ours: &Outcome, theirs: &Outcome, grows: bool) -> bool {
+    ours == theirs || (grows && ours.result == theirs.result && ours.result == Err(Trap::StackOverflow.to_string()))
+}
+
+/// Runs random sequences of calls on both; returns how many were compared, or why ours does not deploy it.
+pub fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> Result<u64, DeployError> {
+    let limits = Limits { fuel: FUEL, memory: MEMORY, table_elements: TABLE_ELEMENTS, ..Limits::default() };
+    let Some(oracle) = Oracle::new(bytes, &limits) else { return Ok(0) };
+    // The oracle gives a module nothing.
+    if oracle.module.imports().len() > 0 {
+        return Ok(0);
+    }
+    let runtime = Runtime::builder().reset(reset).build();
+    let function = match runtime.deployment("f", bytes).limits(limits).instances(0..=2).deploy() {
+        Ok(function) => function,
+        Err(DeployError::TooLarge { .. }) => return Ok(0),
+        // What does not initialise here must not instantiate there either.
+        Err(error @ (DeployError::Initialise { .. } | DeployError::SegmentOutOfBounds { .. })) => {
+            let is_refused = oracle.on_its_stack(|| oracle.instantiate().is_err());
+            assert!(is_refused, "seed {seed}: ours refuses with: {error}");
+            return Ok(0);
+        }
+        Err(error) => return Err(error),
+    };
+    let exports = oracle.scalar_exports();
+    if exports.is_empty() {
+        return Ok(0);
+    }
+    let mut random = Random::new(seed);
+    for call in 0..calls {
+        let (export, types) = &exports[random.below(exports.len() as u64) as usize];
+        let args = random_args(types, |bound| random.below(bound));
+        let fuel = match random.below(3) {
+            0 => random.below(100),
+            1 => random.below(5_000),
+            _ => FUEL,
+        };
+        // The next start is cold then, on an instance made from the image instead of the one that deployment left.
+        if random.below(4) == 0 {
+            function.trim(Duration::ZERO);
+        }
+        let theirs = oracle.call(export, &args, fuel);
+        let ours = ours(&function, export, &args, fuel);
+        assert!(
+            is_the_same(&ours, &theirs, oracle.grows),
+            "seed {seed}, call {call}: {export}{args:?} with {fuel} fuel: {ours:?} where {theirs:?} is right"
+        );
+    }
+    Ok(calls)
+}
+
+/// Whether a module contains `memory.grow` or `table.grow`.
+fn grows(bytes: &[u8]) -> bool {
+    wasmparser::Parser::new(0).parse_all(bytes).any(|payload| {
+        let Ok(wasmparser::Payload::CodeSectionEntry(body)) = payload else { return false };
+        let mut operators = body.get_operators_reader().unwrap().into_iter();
+        operators.any(|operator| {
+            use wasmparser::Operator::{MemoryGrow, TableGrow};
+            matches!(operator, Ok(MemoryGrow { .. } | TableGrow { .. }))
+        })
+    })
+}
+
+/// A module that wasm-smith makes of these bytes: multi-memory, bulk memory, reference types, tail calls, start functions.
+pub fn generated(bytes: &[u8]) -> Option<Vec<u8>> {
+    let config = wasm_smith::Config {
+        max_imports: 0,
+        min_exports: 1,
+        export_everything: true,
+        max_memories: 3,
+        max_memory32_bytes: 8 << 20,
+        max_memory64_bytes: 8 << 20,
+        max_tables: 3,
+        max_table_elements: 500,
+        min_funcs: 1,
+        bulk_memory_enabled: true,
+        reference_types_enabled: true,
+        multi_value_enabled: true,
+        tail_call_enabled: true,
+        extended_const_enabled: true,
+        memory64_enabled: cfg!(feature = "memory64"),
+        simd_enabled: cfg!(feature = "simd"),
+        relaxed_simd_enabled: false,
+        exceptions_enabled: false,
+        gc_enabled: false,
+        threads_enabled: false,
+        custom_page_sizes_enabled: false,
+        wide_arithmetic_enabled: false,
+        shared_everything_threads_enabled: false,
+        canonicalize_nans: false,
+        ..wasm_smith::Config::default()
+    };
+    let module = wasm_smith::Module::new(config, &mut Unstructured::new(bytes)).ok()?;
+    Some(module.to_bytes())
+}

@@ -9,7 +9,7 @@
 //! | table size | cannot change: `table.grow` is refused | |
 //! | dropped segments | | always, where the module drops any |
 //! | regions whose canary has died | | always |
-//! | fuel, log, counters, cancel handle | cleared | |
+//! | fuel, log, counters, cancel handle, what WASI and Extism keep for a run | cleared | |
 //! | host code that panicked | | always |
 
 use wasmi::Ref;

@@ -8,7 +8,7 @@
 //! | tables that code writes | set entry by entry | |
 //! | dropped segments | | always, where the module drops any |
 //! | regions whose canary has died | | always |
-//! | fuel, log, counters, cancel handle, the delivery that it served, events that were not published | cleared | |
+//! | fuel, log, counters, cancel handle, what WASI and Extism keep for a run, what it staged, the delivery that it served | cleared | |
 //! | host code that panicked | | always |
 
 use wasmi::Ref;

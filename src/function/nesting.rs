@@ -55,7 +55,7 @@ pub(super) fn outer(pool: usize, runtime: usize) -> Result<Outer, InvokeErrorKin
         Ok(Outer {
             deadline_at: own().map(|frame| frame.deadline_at).min().unwrap_or(Duration::MAX),
             holds: frames.iter().any(|frame| frame.pool == pool),
-            hops: own().last().map_or(0, |frame| frame.hops),
+            hops: own().next_back().map_or(0, |frame| frame.hops),
         })
     })
 }

@@ -20,7 +20,7 @@
 //!     assert_eq!(counter.call("visit", &[])?.values(), [Value::I32(visit)]);
 //! }
 //! assert_eq!(store.get("counter", b"visits")?, Some(vec![3, 0, 0, 0]), "the host sees it under the function's name");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 //!
 //! # What guests import

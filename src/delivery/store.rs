@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use redb::{CommitError, Database, ReadableTable, StorageError, TableDefinition, TableError, TransactionError};
+use redb::{Database, ReadableTable, TableDefinition, TableError};
 
-use crate::disk::{Disk, StoreError};
+use crate::disk::{Disk, DiskError, StoreError};
 
 const DELIVERIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("deliveries");
 const LETTERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("dead letters");
@@ -50,10 +50,9 @@ impl Store {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "redb's own error, beside a disk")]
-fn read(database: &Database) -> Result<Saved, redb::Error> {
-    let reading = database.begin_read().map_err(|error: TransactionError| redb::Error::from(error))?;
-    let all = |table: TableDefinition<'_, u64, &'static [u8]>| -> Result<Vec<(u64, Vec<u8>)>, redb::Error> {
+fn read(database: &Database) -> Result<Saved, DiskError> {
+    let reading = database.begin_read()?;
+    let all = |table: TableDefinition<'_, u64, &'static [u8]>| -> Result<Vec<(u64, Vec<u8>)>, DiskError> {
         let table = match reading.open_table(table) {
             Ok(table) => table,
             Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
@@ -74,20 +73,18 @@ fn read(database: &Database) -> Result<Saved, redb::Error> {
     Ok(Saved { next, deliveries: all(DELIVERIES)?, letters: all(LETTERS)? })
 }
 
-#[expect(clippy::result_large_err, reason = "redb's own error, beside a disk")]
-fn write(database: &Database, next: u64, deliveries: &Changes, letters: &Changes) -> Result<(), redb::Error> {
-    let writing = database.begin_write().map_err(|error: TransactionError| redb::Error::from(error))?;
+fn write(database: &Database, next: u64, deliveries: &Changes, letters: &Changes) -> Result<(), DiskError> {
+    let writing = database.begin_write()?;
     for (table, changes) in [(DELIVERIES, deliveries), (LETTERS, letters)] {
         let mut table = writing.open_table(table)?;
         for (number, bytes) in changes {
             match bytes {
-                Some(bytes) => {
-                    drop(table.insert(number, &**bytes).map_err(|error: StorageError| redb::Error::from(error))?)
-                }
+                Some(bytes) => drop(table.insert(number, &**bytes)?),
                 None => drop(table.remove(number)?),
             }
         }
     }
     writing.open_table(NEXT)?.insert(0, next)?;
-    writing.commit().map_err(|error: CommitError| redb::Error::from(error))
+    writing.commit()?;
+    Ok(())
 }

@@ -75,6 +75,15 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Any of redb's errors, which are large.
+pub(crate) struct DiskError(Box<redb::Error>);
+
+impl<E: Into<redb::Error>> From<E> for DiskError {
+    fn from(error: E) -> Self {
+        Self(Box::new(error.into()))
+    }
+}
+
 type Open = dyn Fn() -> Result<Database, DatabaseError> + Send + Sync;
 
 /// A file, from any thread.
@@ -112,11 +121,10 @@ impl Disk {
     ///
     /// # Errors
     /// What it answers, or that the file cannot be opened again.
-    #[expect(clippy::result_large_err, reason = "redb's own error, beside a disk")]
     pub(crate) fn run<T>(
         &self,
         doing: &'static str,
-        run: impl FnOnce(&Database) -> Result<T, redb::Error>,
+        run: impl FnOnce(&Database) -> Result<T, DiskError>,
     ) -> Result<T, StoreError> {
         loop {
             let database = self.database.read();
@@ -129,7 +137,7 @@ impl Disk {
             drop(database);
             return done.map_err(|error| {
                 *self.database.write() = None;
-                StoreError::of(doing, error)
+                StoreError::of(doing, *error.0)
             });
         }
     }

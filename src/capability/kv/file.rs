@@ -5,7 +5,7 @@
 
 use std::{fmt, ops::Bound, path::Path};
 
-use redb::{Database, ReadTransaction, ReadableTable, TableDefinition, TableError, TransactionError};
+use redb::{Database, ReadTransaction, ReadableTable, TableDefinition, TableError};
 
 use super::{
     Change, CommitError, KeyValue, Size,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     capability::HostError,
-    disk::{Disk, StoreError},
+    disk::{Disk, DiskError, StoreError},
 };
 
 const ENTRIES: TableDefinition<'_, (&str, &[u8]), &[u8]> = TableDefinition::new("key-value");
@@ -58,22 +58,20 @@ impl File {
         Ok(file)
     }
 
-    #[expect(clippy::result_large_err, reason = "redb's own error, beside a disk")]
     fn read<T>(
         &self,
         doing: &'static str,
-        read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, DiskError>,
     ) -> Result<T, StoreError> {
         self.0.run(doing, |database| {
-            let reading = database.begin_read().map_err(|error: TransactionError| redb::Error::from(error))?;
+            let reading = database.begin_read()?;
             read(&reading)
         })
     }
 }
 
 /// A table, none in a file that nothing was written to.
-#[expect(clippy::result_large_err, reason = "redb's own error, beside a disk")]
-fn there<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
+fn there<T>(table: Result<T, TableError>) -> Result<Option<T>, DiskError> {
     match table {
         Ok(table) => Ok(Some(table)),
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
@@ -81,15 +79,14 @@ fn there<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
     }
 }
 
+type Sizes = redb::ReadOnlyTable<&'static str, (u64, u64)>;
 type Entries = redb::ReadOnlyTable<(&'static str, &'static [u8]), &'static [u8]>;
 
-#[expect(clippy::result_large_err, reason = "redb's own error, beside a disk")]
-fn entries(reading: &ReadTransaction) -> Result<Option<Entries>, redb::Error> {
+fn entries(reading: &ReadTransaction) -> Result<Option<Entries>, DiskError> {
     there(reading.open_table(ENTRIES))
 }
 
-#[expect(clippy::result_large_err, reason = "redb's own error, beside a disk")]
-fn sizes(reading: &ReadTransaction) -> Result<Option<redb::ReadOnlyTable<&'static str, (u64, u64)>>, redb::Error> {
+fn sizes(reading: &ReadTransaction) -> Result<Option<Sizes>, DiskError> {
     there(reading.open_table(SIZES))
 }
 
@@ -148,14 +145,13 @@ fn of((entries, bytes): (u64, u64)) -> Size {
 }
 
 /// One transaction; one that is not committed has changed nothing.
-#[expect(clippy::result_large_err, reason = "redb's own error, beside a disk")]
 fn write(
     database: &Database,
     namespace: &str,
     changes: &[Change<'_>],
     quota: Size,
-) -> Result<Result<(), CommitError>, redb::Error> {
-    let writing = database.begin_write().map_err(|error: TransactionError| redb::Error::from(error))?;
+) -> Result<Result<(), CommitError>, DiskError> {
+    let writing = database.begin_write()?;
     {
         let mut entries = writing.open_table(ENTRIES)?;
         let mut sizes = writing.open_table(SIZES)?;

@@ -6,16 +6,18 @@ use std::collections::BTreeMap;
 use super::{Change, CommitError, File, KeyValue, Size};
 use crate::disk::{Simulated, StoreError, StoreProblem, Survive};
 
+/// A key and its new value, none to delete it.
+type Write = (Vec<u8>, Option<Vec<u8>>);
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The commits of the test, each of several keys.
-fn commits() -> Vec<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+fn commits() -> Vec<Vec<Write>> {
     let key = |number: usize| format!("key {}", number % 5).into_bytes();
     let value = |number: usize| (number % 4 != 3).then(|| vec![number as u8; 1 + 40 * number]);
     (0..10).map(|number| (0..3).map(|n| (key(number + n), value(number + n))).collect()).collect()
 }
 
-fn apply(model: &mut Model, commit: &[(Vec<u8>, Option<Vec<u8>>)]) {
+fn apply(model: &mut Model, commit: &[Write]) {
     for (key, value) in commit {
         match value {
             Some(value) => drop(model.insert(key.clone(), value.clone())),
@@ -24,8 +26,8 @@ fn apply(model: &mut Model, commit: &[(Vec<u8>, Option<Vec<u8>>)]) {
     }
 }
 
-fn commit<'a>(store: &File, commit: &'a [(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), CommitError> {
-    let change = |(key, value): &'a (Vec<u8>, Option<Vec<u8>>)| match value {
+fn commit<'a>(store: &File, commit: &'a [Write]) -> Result<(), CommitError> {
+    let change = |(key, value): &'a Write| match value {
         Some(value) => Change::set(key, value),
         None => Change::delete(key),
     };

@@ -6,10 +6,15 @@
 #[cfg(test)]
 mod simulated;
 
-use std::{fmt, io, path::Path};
+use std::{
+    fmt,
+    fs::{self, OpenOptions},
+    io,
+    path::Path,
+};
 
 use parking_lot::RwLock;
-use redb::{Database, DatabaseError};
+use redb::{Database, DatabaseError, StorageBackend, backends::FileBackend};
 #[cfg(test)]
 pub(crate) use simulated::{Simulated, Survive};
 
@@ -93,11 +98,39 @@ pub(crate) struct Disk {
     database: RwLock<Option<Database>>,
 }
 
+/// Opens a file, or makes it: all of it, or nothing. A process that is killed while redb makes one leaves a file that redb refuses for ever, so
+/// it is made under another name, `.making` behind its own, and renamed when it is whole. Whoever makes it has the lock on it from its first moment on.
+fn create(path: &Path) -> Result<Database, DatabaseError> {
+    if path.as_os_str().is_empty() || path.exists() {
+        return Database::create(path);
+    }
+    let mut making = path.as_os_str().to_owned();
+    making.push(".making");
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&making)?;
+    let backend = FileBackend::new(file)?;
+    // Somebody else has made it in between; nobody can now, as that takes the lock.
+    if path.exists() {
+        let _ = fs::remove_file(&making);
+        return Database::create(path);
+    }
+    // What a process has left that was killed here.
+    backend.set_len(0)?;
+    let database = Database::builder().create_with_backend(backend)?;
+    fs::rename(&making, path)?;
+    // The name must last as what is committed under it does.
+    #[cfg(unix)]
+    {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(database)
+}
+
 impl Disk {
     /// Opens a file, or makes it.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let path = path.to_owned();
-        Self::with(move || Database::create(&path))
+        Self::with(move || create(&path))
     }
 
     /// The same with another way to open it.

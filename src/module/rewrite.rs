@@ -14,6 +14,10 @@
 //!   when it is entered, so 900 nested calls that each have 100 growths left run 90,000 of them, 16 MB of stack, without
 //!   meeting a fuel check (it killed the process on 2 MiB). Host calls leak nothing, and the stub costs no fuel in the end:
 //!   the call costs what the operator costs, and the host gives back what the stub itself burns, [`Growable::stub_fuel`].
+//! - **Far stores** of integers, beyond an offset of 65,535 or to another memory than the first, get an empty block before them. wasmi
+//!   2.0.0 keeps the latest integer in a register, and has no such store for an address and a value that are both there: a local that was just set
+//!   and is read twice, or a value extended from it. It panics when it translates one, on the first call. An empty block brings both to
+//!   the stack, and costs no fuel. (Behind a constant, which is no register, there is none.)
 //!
 //! Everything else is copied as it is; splicing takes 1 to 2 % of the time of wasmi's own lazy compilation, where a full
 //! re-encoding takes twice that time. Custom sections are left out.
@@ -208,7 +212,7 @@ impl Writer<'_> {
             SectionId::DataCount if survey.data_named > 0 => {
                 self.put(&DataCountSection { count: survey.data_named });
             }
-            SectionId::Code if grows => self.code(),
+            SectionId::Code if grows || !survey.spills.is_empty() => self.code(),
             SectionId::Data if survey.data_named > 0 => {
                 let mut section = DataSection::new();
                 for data in &survey.data[..survey.data_named as usize] {
@@ -249,19 +253,32 @@ impl Writer<'_> {
         let survey = self.survey;
         let mut section = CodeSection::new();
         let mut grows = survey.grows.iter().peekable();
+        let mut spills = survey.spills.iter().peekable();
         let mut body = Vec::new();
         for range in &survey.bodies {
             body.clear();
             let mut copied = range.start;
-            while let Some(grow) = grows.next_if(|grow| grow.at < range.end) {
-                // All of them are among the growables.
-                let stub = self.growables.partition_point(|growable| *growable < grow.what);
-                body.extend_from_slice(&self.module[copied..grow.at]);
-                body.push(0x10); // call
-                (survey.functions.len() as u32 + stub as u32).encode(&mut body);
-                copied = self.after(grow);
+            loop {
+                let grow = grows.peek().map_or(usize::MAX, |grow| grow.at);
+                let spill = spills.peek().map_or(usize::MAX, |at| **at);
+                let at = grow.min(spill);
+                if at >= range.end {
+                    break;
+                }
+                body.extend_from_slice(&self.module[copied..at]);
+                copied = at;
+                if let Some(grow) = grows.next_if(|grow| grow.at == at) {
+                    // All of them are among the growables.
+                    let stub = self.growables.partition_point(|growable| *growable < grow.what);
+                    body.push(0x10); // call
+                    (survey.functions.len() as u32 + stub as u32).encode(&mut body);
+                    copied = self.after(grow);
+                } else {
+                    body.extend([0x02, 0x40, 0x0b]); // block end
+                    spills.next();
+                }
             }
-            if copied == range.start {
+            if body.is_empty() {
                 section.raw(&self.module[range.clone()]);
             } else {
                 body.extend_from_slice(&self.module[copied..range.end]);

@@ -61,6 +61,8 @@ pub(crate) struct Survey {
     pub(crate) drops_segments: bool,
     /// Where `memory.grow` and `table.grow` stand, in order.
     pub(crate) grows: Vec<Grow>,
+    /// Where stores begin that need their operands out of the interpreter's register, ascending: see `rewrite.rs`.
+    pub(crate) spills: Vec<usize>,
     /// Bytes of each body, its length prefix left out.
     pub(crate) bodies: Vec<Range<usize>>,
 }
@@ -265,10 +267,12 @@ impl<'a> Surveyor<'a> {
                         validator.define_locals(offset, count, ty)?;
                     }
                     let mut operators = body.get_operators_reader()?;
+                    let mut before = 0;
                     while !operators.eof() {
                         let at = operators.original_position();
+                        let after_constant = matches!(std::mem::replace(&mut before, bytes[at]), 0x41 | 0x42);
                         // Most operators only need to be validated, which is faster without making an `Operator` of them.
-                        if !self.wide && !self.is_notable(bytes[at]) {
+                        if !self.wide && !self.is_notable(&bytes[at..], after_constant) {
                             operators.visit_operator(&mut validator.visitor(at))??;
                             bounded(&validator, index, at)?;
                             continue;
@@ -282,6 +286,9 @@ impl<'a> Surveyor<'a> {
                         }
                         validator.op(at, &operator)?;
                         self.note(&operator, index, at)?;
+                        if !after_constant && self.is_far_store(&operator) {
+                            self.survey.spills.push(at);
+                        }
                         bounded(&validator, index, at)?;
                     }
                     validator.finish(operators.original_position())?;
@@ -304,12 +311,32 @@ impl<'a> Surveyor<'a> {
         Ok(survey)
     }
 
-    /// Whether an operator that begins with this byte has something to it that is noted or counted: `br_table`, tail calls,
-    /// writes to globals, tables and memories, growth, and all that have a prefix.
-    fn is_notable(&self, opcode: u8) -> bool {
-        match opcode {
-            0x36..=0x3e => !matches!(&self.survey.memories[..], [memory] if memory.written),
+    /// Whether the operator that these bytes begin with has something to it that is noted or counted: `br_table`, tail calls,
+    /// writes to globals, tables and memories, growth, stores that may be far, and all that have a prefix.
+    fn is_notable(&self, bytes: &[u8], after_constant: bool) -> bool {
+        match bytes[0] {
+            opcode @ 0x36..=0x3e => {
+                let is_known = matches!(&self.survey.memories[..], [memory] if memory.written);
+                // An offset of less than three bytes is not far. Any other is read, and so is what stands behind flags.
+                let is_near = matches!(bytes, [_, ..0x40, low, high, ..] if low & 0x80 == 0 || high & 0x80 == 0);
+                !is_known || !(is_near || after_constant || matches!(opcode, 0x38 | 0x39))
+            }
             0x0e | 0x12 | 0x13 | 0x24 | 0x26 | 0x40 | 0xe0.. => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it stores an integer further off than wasmi's short operators reach, or to another memory than the first.
+    fn is_far_store(&self, operator: &Operator<'_>) -> bool {
+        use Operator as Op;
+        match operator {
+            Op::I32Store { memarg }
+            | Op::I64Store { memarg }
+            | Op::I32Store8 { memarg }
+            | Op::I32Store16 { memarg }
+            | Op::I64Store8 { memarg }
+            | Op::I64Store16 { memarg }
+            | Op::I64Store32 { memarg } => memarg.memory != 0 || memarg.offset > u64::from(u16::MAX),
             _ => false,
         }
     }

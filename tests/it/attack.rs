@@ -511,3 +511,60 @@ fn growths_by_more_than_any_machine_has_are_answered() {
     assert_eq!(runtime.trim(Duration::ZERO), 1);
     assert_eq!(runtime.in_use(), (0, 0));
 }
+
+/// wasmi 2.0.0 panics when it translates a store of an integer whose address and value are both in its register, with a large offset or
+/// to another memory than the first.
+#[test]
+fn far_stores_of_what_was_just_computed_run_and_cost_what_near_ones_cost() {
+    const SET: &str = "(local.tee 0 (i32.add (local.get 0) (i32.const 1)))";
+    let operands = [
+        format!("{SET} (local.get 0)"),
+        "(local.set 0 (i32.add (local.get 0) (i32.const 1))) (local.get 0) (local.get 0)".to_owned(),
+        format!("{SET} (local.get 0) nop"),
+        format!("{SET} (local.get 0) i32.const 3 drop"),
+        format!("{SET} (local.get 0) local.get 1 drop"),
+        format!("{SET} (local.tee 1) (local.get 1)"),
+        format!("{SET} (local.tee 1) (local.get 0)"),
+        format!("{SET} (select (local.get 0) (local.get 0) (i32.const 1))"),
+        format!("{SET} (if (param i32) (result i32 i32) (i32.const 1) (then (local.get 0)) (else (local.get 0)))"),
+        format!("{SET} (block (result i32) (local.get 0))"),
+        format!("{SET} (local.get 0) (drop (f32.add (f32.const 1) (f32.convert_i32_u (local.get 1))))"),
+        format!("{SET} (local.get 0) (br_if 0 (i32.const 0) (i32.const 0)) drop"),
+        "(local.get 0) (i32.add (local.get 0) (i32.const 1))".to_owned(),
+        format!("{SET} (i32.const 9)"),
+    ];
+    let stores = ["i32.store", "i32.store8", "i32.store16", "i64.store", "i64.store8", "i64.store16", "i64.store32"];
+    let mut near = Vec::new();
+    for place in ["offset=65535", "offset=65536", "offset=70000", "1 offset=7"] {
+        let mut exports = String::new();
+        for (number, operands) in operands.iter().enumerate() {
+            for store in stores {
+                let wide = if store.starts_with("i64") { "(i64.extend_i32_u)" } else { "" };
+                exports.push_str(&format!(
+                    "(func (export \"{store} {number}\") (param i32) (result i32) (local i32)
+                       {operands} {wide} ({store} {place}) (local.get 0))
+                     (func (export \"block {store} {number}\") (param i32) (result i32) (local i32)
+                       {operands} {wide} (block (param i32 {ty}) ({store} {place})) (local.get 0))",
+                    ty = &store[..3],
+                ));
+            }
+        }
+        let module = wat(&format!("(module (memory (export \"memory\") 2) (memory 2) {exports})"));
+        let function = Runtime::new().deploy("f", &module).unwrap();
+        let mut far = Vec::new();
+        for number in 0..operands.len() {
+            for store in stores {
+                for export in [format!("{store} {number}"), format!("block {store} {number}")] {
+                    let returned = function.call(&export, &[Value::I32(4)]).unwrap();
+                    far.push((export, returned.values().to_vec(), returned.report().fuel()));
+                }
+            }
+        }
+        // With a short offset nothing is changed.
+        if near.is_empty() {
+            near = far;
+        } else {
+            assert_eq!(far, near, "{place}");
+        }
+    }
+}

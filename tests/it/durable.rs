@@ -141,6 +141,19 @@ fn a_file_that_is_in_use_or_is_none_of_ours_is_refused_by_its_kind() {
     assert_eq!(Runtime::builder().open(&nowhere).unwrap_err().problem(), StoreProblem::Io);
 }
 
+#[test]
+fn a_file_whose_making_was_cut_short_is_made_anew() {
+    let folder = Folder::new();
+    let (path, making) = (folder.file("deliveries"), folder.file("deliveries.making"));
+    for left in [&b""[..], &[0; 1 << 20], b"a part of a file"] {
+        fs::write(&making, left).unwrap();
+        drop(scene(&path));
+        assert!(path.exists() && !making.exists());
+        drop(scene(&path));
+        fs::remove_file(&path).unwrap();
+    }
+}
+
 /// Where the children of the kill test work.
 const PLACE: &str = "DORMOUSE_KILL_PLACE";
 

@@ -1,6 +1,6 @@
 //! Custom host functions, nesting, deadlines and cancelling, typed payloads.
 
-use std::{thread, time::Duration};
+use std::{sync::mpsc, thread, time::Duration};
 
 use dormouse::{Cancel, Context, HostError, InvokeErrorKind, Json, Runtime, Start, Value};
 
@@ -141,12 +141,17 @@ fn a_host_function_invokes_another_function_within_the_callers_deadline() {
 
 #[test]
 fn an_invocation_is_cancelled_from_another_thread() {
-    let runtime = Runtime::new();
-    let function = runtime.deploy("spin", &guest("loop")).unwrap();
+    let module = wat(r#"(module (import "test" "begun" (func $begun))
+        (func (export "spin") (call $begun) (loop $again (br $again))))"#);
+    let (begun, waits) = mpsc::channel();
+    let begun = move |_: &mut Context<'_>| {
+        let _ = begun.send(());
+    };
+    let function = Runtime::new().deployment("spin", &module).host("test", "begun", begun).deploy().unwrap();
     let cancel = Cancel::new();
     thread::scope(|scope| {
         scope.spawn(|| {
-            thread::sleep(Duration::from_millis(5));
+            waits.recv().unwrap();
             cancel.cancel();
         });
         let error = function.invocation(b"").cancel(&cancel).call("spin", &[]).unwrap_err();

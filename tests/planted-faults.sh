@@ -38,7 +38,8 @@ look() {
     local count
     count=$(sed -n 's/^    \([a-z_0-9]*\(::[a-z_0-9]*\)*\)$/\1/p' "$said" | sort -u | wc -l)
     if ((status == 124)); then
-        echo 'a test that does not end'
+        first=$(sed -n 's/.*test \([^ ]*\) has been running for over.*/\1/p' "$said" | head -n 1)
+        echo "${first:-a test}, which does not end"
     elif [[ -n $first ]]; then
         if ((count > 1)); then echo "$first and $((count - 1)) more"; else echo "$first"; fi
     else

@@ -8,7 +8,7 @@
 #
 # Usage: tests/planted-faults.sh [TEXT...]     only the faults with one of these in their name
 # PLANTED_FAULTS_TARGET_DIR keeps what is built between runs; without it everything is built in a temporary folder.
-# PLANTED_FAULTS_TIMEOUT is how many seconds the tests may take before they count as not ending, 300 by default.
+# PLANTED_FAULTS_TIMEOUT is how many seconds the tests may take before they count as not ending, 180 by default.
 set -euo pipefail
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -31,14 +31,15 @@ args=(--features durable --quiet --config profile.dev.package.dormouse.debug=fal
 # look WORDS...: runs these tests; prints which fails first, or nothing if all pass.
 look() {
     local said=$folder/said status=0
-    timeout "${PLANTED_FAULTS_TIMEOUT:-300}" cargo test "${args[@]}" "$@" >"$said" 2>&1 || status=$?
+    timeout "${PLANTED_FAULTS_TIMEOUT:-180}" cargo test "${args[@]}" "$@" >"$said" 2>&1 || status=$?
     ((status != 0)) || return 0
     local first
     first=$(sed -n 's/^    \([a-z_0-9]*\(::[a-z_0-9]*\)*\)$/\1/p' "$said" | head -n 1)
     local count
     count=$(sed -n 's/^    \([a-z_0-9]*\(::[a-z_0-9]*\)*\)$/\1/p' "$said" | sort -u | wc -l)
     if ((status == 124)); then
-        echo 'a test that does not end'
+        first=$(sed -n 's/.*test \([^ ]*\) has been running for over.*/\1/p' "$said" | head -n 1)
+        echo "${first:-a test}, which does not end"
     elif [[ -n $first ]]; then
         if ((count > 1)); then echo "$first and $((count - 1)) more"; else echo "$first"; fi
     else

@@ -112,6 +112,21 @@ fn dead_letters_are_kept_with_all_there_is_to_know_and_can_be_delivered_again() 
 }
 
 #[test]
+fn the_number_of_a_delivery_that_is_gone_is_not_given_again_after_a_restart() {
+    let folder = Folder::new();
+    let path = folder.file("deliveries");
+    let number = || {
+        let scene = scene(&path);
+        scene.bind("a", "f", Retry::never());
+        scene.publish("a", "trap");
+        scene.run();
+        scene.runtime.drain_dead_letters()[0].id()
+    };
+    let first = number();
+    assert!(number() > first);
+}
+
+#[test]
 fn deliveries_whose_trigger_does_not_come_back_grow_too_old() {
     let folder = Folder::new();
     let path = folder.file("deliveries");

@@ -149,10 +149,11 @@ fn an_invocation_is_cancelled_from_another_thread() {
     };
     let function = Runtime::new().deployment("spin", &module).host("test", "begun", begun).deploy().unwrap();
     let cancel = Cancel::new();
+    let ends = cancel.clone();
     thread::scope(|scope| {
-        scope.spawn(|| {
+        scope.spawn(move || {
             waits.recv().unwrap();
-            cancel.cancel();
+            ends.cancel();
         });
         let error = function.invocation(b"").cancel(&cancel).call("spin", &[]).unwrap_err();
         assert_eq!(*error.kind(), InvokeErrorKind::Cancelled);

@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use dormouse::{Busy, Clock, Function, InvokeErrorKind, Limits, Runtime, Start};
@@ -196,6 +196,36 @@ fn a_waiting_invocation_gets_the_instance_that_is_given_back() {
         let reply = waiting.join().unwrap();
         assert_eq!((reply.output(), reply.report().start()), (&b"hello"[..], Start::Warm));
     });
+}
+
+/// Who is forgotten looks once more at the end of the wait and finds what there is then: so the time tells, not the answer.
+#[test]
+fn who_waits_is_told_when_an_instance_comes_back_and_when_one_is_lost() {
+    let forgotten_for = Duration::from_secs(60);
+    let function =
+        Runtime::new().deployment("echo", &guest("echo")).instances(0..=1).max_wait(forgotten_for).deploy().unwrap();
+    for round in 0..20 {
+        let is_lost = round % 2 == 1;
+        let held = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let holds = std::panic::AssertUnwindSafe(|| {
+                    function.session(|_| {
+                        held.wait();
+                        // Most often the other one sleeps by then; if not, this round shows nothing.
+                        thread::sleep(Duration::from_millis(2));
+                        if is_lost { std::panic::resume_unwind(Box::new(())) } else { Ok(()) }
+                    })
+                });
+                assert_eq!(std::panic::catch_unwind(holds).is_err(), is_lost);
+            });
+            held.wait();
+            let began = Instant::now();
+            let reply = function.invoke(b"hello").unwrap();
+            assert!(began.elapsed() < forgotten_for, "round {round}: nobody told who waits");
+            assert_eq!(reply.report().start(), if is_lost { Start::Cold } else { Start::Warm });
+        });
+    }
 }
 
 #[test]

@@ -319,3 +319,41 @@ fn whichever_reading_of_a_granted_clock_panics_the_next_invocation_is_right() {
     }
     assert_eq!(failing, 11, "each reading has failed once");
 }
+
+/// A clock that panics at a reading.
+#[cfg(feature = "events")]
+#[derive(Clone)]
+struct Breaks(Arc<std::sync::atomic::AtomicI64>);
+
+#[cfg(feature = "events")]
+impl Clock for Breaks {
+    fn now(&self) -> Duration {
+        assert_ne!(self.0.fetch_sub(1, Relaxed), 0, "the clock breaks");
+        Duration::from_secs(1)
+    }
+}
+
+#[cfg(feature = "events")]
+#[test]
+fn a_delivery_that_a_panic_unwinds_through_is_run_again() {
+    let mut readings = 0;
+    loop {
+        let clock = Breaks(Arc::new((-1).into()));
+        let runtime = Runtime::builder().clock(clock.clone()).build();
+        runtime.deploy("f", &crate::support::guest("echo")).unwrap();
+        runtime.bind("a", dormouse::Trigger::on("a").to("f")).unwrap();
+        runtime.publish(dormouse::Event::builder("a").id("1").source("/test").build().unwrap()).unwrap();
+        clock.0.store(readings, Relaxed);
+        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.run_pending(1)));
+        clock.0.store(-1, Relaxed);
+        while runtime.run_pending(usize::MAX) > 0 {}
+        let deliveries = runtime.deliveries();
+        assert!(deliveries.is_balanced(), "after reading {readings}: {deliveries:?}");
+        assert_eq!((deliveries.succeeded, deliveries.pending()), (1, 0), "after reading {readings}: {deliveries:?}");
+        if ran.is_ok() {
+            break;
+        }
+        readings += 1;
+    }
+    assert!(readings >= 2, "a delivery reads the clock at least before and after its run");
+}

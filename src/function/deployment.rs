@@ -249,12 +249,16 @@ impl<'a> Deployment<'a> {
         self
     }
 
-    /// Grants the guest a key-value store, which it imports from `dormouse:kv`: see [`kv`](crate::kv). Without it there is none. Given
+    /// Grants the guest a key-value store, which it imports from `dormouse:kv`, or as a plug-in from `extism:host/user`: see [`kv`](crate::kv). Without it there is none. Given
     /// twice, the later holds. The namespace and its limits are part of the version, the store is not.
     pub fn kv(mut self, grant: kv::Grant) -> Self {
         let granted = Arc::new(grant.to(self.name));
         self.kv = Some(Arc::clone(&granted));
-        kv::functions(&granted).into_iter().fold(self, Self::grant)
+        #[cfg(feature = "extism")]
+        let this = kv::block_functions(&granted).into_iter().fold(self, Self::grant);
+        #[cfg(not(feature = "extism"))]
+        let this = self;
+        kv::functions(&granted).into_iter().fold(this, Self::grant)
     }
 
     /// Grants the guest a function of the host under the module and name by which it imports it. Given twice, the later

@@ -1,7 +1,7 @@
 //! What functions used over time: counters by function and version, kept beyond the version's life.
 //!
 //! Invariants: an invocation that ends well is counted by a few relaxed additions to counters of its own lane, without a lock; the sum
-//! over all entries and what is retired never loses an invocation.
+//! over all entries and what is retired never loses one that has ended. (One that a panic of the host unwinds through has not.)
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -364,3 +364,62 @@ fn what_is_committed_to_a_file_is_there_when_it_is_opened_again() {
     std::fs::write(&other, "nothing of ours".repeat(1_000)).unwrap();
     assert_eq!(kv::File::open(&other).unwrap_err().problem(), StoreProblem::Corrupt);
 }
+
+#[cfg(feature = "extism")]
+#[test]
+fn plug_ins_reach_the_same_store_by_blocks() {
+    // The key is always `a`. A code that is not 0 is an error.
+    let plug_in = wat(r#"(module
+        (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
+        (import "extism:host/env" "store_u8" (func $store (param i64 i32)))
+        (import "extism:host/env" "load_u8" (func $load (param i64) (result i32)))
+        (import "extism:host/env" "length" (func $length (param i64) (result i64)))
+        (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+        (import "extism:host/user" "kv_get" (func $get (param i64) (result i64)))
+        (import "extism:host/user" "kv_set" (func $set (param i64 i64) (result i64)))
+        (import "extism:host/user" "kv_delete" (func $delete (param i64) (result i64)))
+        (import "extism:host/user" "kv_compare_and_set" (func $cas (param i64 i64 i64) (result i64)))
+        (import "extism:host/user" "kv_list" (func $list (param i64 i64) (result i64)))
+        (func $byte (param i32) (result i64) (local i64)
+          (call $store (local.tee 1 (call $alloc (i64.const 1))) (local.get 0)) (local.get 1))
+        (func $a (result i64) (call $byte (i32.const 97)))
+        (func $reply (param i64) (call $output (local.get 0) (call $length (local.get 0))))
+        (func $expect (param i64 i64) (if (i64.ne (local.get 0) (local.get 1)) (then unreachable)))
+        (func (export "count") (local $seen i64)
+          (local.set $seen (call $get (call $a)))
+          (if (i64.eq (local.get $seen) (i64.const -1))
+            (then (call $expect (i64.const 1) (call $cas (call $a) (i64.const 0) (call $byte (i32.const 49)))))
+            (else
+              (call $expect (i64.const 0) (call $cas (call $a) (i64.const 0) (call $byte (i32.const 49))))
+              (call $expect (i64.const 1) (call $cas (call $a) (local.get $seen)
+                (call $byte (i32.add (call $load (local.get $seen)) (i32.const 1)))))))
+          (call $reply (call $get (call $a))))
+        (func (export "list") (call $reply (call $list (i64.const 0) (i64.const 0))))
+        (func (export "remove")
+          (call $expect (i64.const 1) (call $delete (call $a)))
+          (call $expect (i64.const 0) (call $delete (call $a)))
+          (call $expect (i64.const 0) (call $list (i64.const 0) (i64.const 0))))
+        (func (export "empty")
+          (call $expect (i64.const -2) (call $get (i64.const 0)))
+          (call $expect (i64.const 0) (call $set (call $a) (i64.const 0)))
+          (call $expect (i64.const 0) (call $get (call $a))))
+        (func (export "fail") (call $expect (i64.const 0) (call $set (call $a) (call $a))) unreachable)
+        (func (export "wild") (drop (call $get (i64.const 0x7fffffff00000000)))))"#);
+    stores(|store| {
+        let function = Runtime::new().deployment("f", &plug_in).kv(Grant::new(Arc::clone(&store))).deploy().unwrap();
+        let run = |entry: &str| function.invocation(b"").entry(entry).run().map(|reply| reply.output().to_vec());
+        for count in [b"1", b"2", b"3"] {
+            assert_eq!(run("count").unwrap(), count);
+            assert_eq!(store.get("f", b"a").unwrap().as_deref(), Some(&count[..]));
+        }
+        assert_eq!(run("list").unwrap(), [1, 0, 0, 0, b'a']);
+        run("fail").unwrap_err();
+        assert_eq!(store.get("f", b"a").unwrap().as_deref(), Some(&b"3"[..]));
+        let wild = run("wild").unwrap_err();
+        assert!(wild.to_string().contains("0x7fffffff00000000"), "{wild}");
+        run("remove").unwrap();
+        assert_eq!(store.size("f").unwrap(), Size::default());
+        run("empty").unwrap();
+        assert_eq!(store.get("f", b"a").unwrap(), Some(Vec::new()));
+    });
+}

@@ -49,6 +49,17 @@
 //! A call that answers a code has changed nothing. A call costs 64 fuel, one more as every host call, one for each 64 bytes, begun,
 //! that it moves or compares (values, keys, lists), and `list` 8 for each key that it looks at.
 //!
+//! Extism plug-ins find the same as functions of `extism:host/user`, all of whose parameters and results are `i64`: handles of blocks, and 0
+//! for the empty one. They answer the same codes, and -2 for the key of handle 0.
+//!
+//! | function of `extism:host/user` | answers |
+//! |---|---|
+//! | `kv_get(key)` | a new block with the value, 0 for an empty one |
+//! | `kv_set(key, value)` | 0 |
+//! | `kv_delete(key)` | 1 if there was a value, 0 if not |
+//! | `kv_compare_and_set(key, expected, value)` | 1 if it is set, 0 if not; the handle 0 stands for none, so an empty value can be neither expected nor set |
+//! | `kv_list(prefix, after)` | a new block with keys, as `list` gives them, up to 64 KiB; 0 if there is none |
+//!
 //! In initialisation, whose outcome all invocations share, there is no store: a call ends it, and the deployment fails.
 //!
 //! # What invocations see of each other
@@ -69,6 +80,8 @@
 //! - A commit is the end of an invocation, not of a delivery: a delivery that is made again, after a crash or because its reply
 //!   could not be published, finds what its first run has committed.
 
+#[cfg(feature = "extism")]
+mod blocks;
 mod calls;
 mod error;
 #[cfg(feature = "durable")]
@@ -81,6 +94,8 @@ mod store;
 
 use std::{fmt, sync::Arc};
 
+#[cfg(feature = "extism")]
+pub(crate) use blocks::block_functions;
 pub(crate) use calls::functions;
 pub use error::Error;
 #[cfg(feature = "durable")]

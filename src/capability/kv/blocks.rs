@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::{
     Granted,
+    calls::calls,
     stage::{Code, Stop},
 };
 use crate::{
-    capability::{Context, HostError, HostFunction, IntoHostFunction},
+    capability::{Context, HostError, HostFunction},
     error::InvokeErrorKind,
 };
 
@@ -31,28 +32,9 @@ fn option(cx: &mut Context<'_>, handle: u64) -> Result<Option<Vec<u8>>, InvokeEr
     if handle == 0 { Ok(None) } else { cx.read_block(handle).map(Some) }
 }
 
-fn function<P, R>(name: &str, function: impl IntoHostFunction<P, R>) -> HostFunction {
-    HostFunction::own("extism:host/user", name, function)
-}
-
-/// A call on blocks: its name, its parameters after the context, and what it does.
-macro_rules! calls {
-    ($granted:ident; $($name:literal ($cx:ident $(, $param:ident)*) $body:block)*) => {
-        [$({
-            let granted = Arc::clone($granted);
-            function($name, move |$cx: &mut Context<'_> $(, $param: u64)*| -> Result<i64, HostError> {
-                let $granted = &granted;
-                let mut call = || -> Result<u64, Stop> { $body };
-                let done = call();
-                answer($cx, done)
-            })
-        }),*]
-    };
-}
-
 /// The functions for a plug-in that is granted a store.
 pub(crate) fn block_functions(granted: &Arc<Granted>) -> [HostFunction; 5] {
-    calls! { granted;
+    calls! { granted, "extism:host/user", u64 => i64, answer;
         "kv_get" (cx, key) {
             let key = cx.read_block(key)?;
             let value = granted.get(cx, &key)?.ok_or(Code::NotFound)?;

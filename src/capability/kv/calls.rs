@@ -10,7 +10,7 @@ use super::{
     stage::{Code, Stop},
 };
 use crate::{
-    capability::{Context, HostError, HostFunction, IntoHostFunction},
+    capability::{Context, HostError, HostFunction},
     error::InvokeErrorKind,
 };
 
@@ -134,29 +134,27 @@ fn answer(cx: &mut Context<'_>, done: Result<usize, Stop>) -> Result<i32, HostEr
     }
 }
 
-/// A call under its name.
-fn function<P, R>(name: &str, function: impl IntoHostFunction<P, R>) -> HostFunction {
-    HostFunction::own(MODULE, name, function)
-}
-
-/// A call that answers a number: its name, its parameters after the context, and what it does.
+/// The functions of a module: for each its name, its parameters after the context, and what it does, which `answer` tells the guest.
 macro_rules! calls {
-    ($granted:ident; $($name:literal ($cx:ident $(, $param:ident)*) $body:block)*) => {
+    ($granted:ident, $module:expr, $param_type:ty => $answer_type:ty, $answer:path;
+     $($name:literal ($cx:ident $(, $param:ident)*) $body:block)*) => {
         [$({
             let granted = Arc::clone($granted);
-            function($name, move |$cx: &mut Context<'_> $(, $param: u32)*| -> Result<i32, HostError> {
+            let call = move |$cx: &mut Context<'_> $(, $param: $param_type)*| -> Result<$answer_type, HostError> {
                 let $granted = &granted;
-                let mut call = || -> Result<usize, Stop> { $body };
+                let mut call = || -> Result<_, Stop> { $body };
                 let done = call();
-                answer($cx, done)
-            })
+                $answer($cx, done)
+            };
+            HostFunction::own($module, $name, call)
         }),*]
     };
 }
+pub(super) use calls;
 
 /// The functions of `dormouse:kv` for a guest that is granted a store.
 pub(crate) fn functions(granted: &Arc<Granted>) -> [HostFunction; 5] {
-    calls! { granted;
+    calls! { granted, MODULE, u32 => i32, answer;
         "get" (cx, key, key_len, at, room) {
             let key = granted.read_key(cx, key, key_len)?;
             let value = granted.get(cx, &key)?.ok_or(Code::NotFound)?;

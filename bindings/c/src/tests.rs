@@ -231,11 +231,13 @@ fn read(path: &str) -> String {
 fn every_kind_of_error_has_a_status() {
     let source = read("../../src/error.rs");
     let names = source.split("pub fn name(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
-    let names: Vec<&str> = names.split('"').skip(1).step_by(2).collect();
+    let names: Vec<&str> = names.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(names.len() >= 20 && names.contains(&"out_of_fuel"), "{names:?}");
-    for name in names {
-        // A failure of typed payloads, which C does not have.
-        assert!(name == "codec" || of_outcome(name) != dormouse_status::DORMOUSE_OTHER, "{name} has no status");
+    // Failures of typed payloads, of plug-ins and of what host functions stage, none of which C has.
+    let absent = ["codec", "guest_error", "memory_limit", "invalid_handle", "unpublished"];
+    assert!(absent.iter().all(|name| names.contains(name)), "{names:?}");
+    for name in names.into_iter().filter(|name| !absent.contains(name)) {
+        assert_ne!(of_outcome(name), dormouse_status::DORMOUSE_OTHER, "{name} has no status");
     }
 }
 
@@ -260,7 +262,7 @@ fn every_variant_of_the_library_is_said_in_c() {
         .map(|name| read(&format!("src/{name}.rs")))
         .concat();
     let enums = [
-        ("DeployError", 15),
+        ("DeployError", 14),
         ("Trap", 10),
         ("PublishError", 5),
         ("RedriveError", 3),
@@ -291,6 +293,10 @@ fn every_variant_of_the_library_is_said_in_c() {
             .collect();
         assert!(variants.len() >= least, "{name}: {variants:?}");
         for variant in variants {
+            // Plug-ins, and what host functions stage, C does not have.
+            if [("ContractKind", "Extism"), ("PublishError", "Initialising")].contains(&(name, variant)) {
+                continue;
+            }
             let said = sources.contains(&format!("{name}::{variant}")) || sources.contains(&format!(" = {variant}"));
             assert!(said, "{name}::{variant} is not said in C");
         }

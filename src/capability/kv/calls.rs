@@ -150,6 +150,7 @@ macro_rules! calls {
         }),*]
     };
 }
+#[cfg(feature = "extism")]
 pub(super) use calls;
 
 /// The functions of `dormouse:kv` for a guest that is granted a store.

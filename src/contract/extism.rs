@@ -114,7 +114,11 @@ fn succeed(ended: Result<i32, InvokeErrorKind>, message: Option<Box<str>>) -> Re
         Ok(0) | Err(InvokeErrorKind::Exit { code: 0, .. }) if message.is_none() => return Ok(()),
         Ok(code) => (code, None),
         Err(kind @ InvokeErrorKind::Exit { code, .. }) => (code as i32, Some(kind)),
-        Err(kind @ (InvokeErrorKind::Trap(_) | InvokeErrorKind::HostFunction { .. })) => (-1, Some(kind)),
+        Err(
+            kind @ (InvokeErrorKind::Trap(_)
+            | InvokeErrorKind::HostFunction { .. }
+            | InvokeErrorKind::InvalidHandle { .. }),
+        ) => (-1, Some(kind)),
         Err(kind) => return Err(kind),
     };
     match (message, ended) {

@@ -10,7 +10,8 @@ use std::{
     fmt,
     fs::{self, OpenOptions},
     io,
-    path::Path,
+    path::{self, Path},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use parking_lot::RwLock;
@@ -129,8 +130,14 @@ fn create(path: &Path) -> Result<Database, DatabaseError> {
 impl Disk {
     /// Opens a file, or makes it.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let path = path.to_owned();
-        Self::with(move || create(&path))
+        // The same file, wherever the process goes; and never an empty one in place of one that is gone.
+        let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let made = AtomicBool::new(false);
+        Self::with(move || {
+            let database = if made.load(Ordering::Relaxed) { Database::open(&path) } else { create(&path) }?;
+            made.store(true, Ordering::Relaxed);
+            Ok(database)
+        })
     }
 
     /// The same with another way to open it.
@@ -179,5 +186,23 @@ impl Disk {
 impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Disk").field("is_open", &self.database.read().is_some()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_gone_is_not_begun_anew_after_an_error() {
+        let path = std::env::temp_dir().join(format!("dormouse-disk-{}", std::process::id()));
+        let disk = Disk::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let failing = |_: &Database| -> Result<(), DiskError> { Err(redb::Error::Corrupted("a test".into()).into()) };
+        disk.run("failing", failing).unwrap_err();
+        assert_eq!(disk.run("looking", |_| Ok(())).unwrap_err().problem(), StoreProblem::Io);
+        assert!(!path.exists());
     }
 }

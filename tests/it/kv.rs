@@ -403,6 +403,12 @@ fn plug_ins_reach_the_same_store_by_blocks() {
           (call $expect (i64.const -2) (call $get (i64.const 0)))
           (call $expect (i64.const 0) (call $set (call $a) (i64.const 0)))
           (call $expect (i64.const 0) (call $get (call $a))))
+        (func (export "large") (local $block i64)
+          (local.set $block (call $alloc (i64.const 2000000)))
+          (call $expect (i64.const -2) (call $set (local.get $block) (call $a)))
+          (call $expect (i64.const -3) (call $set (call $a) (local.get $block)))
+          (call $expect (i64.const -3) (call $cas (call $a) (local.get $block) (call $a)))
+          (call $expect (i64.const -2) (call $list (local.get $block) (i64.const 0))))
         (func (export "fail") (call $expect (i64.const 0) (call $set (call $a) (call $a))) unreachable)
         (func (export "wild") (drop (call $get (i64.const 0x7fffffff00000000)))))"#);
     stores(|store| {
@@ -417,6 +423,7 @@ fn plug_ins_reach_the_same_store_by_blocks() {
         assert_eq!(store.get("f", b"a").unwrap().as_deref(), Some(&b"3"[..]));
         let wild = run("wild").unwrap_err();
         assert!(wild.to_string().contains("0x7fffffff00000000"), "{wild}");
+        run("large").unwrap();
         run("remove").unwrap();
         assert_eq!(store.size("f").unwrap(), Size::default());
         run("empty").unwrap();

@@ -15,8 +15,8 @@ use dormouse::{
 
 use crate::{
     kv::{
-        Answer, FAULT, FULL, KEY, KEY_AT, MEMORY, OUT_AT, STAGED, VALUE, VALUE_AT, call, cas, delete, deploy, function,
-        get, list, list_all, plain, run, set, stores, texts, write,
+        Answer, FAULT, FULL, KEY, KEY_AT, MEMORY, OUT_AT, ROOM, STAGED, VALUE, VALUE_AT, call, cas, delete, deploy,
+        function, get, list, list_all, plain, run, set, stores, texts, write,
     },
     kv_commits::between,
     support::wat,
@@ -399,4 +399,26 @@ fn a_store_that_fails_or_panics_in_any_call_ends_that_invocation_and_nothing_is_
         assert_eq!(left, 8);
         assert_eq!(failing.store.size("f").unwrap(), Size { entries: 2, bytes: 4 });
     }
+}
+
+#[test]
+fn a_list_pays_for_what_it_looks_at_whether_or_not_it_fits() {
+    stores(|store| {
+        let f = deploy(&Runtime::new(), "f", Grant::new(store));
+        let fuel = |lists: bool| {
+            let ran = f.session(|guest| {
+                for key in 0..100u8 {
+                    delete(guest, &[b'a', key])?;
+                }
+                set(guest, b"z", b"x")?;
+                if lists {
+                    assert_eq!(list(guest, b"", b"", 0)?, Err(ROOM));
+                }
+                Ok(())
+            });
+            ran.unwrap().report().fuel()
+        };
+        let (without, with) = (fuel(false), fuel(true));
+        assert!(with - without > 8 * 100, "{without} {with}");
+    });
 }

@@ -5,17 +5,14 @@
 use std::sync::Arc;
 
 use super::{
-    Granted,
+    Granted, KEY_MAX,
     calls::calls,
     stage::{Code, Stop},
 };
-use crate::{
-    capability::{Context, HostError, HostFunction},
-    error::InvokeErrorKind,
-};
+use crate::capability::{Context, HostError, HostFunction};
 
-/// Bytes of one list at most.
-const LIST_MAX: usize = 64 << 10;
+/// Bytes of one list at most: the longest key that there can be, and its length.
+const LIST_MAX: usize = 4 + KEY_MAX as usize;
 
 /// What a call answers the plug-in: a handle or a number, or a code.
 fn answer(cx: &mut Context<'_>, done: Result<u64, Stop>) -> Result<i64, HostError> {
@@ -27,34 +24,54 @@ fn answer(cx: &mut Context<'_>, done: Result<u64, Stop>) -> Result<i64, HostErro
     }
 }
 
-/// The bytes of a block; none for the handle 0.
-fn option(cx: &mut Context<'_>, handle: u64) -> Result<Option<Vec<u8>>, InvokeErrorKind> {
-    if handle == 0 { Ok(None) } else { cx.read_block(handle).map(Some) }
+impl Granted {
+    /// The bytes of a block, once their number has been looked at: none are copied only to be refused.
+    fn checked(
+        cx: &mut Context<'_>,
+        handle: u64,
+        check: impl FnOnce(usize) -> Result<(), Code>,
+    ) -> Result<Vec<u8>, Stop> {
+        check(cx.extism()?.block(handle).map_or(0, |at| at.len()))?;
+        Ok(cx.read_block(handle)?)
+    }
+
+    fn key_block(&self, cx: &mut Context<'_>, handle: u64) -> Result<Vec<u8>, Stop> {
+        Self::checked(cx, handle, |len| self.check_prefix(len))
+    }
+
+    fn value_block(&self, cx: &mut Context<'_>, handle: u64) -> Result<Vec<u8>, Stop> {
+        Self::checked(cx, handle, |len| self.check_value(len))
+    }
+
+    /// None for the handle 0.
+    fn option_block(&self, cx: &mut Context<'_>, handle: u64) -> Result<Option<Vec<u8>>, Stop> {
+        if handle == 0 { Ok(None) } else { self.value_block(cx, handle).map(Some) }
+    }
 }
 
 /// The functions for a plug-in that is granted a store.
 pub(crate) fn block_functions(granted: &Arc<Granted>) -> [HostFunction; 5] {
     calls! { granted, "extism:host/user", u64 => i64, answer;
         "kv_get" (cx, key) {
-            let key = cx.read_block(key)?;
+            let key = granted.key_block(cx, key)?;
             let value = granted.get(cx, &key)?.ok_or(Code::NotFound)?;
             Ok(cx.new_block(&value)?)
         }
         "kv_set" (cx, key, value) {
-            let (key, value) = (cx.read_block(key)?, cx.read_block(value)?);
+            let (key, value) = (granted.key_block(cx, key)?, granted.value_block(cx, value)?);
             granted.set(cx, key, value).map(|()| 0)
         }
         "kv_delete" (cx, key) {
-            let key = cx.read_block(key)?;
+            let key = granted.key_block(cx, key)?;
             granted.delete(cx, key).map(u64::from)
         }
         "kv_compare_and_set" (cx, key, expected, value) {
-            let key = cx.read_block(key)?;
-            let (expected, value) = (option(cx, expected)?, option(cx, value)?);
+            let key = granted.key_block(cx, key)?;
+            let (expected, value) = (granted.option_block(cx, expected)?, granted.option_block(cx, value)?);
             granted.compare_and_set(cx, key, expected, value).map(u64::from)
         }
         "kv_list" (cx, prefix, after) {
-            let (prefix, after) = (cx.read_block(prefix)?, cx.read_block(after)?);
+            let (prefix, after) = (granted.key_block(cx, prefix)?, granted.key_block(cx, after)?);
             let keys = granted.list(cx, &prefix, &after, LIST_MAX)?;
             Ok(cx.new_block(&keys)?)
         }

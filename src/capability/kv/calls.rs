@@ -73,18 +73,18 @@ impl Granted {
         let list = self.stage(cx)?.list(prefix, after, room)?;
         cx.charge(list.keys.saturating_mul(KEY_PRICE))?;
         cx.pay(list.key_bytes)?;
-        Ok(list.bytes)
+        if list.fits { Ok(list.bytes) } else { Err(Code::Room.into()) }
     }
 
     fn check_key(&self, len: usize) -> Result<(), Code> {
         if len == 0 { Err(Code::Key) } else { self.check_prefix(len) }
     }
 
-    fn check_prefix(&self, len: usize) -> Result<(), Code> {
+    pub(super) fn check_prefix(&self, len: usize) -> Result<(), Code> {
         if len > self.limits.key as usize { Err(Code::Key) } else { Ok(()) }
     }
 
-    fn check_value(&self, len: usize) -> Result<(), Code> {
+    pub(super) fn check_value(&self, len: usize) -> Result<(), Code> {
         if len > self.limits.value as usize { Err(Code::Value) } else { Ok(()) }
     }
 

@@ -3,7 +3,7 @@
 use super::Size;
 use crate::error::Text;
 
-/// Why an invocation failed over the key-value store. Nothing that it had staged was written.
+/// Why an invocation failed over the key-value store. Nothing that it had staged was written, but for what is said at [`Error::Store`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -31,7 +31,8 @@ pub enum Error {
         /// What it may hold.
         quota: Size,
     },
-    /// The store failed, or panicked.
+    /// The store failed, or panicked. What the invocation had staged is written as a whole or not at all: not, but for a disk that failed in the
+    /// last step of a commit.
     #[error("the key-value store failed for the namespace {namespace}: {}", Text(problem))]
     Store {
         /// The namespace.

@@ -1,10 +1,11 @@
 //! A key-value store in a file of the crate redb: it lasts.
 //!
 //! Invariants: what a commit has returned for is there after the process was killed or the power has failed; a commit that was refused
-//! or has failed has changed nothing.
+//! has changed nothing; one that failed on disk is there as a whole or not at all.
 
 use std::{fmt, ops::Bound, path::Path};
 
+use parking_lot::Mutex;
 use redb::{Database, ReadTransaction, ReadableTable, TableDefinition, TableError};
 
 use super::{
@@ -37,7 +38,11 @@ const SIZES: TableDefinition<'_, &str, (u64, u64)> = TableDefinition::new("key-v
 /// # std::fs::remove_dir_all(&folder)?;
 /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 /// ```
-pub struct File(Disk);
+pub struct File {
+    disk: Disk,
+    /// One commit at a time: redb cannot bear that one begins while another finds that the disk fails.
+    turn: Mutex<()>,
+}
 
 impl File {
     /// Opens a file, or makes it.
@@ -49,7 +54,7 @@ impl File {
     }
 
     pub(super) fn on(disk: Disk) -> Result<Self, StoreError> {
-        let file = Self(disk);
+        let file = Self { disk, turn: Mutex::default() };
         // A file whose tables are others is found now.
         file.read("opening the store", |reading| {
             sizes(reading)?;
@@ -63,7 +68,7 @@ impl File {
         doing: &'static str,
         read: impl FnOnce(&ReadTransaction) -> Result<T, DiskError>,
     ) -> Result<T, StoreError> {
-        self.0.run(doing, |database| {
+        self.disk.run(doing, |database| {
             let reading = database.begin_read()?;
             read(&reading)
         })
@@ -135,7 +140,8 @@ impl KeyValue for File {
 
     fn commit(&self, namespace: &str, changes: &[Change<'_>], quota: Size) -> Result<(), CommitError> {
         // What the store itself has to say comes back beside what the disk has.
-        let done = self.0.run("writing to the store", |database| write(database, namespace, changes, quota));
+        let _turn = self.turn.lock();
+        let done = self.disk.run("writing to the store", |database| write(database, namespace, changes, quota));
         done.unwrap_or_else(|error| Err(CommitError::Store(error.into())))
     }
 }
@@ -188,6 +194,6 @@ fn write(
 
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("File").field(&self.0).finish()
+        f.debug_tuple("File").field(&self.disk).finish()
     }
 }

@@ -91,6 +91,8 @@ struct Growth {
 /// Keys as a guest gets them, and how many were looked at, of how many bytes.
 pub(crate) struct List {
     pub(crate) bytes: Vec<u8>,
+    /// There are no more keys, or one at least has found room.
+    pub(crate) fits: bool,
     pub(crate) keys: u64,
     pub(crate) key_bytes: u64,
 }
@@ -224,13 +226,16 @@ impl Stage {
     /// Keys that begin with `prefix` and come after `after`, as many as fit into `room`.
     pub(super) fn list(&self, prefix: &[u8], after: &[u8], room: usize) -> Result<List, Stop> {
         let Granted { store, namespace, limits } = &*self.granted;
-        let mut list = List { bytes: Vec::new(), keys: 0, key_bytes: 0 };
+        let mut list = List { bytes: Vec::new(), fits: true, keys: 0, key_bytes: 0 };
         let mut left = limits.list as usize;
         let mut after = after.to_vec();
         loop {
             // No more than can fit, and one that does not.
             let wanted = left.min((room - list.bytes.len()) / (LEN_BYTES + 1) + 1);
             let page = store.list(namespace, prefix, &after, wanted).map_err(|error| self.failed(&error))?;
+            // What the store has fetched is paid for, whatever becomes of it.
+            list.keys += page.len() as u64;
+            list.key_bytes += page.iter().map(|key| key.len() as u64).sum::<u64>();
             // What is staged behind the last key of a full page waits for the next.
             let last = if page.len() < wanted { None } else { page.last().cloned() };
             let staged = self.entries.range::<[u8], _>((start(prefix, &after), Bound::Unbounded));
@@ -244,11 +249,14 @@ impl Stage {
                     (_, Some((key, entry))) => (&key[..], entry.value.is_some()),
                     (Some(key), None) => (&key[..], true),
                 };
-                list.keys += 1;
-                list.key_bytes += key.len() as u64;
+                if committed.peek().is_none_or(|other| other[..] != *key) {
+                    list.keys += 1;
+                    list.key_bytes += key.len() as u64;
+                }
                 if is_there {
                     if list.bytes.len() + LEN_BYTES + key.len() > room {
-                        return if list.bytes.is_empty() { Err(Code::Room.into()) } else { Ok(list) };
+                        list.fits = !list.bytes.is_empty();
+                        return Ok(list);
                     }
                     list.bytes.extend_from_slice(&(key.len() as u32).to_le_bytes());
                     list.bytes.extend_from_slice(key);

@@ -46,7 +46,7 @@ pub trait KeyValue: Send + Sync + 'static {
     /// # Errors
     /// [`CommitError::Conflict`] where a change does not [hold](Change::holds); [`CommitError::Full`] where the namespace would grow
     /// beyond the quota, in entries or in bytes (one that is beyond it already may shrink, or stay); [`CommitError::Store`]. Nothing has
-    /// changed then.
+    /// changed then; after `Store`, where a disk is to blame, all or nothing.
     fn commit(&self, namespace: &str, changes: &[Change<'_>], quota: Size) -> Result<(), CommitError>;
 }
 

@@ -61,7 +61,7 @@ pub(crate) struct Survey {
     pub(crate) drops_segments: bool,
     /// Where `memory.grow` and `table.grow` stand, in order.
     pub(crate) grows: Vec<Grow>,
-    /// Where stores begin that need their operands out of the interpreter's register, ascending: see `rewrite.rs`.
+    /// Where operators begin that need all operands out of the interpreter's registers, ascending: see `rewrite.rs`.
     pub(crate) spills: Vec<usize>,
     /// Bytes of each body, its length prefix left out.
     pub(crate) bodies: Vec<Range<usize>>,
@@ -270,9 +270,9 @@ impl<'a> Surveyor<'a> {
                     let mut before = 0;
                     while !operators.eof() {
                         let at = operators.original_position();
-                        let after_constant = matches!(std::mem::replace(&mut before, bytes[at]), 0x41 | 0x42);
+                        let previous = std::mem::replace(&mut before, bytes[at]);
                         // Most operators only need to be validated, which is faster without making an `Operator` of them.
-                        if !self.wide && !self.is_notable(&bytes[at..], after_constant) {
+                        if !self.wide && !self.is_notable(&bytes[at..], previous) {
                             operators.visit_operator(&mut validator.visitor(at))??;
                             bounded(&validator, index, at)?;
                             continue;
@@ -286,7 +286,7 @@ impl<'a> Surveyor<'a> {
                         }
                         validator.op(at, &operator)?;
                         self.note(&operator, index, at)?;
-                        if !after_constant && self.is_far_store(&operator) {
+                        if needs_spill(&operator, bytes.get(at + 1).copied().unwrap_or_default(), previous) {
                             self.survey.spills.push(at);
                         }
                         bounded(&validator, index, at)?;
@@ -312,31 +312,18 @@ impl<'a> Surveyor<'a> {
     }
 
     /// Whether the operator that these bytes begin with has something to it that is noted or counted: `br_table`, tail calls,
-    /// writes to globals, tables and memories, growth, stores that may be far, and all that have a prefix.
-    fn is_notable(&self, bytes: &[u8], after_constant: bool) -> bool {
+    /// writes to globals, tables and memories, growth, what may need a spill, and all that have a prefix.
+    fn is_notable(&self, bytes: &[u8], previous: u8) -> bool {
         match bytes[0] {
             opcode @ 0x36..=0x3e => {
                 let is_known = matches!(&self.survey.memories[..], [memory] if memory.written);
                 // An offset of less than three bytes is not far. Any other is read, and so is what stands behind flags.
                 let is_near = matches!(bytes, [_, ..0x40, low, high, ..] if low & 0x80 == 0 || high & 0x80 == 0);
-                !is_known || !(is_near || after_constant || matches!(opcode, 0x38 | 0x39))
+                !is_known || !(is_near || matches!(opcode, 0x38 | 0x39))
             }
+            0x02..=0x04 => bytes.get(1).is_none_or(|first| may_take_operands(*first)),
+            0x1b | 0x1c => !selects_safely(previous),
             0x0e | 0x12 | 0x13 | 0x24 | 0x26 | 0x40 | 0xe0.. => true,
-            _ => false,
-        }
-    }
-
-    /// Whether it stores an integer further off than wasmi's short operators reach, or to another memory than the first.
-    fn is_far_store(&self, operator: &Operator<'_>) -> bool {
-        use Operator as Op;
-        match operator {
-            Op::I32Store { memarg }
-            | Op::I64Store { memarg }
-            | Op::I32Store8 { memarg }
-            | Op::I32Store16 { memarg }
-            | Op::I64Store8 { memarg }
-            | Op::I64Store16 { memarg }
-            | Op::I64Store32 { memarg } => memarg.memory != 0 || memarg.offset > u64::from(u16::MAX),
             _ => false,
         }
     }
@@ -588,6 +575,37 @@ impl<'a> Surveyor<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether the interpreter would mistranslate an operator whose operands are in its registers. `first` is the byte behind its opcode, `previous`
+/// the opcode before it. The faults, and why an empty block cures them, are told in `rewrite.rs`.
+fn needs_spill(operator: &Operator<'_>, first: u8, previous: u8) -> bool {
+    use Operator as Op;
+    match operator {
+        Op::Block { .. } | Op::Loop { .. } | Op::If { .. } => may_take_operands(first),
+        Op::Select | Op::TypedSelect { .. } => !selects_safely(previous),
+        Op::I32Store { memarg }
+        | Op::I64Store { memarg }
+        | Op::I32Store8 { memarg }
+        | Op::I32Store16 { memarg }
+        | Op::I64Store8 { memarg }
+        | Op::I64Store16 { memarg }
+        | Op::I64Store32 { memarg } => {
+            // A constant is in no register.
+            (memarg.memory != 0 || memarg.offset > u64::from(u16::MAX)) && !matches!(previous, 0x41 | 0x42)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a block type that begins with this byte may have parameters: it is an index, no type and not empty.
+fn may_take_operands(first: u8) -> bool {
+    !(0x40..0x80).contains(&first)
+}
+
+/// Whether the condition of a `select` is a local, or a comparison that is fused rightly: not one with zero or for equality.
+fn selects_safely(previous: u8) -> bool {
+    matches!(previous, 0x20 | 0x48..=0x4f | 0x53..=0x66 | 0x71)
 }
 
 /// `Err` where a function has more operands on its stack than can be translated.

@@ -568,3 +568,47 @@ fn far_stores_of_what_was_just_computed_run_and_cost_what_near_ones_cost() {
         }
     }
 }
+
+/// Three more that wasmi 2.0.0 mistranslates: a value that lies below the parameters of a block when its local is set again, the same at the
+/// head of a loop, and a `select` by a comparison with zero or for equality.
+#[test]
+fn operands_in_registers_are_kept_by_blocks_loops_and_selects() {
+    let module = wat(r#"(module
+        (func (export "leave") (result i32) (local i32 i32 i32 i32)
+          (local.set 3 (i32.const 1114)) (i32.mul (local.get 3) (i32.const 7)))
+        (func (export "block") (param i32) (result i32) (local i32 i32)
+          (local.set 1 (i32.const 10)) (local.get 1) (i32.mul (local.get 2) (i32.const 5)) (local.get 0)
+          (if (param i32) (result i32) (then (drop) (local.set 1 (i32.const 99)) (i32.const 1)) (else)) drop)
+        (func (export "loop") (param i32) (result i32) (local i32 i32)
+          (local.set 2 (i32.const 2)) (local.set 1 (i32.mul (local.get 2) (i32.const 5)))
+          (local.get 1) (local.get 2) (loop (param i32) (drop)))
+        (func (export "eqz") (param i32) (result i32)
+          (select (i32.const 20) (i32.const 10) (i32.eqz (local.get 0))))
+        (func (export "eqz64") (param i32) (result i32) (local i64)
+          (local.set 1 (i64.extend_i32_u (local.get 0)))
+          (select (i32.const 20) (i32.const 10) (i64.eqz (local.get 1))))
+        (func (export "ne") (param i32) (result f64)
+          (select (f64.const 10) (f64.const 20) (i32.ne (local.get 0) (i32.const 0))))
+        (func (export "eq") (param i32) (result i64)
+          (select (result i64) (i64.const 20) (i64.const 10) (i32.eq (local.get 0) (i32.const 0))))
+        (func (export "shifted") (param i32) (result i32)
+          (select (i32.const 20) (i32.const 10) (i32.shl (i32.eqz (local.get 0)) (i32.const 0))))
+        (func (export "below") (param i32) (result i32)
+          (select (i32.const 20) (i32.const 10) (i32.lt_u (local.get 0) (i32.const 1)))))"#);
+    let function = Runtime::new().deploy("f", &module).unwrap();
+    for argument in [0, 1, 5, 0] {
+        function.call("leave", &[]).unwrap();
+        for export in ["block", "loop"] {
+            assert_eq!(function.call(export, &[Value::I32(argument)]).unwrap().values(), [Value::I32(10)], "{export}");
+        }
+        let picked = if argument == 0 { 20 } else { 10 };
+        for export in ["eqz", "eqz64", "ne", "eq", "shifted", "below"] {
+            let returned = function.call(export, &[Value::I32(argument)]).unwrap();
+            let number = match returned.values()[0] {
+                Value::F64(number) => number as i32,
+                number => number.as_i32(),
+            };
+            assert_eq!(number, picked, "{export} {argument}");
+        }
+    }
+}

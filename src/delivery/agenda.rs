@@ -18,6 +18,9 @@ use crate::{
 /// How late an instant may be that fires under [`Missed::Skip`].
 const SKIP_AFTER: Duration = Duration::from_secs(60);
 
+/// Instants that `Missed::All` fires at once at most: each is an event in memory.
+const CAUGHT_UP_MAX: u32 = 10_000;
+
 /// How long a host sleeps at most before it looks whether a run has ended that an instant waits for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,15 @@ struct Entry {
     next: Option<Timestamp>,
     /// The deliveries of the last instants that fired.
     last: Vec<u64>,
+    /// There was no room for an instant that is due.
+    is_refused: bool,
+}
+
+impl Entry {
+    /// An instant that is due does not fire now.
+    fn waits(&self, queue: &Queue) -> bool {
+        self.is_refused || self.is_running(queue)
+    }
 }
 
 fn schedule(bound: &Bound) -> Option<&Schedule> {
@@ -49,7 +61,7 @@ impl Agenda {
     pub(super) fn add(&mut self, bound: Arc<Bound>, date: Option<Timestamp>) {
         let number = bound.number;
         let anchor = date.unwrap_or(Timestamp::UNIX_EPOCH);
-        self.entries.insert(number, Entry { bound, anchor, next: None, last: Vec::new() });
+        self.entries.insert(number, Entry { bound, anchor, next: None, last: Vec::new(), is_refused: false });
         match date {
             None => self.undated.push(number),
             Some(date) => self.begin(number, date),
@@ -76,7 +88,7 @@ impl Agenda {
         let mut soonest: Option<Duration> = None;
         for (at, number) in &self.next {
             let until = at.duration_since(date).unwrap_or_default();
-            let waits = until.is_zero() && self.entries.get(number).is_some_and(|entry| entry.is_running(queue));
+            let waits = until.is_zero() && self.entries.get(number).is_some_and(|entry| entry.waits(queue));
             let until = if waits { LOOK_AGAIN } else { until };
             soonest = Some(soonest.map_or(until, |soonest| soonest.min(until)));
             if !waits {
@@ -108,6 +120,7 @@ impl Agenda {
                 entry.last = ids;
                 left = refused;
             }
+            entry.is_refused = left.is_some();
             let next = left.or_else(|| schedule.next(entry.anchor, date));
             entry.next = next;
             self.next.remove(&(first, number));
@@ -157,7 +170,7 @@ fn events(
         Missed::Skip => vec![one(&Due { first: due.last, last: due.last, count: 1 })],
         Missed::Coalesce => vec![one(due)],
         Missed::All(most) => {
-            let instants = schedule.latest(anchor, due, most).into_iter();
+            let instants = schedule.latest(anchor, due, most.min(CAUGHT_UP_MAX)).into_iter();
             instants.map(|at| one(&Due { first: at, last: at, count: 1 })).collect()
         }
     };

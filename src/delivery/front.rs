@@ -405,13 +405,15 @@ impl Runtime {
         }
         let (delivery, count) =
             queue.admit(admission, now).map_err(|Full| PublishError::full(1, &queue.deliveries()))?;
+        if count == 0 {
+            // Dropped, by the queue's policy. The letter stays.
+            return Err(PublishError::full(1, &queue.deliveries()).into());
+        }
         hub.save_new(&mut queue, delivery, count, now)?;
         queue.dead.redrive(id);
         hub.save_later(&mut queue, 0, now);
         drop(queue);
-        if count > 0 {
-            hub.wake.notify_one();
-        }
+        hub.wake.notify_one();
         Ok(delivery)
     }
 }

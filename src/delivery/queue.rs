@@ -145,6 +145,9 @@ pub enum Next {
     DeadLetter(Reason),
 }
 
+/// How soon a delivery is tried again at the soonest that was refused: by a busy pool, or a function that is left alone.
+const REFUSED_AGAIN: Duration = Duration::from_millis(100);
+
 impl Queue {
     pub(super) fn new(limits: EventLimits, seed: u64, anchor: Option<(Timestamp, Duration)>) -> Self {
         Self {
@@ -463,6 +466,8 @@ impl Queue {
         pending.version = version.or(pending.version);
         pending.error = Some(error);
         let after = retry.distance(pending.failures, random(seed, id, u64::from(pending.failures)));
+        // It costs no attempt, so it must not come at once: whoever runs what is due would go on for as long as it is refused.
+        let after = if failure == Failure::Refused { after.max(REFUSED_AGAIN) } else { after };
         let at = now.saturating_add(after);
         let reason = match failure {
             Failure::Permanent => Reason::Permanent,

@@ -86,13 +86,15 @@ fn work(hub: &Hub, end: &AtomicU64, runtime: &Weak<Inner>) {
         // The last handle may be this one, and its end takes the lock.
         drop(runtime);
         let mut queue = hub.queue.lock();
-        if end.load(Ordering::Relaxed) != u64::MAX || hub.is_closed() {
-            return;
-        }
-        if queue.ready() > 0 {
+        let ends = end.load(Ordering::Relaxed) != u64::MAX || hub.is_closed();
+        if !ends && queue.ready() > 0 {
             continue;
         }
+        // Also at the end: nobody might come by for long.
         hub.save_later(&mut queue, 0, now);
+        if ends {
+            return;
+        }
         // As it is now: while the lock was not held, somebody else may have made something due.
         match queue.next_due() {
             Some(due) => drop(hub.wake.wait_for(&mut queue, due.saturating_sub(now).min(NAP))),

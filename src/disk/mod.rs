@@ -10,6 +10,7 @@ use std::{
     fmt,
     fs::{self, OpenOptions},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{self, Path},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -152,7 +153,11 @@ impl Disk {
     fn reopen(&self) -> Result<(), StoreError> {
         let mut database = self.database.write();
         if database.is_none() {
-            *database = Some((self.open)().map_err(|error| StoreError::of("opening the store", error.into()))?);
+            const DOING: &str = "opening the store";
+            // Of some damaged files redb does not say that they are, but panics.
+            let opened = catch_unwind(AssertUnwindSafe(|| (self.open)()));
+            let opened = opened.map_err(|_| StoreError::corrupt(DOING, "the crate redb panicked"))?;
+            *database = Some(opened.map_err(|error| StoreError::of(DOING, error.into()))?);
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ pub use time::{Timestamp, TimestampError};
 pub struct Event(Arc<Fields>);
 
 /// What an event is made of. Only checked values stand here.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 struct Fields {
     id: Box<str>,
     source: Box<str>,
@@ -89,6 +89,16 @@ impl Event {
 
     fn from_fields(fields: Fields) -> Self {
         Self(Arc::new(fields))
+    }
+
+    /// The same event under another identity, with one extension set. All three must be what an event may have.
+    pub(crate) fn stamped(&self, id: &str, source: &str, name: &str, value: i32) -> Self {
+        let others = self.0.extensions.iter().filter(|(known, _)| **known != *name).cloned();
+        let mut extensions: Vec<_> = others.chain([(name.into(), Attribute::Integer(value))]).collect();
+        extensions.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let fields =
+            Fields { id: id.into(), source: source.into(), extensions: extensions.into(), ..(*self.0).clone() };
+        Self::from_fields(fields)
     }
 
     /// Begins an event of a type, such as `com.example.order.created`.

@@ -23,7 +23,7 @@ pub enum Missed {
     /// One event stands for all of them. Its data says how many they are, and which were the first and the last.
     #[default]
     Coalesce,
-    /// Each fires an event of its own, the last ones, so many at most.
+    /// Each fires an event of its own, the last ones, so many at most, and never more than 10,000.
     All(u32),
 }
 

@@ -443,7 +443,8 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
                 let (entry, _) = model.letters[letter].clone();
                 let Entry { deed, key, expires, hops, trigger, .. } = entry;
                 let message = Message { ty: TRIGGERS[trigger].1, deed, key, expires, hops };
-                let admitted = model.admit(&message, &[trigger], None);
+                // One that is dropped at once stays a letter.
+                let admitted = model.admit(&message, &[trigger], None).filter(|ids| !ids.is_empty());
                 if admitted.is_some() {
                     model.letters.remove(letter);
                     model.figures.redriven += 1;

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::{Pending, Place, Queue, age, age_limit};
+use super::{Pending, Place, Queue, age};
 use crate::{
     delivery::{
         bytes_of,
@@ -37,7 +37,8 @@ impl Queue {
             let (aged, lane, place) = (age, None, Place::Blocked);
             let pending =
                 Pending { bound, event, bytes, born: now, aged, attempts, failures, version, error, lane, place };
-            let until = age_limit(&pending);
+            // From now on: how old its trigger lets it be is not known before that is bound.
+            let until = now.saturating_add(pending.bound.trigger.delivery.retry.age_max());
             self.pending.insert(*id, pending);
             self.put(*id, Place::Parked(until));
         }
@@ -78,6 +79,10 @@ impl Queue {
             if self.remove(id).is_some() {
                 self.counts.matched -= 1;
             }
+        }
+        // Nobody was told of their numbers, which are given again: else a disk that stays full would leave more of them touched each time.
+        if self.next == first + count as u64 {
+            self.next = first;
         }
     }
 

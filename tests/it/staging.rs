@@ -155,8 +155,16 @@ fn a_chain_by_way_of_host_functions_ends_at_the_limit_of_hops() {
         guest.runtime().find("again").unwrap().invoke(b"ok")?;
         Ok(())
     });
-    for function in ["again", "around"] {
-        scene.runtime.bind("a", on("a", function)).unwrap();
+    // With data that is not what its media type says, which a reader takes and a builder does not.
+    deploy(&scene.runtime, "odd", |guest, _| {
+        let json =
+            br#"{"specversion":"1.0","type":"a","id":"own","source":"/own","datacontenttype":"text/plain","data":{}}"#;
+        guest.publish(Event::parse(json)?)?;
+        Ok(())
+    });
+    for function in ["again", "around", "odd"] {
+        let input = Input::Constant(b"ok"[..].into());
+        scene.runtime.bind("a", on("a", function).input(input)).unwrap();
         scene.publish("a", "ok");
         assert_eq!(scene.run(), 4, "the first, and three hops, by {function}");
         let letters = scene.runtime.drain_dead_letters();
@@ -354,4 +362,23 @@ fn invocations_that_publish_from_several_threads_lose_nothing() {
     drop(workers);
     let deliveries = runtime.deliveries();
     assert_eq!((deliveries.matched, deliveries.succeeded, deliveries.staged), (450, 450, 0), "{deliveries:?}");
+}
+
+#[test]
+fn what_is_refused_at_once_is_not_tried_again_at_once() {
+    let clock = TestClock::default();
+    let runtime = Runtime::builder().clock(clock.clone()).build();
+    let function =
+        runtime.deployment("only", &guest("echo")).instances(0..=1).max_wait(Duration::ZERO).deploy().unwrap();
+    runtime.bind("a", Trigger::on("a").to("only").retry(Retry::never())).unwrap();
+    let ran = function.session(|_| {
+        runtime.publish(event("a", "x")).unwrap();
+        Ok(runtime.run_pending(usize::MAX))
+    });
+    assert_eq!(*ran.unwrap().value(), 1, "the only instance is this one");
+    assert_eq!(runtime.run_pending(usize::MAX), 0);
+    // From now on each reading of the clock is so much later than the one before it.
+    clock.step(Duration::from_millis(100));
+    assert_eq!(runtime.run_pending(usize::MAX) + runtime.run_pending(usize::MAX), 1);
+    assert_eq!(runtime.deliveries().succeeded, 1);
 }

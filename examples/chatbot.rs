@@ -21,7 +21,7 @@
 //! What the bot keeps:
 //!   ann: 4 messages, the last: and now?
 //!   bob: 1 messages, the last: it is me again
-//! Not answered: chat.message 501487be8da275267bffca5039d912b7 by messages to bot: attempts, after 3 attempts: bot@eb93b80: the guest trapped: wasm `unreachable` instruction executed
+//! Not answered: chat.message 501487be8da275267bffca5039d912b7 by messages to bot: attempts, after 3 attempts: bot@050f326: the guest trapped: wasm `unreachable` instruction executed
 //! ```
 
 use std::{sync::Arc, time::Duration};

@@ -10,7 +10,7 @@
 //! status 200: 27211 lines, 91 ms on average
 //! status 404: 1370 lines, 88 ms on average
 //! status 500: 1359 lines, 92 ms on average
-//! 156 slow, 60 rejected, as: log.line 242 by lines to analyse: permanent, after 1 attempts: analyse@6d58114: the guest rejected its input
+//! 156 slow, 60 rejected, as: log.line 242 by lines to analyse: permanent, after 1 attempts: analyse@6d7d294: the guest rejected its input
 //! ```
 //!
 //! On a terminal a line says how far it is.

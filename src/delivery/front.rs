@@ -77,13 +77,16 @@ impl Runtime {
         if let (Some(date), Source::Schedule(schedule)) = (date, &trigger.source) {
             schedule.next(date, date).ok_or_else(|| schedule.never())?;
         }
+        // Held over both steps: what is published in between comes after what an earlier process had published.
+        #[cfg(feature = "durable")]
+        let mut queue = hub.queue.lock();
         #[cfg_attr(
             not(any(feature = "schedule", feature = "durable")),
             expect(unused_variables, reason = "only looked at further on")
         )]
         let bound = hub.registry.bind(id, trigger, hub.limits.triggers)?;
         #[cfg(feature = "durable")]
-        if hub.queue.lock().adopt(&bound) > 0 {
+        if queue.adopt(&bound) > 0 {
             hub.wake.notify_all();
         }
         #[cfg(feature = "schedule")]

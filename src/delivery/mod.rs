@@ -150,6 +150,11 @@ impl Hub {
     pub(crate) fn close(&self, now: Duration) {
         let mut queue = self.queue.lock();
         self.save_later(&mut queue, 0, now);
+        // Its file is free for the next runtime, even if somebody still holds the guard of workers that have ended.
+        #[cfg(feature = "durable")]
+        {
+            *self.store.lock() = None;
+        }
         self.closed.store(true, Ordering::Relaxed);
         drop(queue);
         self.wake.notify_all();

@@ -169,6 +169,72 @@ fn a_file_whose_making_was_cut_short_is_made_anew() {
     }
 }
 
+#[test]
+fn letters_that_smaller_limits_have_no_room_for_are_gone_from_the_file_with_the_next_write() {
+    let folder = Folder::new();
+    let path = folder.file("deliveries");
+    {
+        let scene = scene(&path);
+        scene.bind("a", "f", Retry::never());
+        for deed in ["trap1", "trap2", "trap3"] {
+            scene.publish("a", deed);
+        }
+        scene.run();
+    }
+    let limits = EventLimits { dead_letters: 1, ..EventLimits::default() };
+    let kept = Scene::open(limits, &path).runtime.dead_letters()[0].id();
+    let letters = scene(&path).runtime.dead_letters();
+    assert_eq!(letters.iter().map(dormouse::DeadLetter::id).collect::<Vec<_>>(), [kept]);
+}
+
+#[test]
+fn the_file_is_free_when_the_runtime_is_gone_though_the_guard_of_its_workers_is_not() {
+    let folder = Folder::new();
+    let path = folder.file("deliveries");
+    let scene = scene(&path);
+    scene.bind("a", "f", twice());
+    let workers = scene.runtime.workers(2).unwrap();
+    scene.publish("a", "ok");
+    drop(scene);
+    // A worker may still be at its last delivery, and holds the runtime for as long.
+    let opened = (0..1_000).find_map(|_| {
+        let opened = Runtime::builder().open(&path);
+        thread::sleep(Duration::from_millis(if opened.is_ok() { 0 } else { 5 }));
+        opened.ok()
+    });
+    assert!(opened.is_some(), "after five seconds it is in use");
+    drop(workers);
+}
+
+#[test]
+fn what_is_published_while_an_ordered_trigger_is_bound_comes_after_what_was_published_before_the_restart() {
+    let folder = Folder::new();
+    for round in 0..count("DORMOUSE_BIND_ROUNDS", 20) {
+        let path = folder.file(&format!("deliveries{round}"));
+        let bind = |scene: &Scene| {
+            let trigger = Trigger::on("a").to("f").input(Input::Data).retry(twice()).ordered();
+            scene.runtime.bind("a", trigger).unwrap();
+        };
+        {
+            let scene = scene(&path);
+            bind(&scene);
+            for deed in ["ok1", "ok2", "ok3"] {
+                scene.publish("a", deed);
+            }
+        }
+        let scene = scene(&path);
+        let event = scene.event("a", "ok4");
+        thread::scope(|scope| {
+            let runtime = &scene.runtime;
+            let publisher = scope.spawn(move || while runtime.publish(event.clone()).unwrap() == 0 {});
+            bind(&scene);
+            publisher.join().unwrap();
+        });
+        scene.run();
+        assert_eq!(scene.seen(), ["f ok1", "f ok2", "f ok3", "f ok4"]);
+    }
+}
+
 /// Where the children of the kill test work.
 const PLACE: &str = "DORMOUSE_KILL_PLACE";
 

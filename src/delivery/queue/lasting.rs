@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use super::{Pending, Place, Queue, age};
 use crate::{
     delivery::{
-        bytes_of,
+        DeadLetter, bytes_of,
         record::{self, Record},
         store::{Changes, Saved},
     },
@@ -43,7 +43,9 @@ impl Queue {
             self.put(*id, Place::Parked(until));
         }
         self.touched = Some(BTreeSet::new());
-        self.dead.touched = Some(BTreeSet::new());
+        // Letters that smaller limits have no room for go from the disk with the next write.
+        let held: BTreeSet<u64> = self.dead.held().map(DeadLetter::id).collect();
+        self.dead.touched = Some(saved.letters.iter().map(|(id, _)| *id).filter(|id| !held.contains(id)).collect());
         Ok(())
     }
 

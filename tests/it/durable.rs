@@ -206,35 +206,6 @@ fn the_file_is_free_when_the_runtime_is_gone_though_the_guard_of_its_workers_is_
     drop(workers);
 }
 
-#[test]
-fn what_is_published_while_an_ordered_trigger_is_bound_comes_after_what_was_published_before_the_restart() {
-    let folder = Folder::new();
-    for round in 0..count("DORMOUSE_BIND_ROUNDS", 20) {
-        let path = folder.file(&format!("deliveries{round}"));
-        let bind = |scene: &Scene| {
-            let trigger = Trigger::on("a").to("f").input(Input::Data).retry(twice()).ordered();
-            scene.runtime.bind("a", trigger).unwrap();
-        };
-        {
-            let scene = scene(&path);
-            bind(&scene);
-            for deed in ["ok1", "ok2", "ok3"] {
-                scene.publish("a", deed);
-            }
-        }
-        let scene = scene(&path);
-        let event = scene.event("a", "ok4");
-        thread::scope(|scope| {
-            let runtime = &scene.runtime;
-            let publisher = scope.spawn(move || while runtime.publish(event.clone()).unwrap() == 0 {});
-            bind(&scene);
-            publisher.join().unwrap();
-        });
-        scene.run();
-        assert_eq!(scene.seen(), ["f ok1", "f ok2", "f ok3", "f ok4"]);
-    }
-}
-
 /// Where the children of the kill test work.
 const PLACE: &str = "DORMOUSE_KILL_PLACE";
 

@@ -21,7 +21,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// ```
 pub trait Clock: Send + Sync + 'static {
     /// Time since some instant that stays the same as long as the clock lives. Called twice an invocation, once for
-    /// each slice of fuel, once for each further call of a session and once for each call of a custom host function. Must not go back; if it does, durations
+    /// each slice of fuel, once for each further call of a session, and once for each call of a function of the host's, WASI's and others of this
+    /// library's included, where there is a deadline. Must not go back; if it does, durations
     /// read as zero.
     fn now(&self) -> Duration;
 

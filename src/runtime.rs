@@ -174,7 +174,17 @@ impl Runtime {
     /// keep. Returns how many went. Gives the pages back that the process keeps for making instances (up to 16 MiB) as well.
     pub fn trim(&self, idle_for: Duration) -> usize {
         sys::release();
-        self.functions().iter().map(|function| function.trim(idle_for)).sum()
+        self.versions().iter().map(|deployed| deployed.trim(idle_for)).sum()
+    }
+
+    /// All versions that something keeps alive: the current ones, and those behind aliases, pinned handles and runs under way.
+    fn versions(&self) -> Vec<Arc<Deployed>> {
+        let slots = self.0.slots.read();
+        let mut versions: Vec<_> = slots.by_name.values().filter_map(|slot| slot.current.load_full()).collect();
+        drop(slots);
+        // One that is current too is in here twice, which does no harm to those who ask.
+        versions.extend(self.0.superseded.lock().iter().filter_map(Weak::upgrade));
+        versions
     }
 
     /// Live instances of all functions, and the bytes of memory and bookkeeping that they hold.
@@ -189,12 +199,8 @@ impl Runtime {
         let idle_for = self.0.budget.limits().idle_for;
         let is_due = self.0.hub.is_trim_due(self.0.clock.now(), idle_for.min(TRIM_EVERY));
         let trimmed = if is_due { self.trim(idle_for) } else { 0 };
-        let deployed: Vec<_> = {
-            let slots = self.0.slots.read();
-            let current = slots.by_name.values().filter_map(|slot| slot.current.load_full());
-            current.filter(|deployed| deployed.pool.has_lost()).collect()
-        };
-        (trimmed, deployed.iter().map(|deployed| deployed.replenish()).sum())
+        let lost = self.versions().into_iter().filter(|deployed| deployed.pool.has_lost());
+        (trimmed, lost.map(|deployed| deployed.replenish()).sum())
     }
 
     #[cfg(feature = "events")]

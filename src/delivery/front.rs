@@ -302,6 +302,7 @@ impl Runtime {
         let at_hand = {
             let mut queue = self.hub().queue.lock();
             queue.set_date(now, uptime);
+            queue.save_anew();
             #[cfg(feature = "schedule")]
             {
                 fired = agenda.fire(self.hub(), &mut queue, now, uptime);

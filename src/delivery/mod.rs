@@ -104,14 +104,15 @@ impl Hub {
     /// A function of this name can run: what waits for it is ready.
     pub(crate) fn arrived(&self, function: &str) {
         let mut queue = self.queue.lock();
-        self.changes.fetch_add(1, Ordering::Relaxed);
+        // With `changes`: who sees the new count sees the function too.
+        self.changes.fetch_add(1, Ordering::AcqRel);
         if queue.unpark(function) > 0 {
             self.wake.notify_all();
         }
     }
 
     fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Relaxed)
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Parks a delivery, unless a function has come since it was looked for.
@@ -149,6 +150,8 @@ impl Hub {
     /// The runtime is gone.
     pub(crate) fn close(&self, now: Duration) {
         let mut queue = self.queue.lock();
+        #[cfg(feature = "durable")]
+        queue.end_process();
         self.save_later(&mut queue, 0, now);
         // Its file is free for the next runtime, even if somebody still holds the guard of workers that have ended.
         #[cfg(feature = "durable")]
@@ -191,10 +194,13 @@ impl Hub {
         Ok(())
     }
 
-    /// The same after deliveries that have failed or ended. Where it does not work out now, the next one does it, and after a crash they
-    /// would be made again.
+    /// The same after deliveries that have failed or ended. Where it does not work out, a later one does it: when twice as much has
+    /// changed, at the next tick, or with the next event that is published. (A disk that refuses takes longer to say so than a function to
+    /// run, and the queue is locked meanwhile.) After a crash they would be made again.
     fn save_later(&self, queue: &mut Queue, at_least: usize, now: Duration) {
-        let _ = self.save(queue, at_least, now);
+        if self.save(queue, at_least.max(queue.save_from()), now).is_err() {
+            queue.save_failed();
+        }
     }
 
     /// Writes new deliveries, or takes them back.

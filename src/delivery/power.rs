@@ -10,7 +10,7 @@ use std::{
 
 use super::{PublishError, Store};
 use crate::{
-    Context, Event, HostError, Input, InvokeErrorKind, Retry, Runtime, Trigger,
+    Context, Event, EventLimits, HostError, Input, InvokeErrorKind, Retry, Runtime, Trigger, WhenFull,
     disk::{Simulated, StoreProblem, Survive},
 };
 
@@ -164,4 +164,79 @@ fn a_full_disk_is_an_error_of_publish_and_it_goes_on_when_there_is_room() {
     assert!(seen.contains("ok-before") && seen.contains("ok-after"));
     assert_eq!(seen.len(), 2 * (published.len() + 2), "what was refused was not delivered");
     assert_eq!(runtime.deliveries().unsaved, 0);
+}
+
+#[test]
+fn what_a_full_queue_would_drop_stays_in_its_order_where_the_new_cannot_be_written() {
+    let disk = Simulated::default();
+    let limits = EventLimits { deliveries: 6, when_full: WhenFull::DropOldest, ..EventLimits::default() };
+    let runtime = Runtime::builder().events(limits).build_on(Store::on(disk.open().unwrap())).unwrap();
+    let order: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = Arc::clone(&order);
+    let note = move |guest: &mut Context<'_>, at: u32, len: u32| -> Result<(), HostError> {
+        noted.lock().unwrap().push(guest.read_text(at, len)?);
+        Ok(())
+    };
+    runtime.deployment("f", &wat::parse_str(GUEST).unwrap()).host("test", "note", note).deploy().unwrap();
+    let trigger = |target: &str| Trigger::on("a").to(target).input(Input::Data).ordered();
+    runtime.bind("a", trigger("f")).unwrap();
+    runtime.bind("b", trigger("g")).unwrap();
+    for number in 0..3 {
+        publish(&runtime, &number.to_string()).unwrap();
+    }
+    // One of them waits for its function, and others behind it.
+    assert_eq!((runtime.run_pending(2), runtime.deliveries().parked), (2, 1));
+    let before = runtime.deliveries();
+    disk.cut_after(0);
+    for number in 3..8 {
+        assert!(matches!(publish(&runtime, &number.to_string()), Err(PublishError::Store(_))));
+    }
+    let after = runtime.deliveries();
+    assert!(after.is_balanced());
+    assert_eq!(
+        (after.matched, after.dropped, after.queued, after.parked),
+        (before.matched, 0, before.queued, before.parked)
+    );
+    runtime.run_pending(usize::MAX);
+    assert_eq!(*order.lock().unwrap(), ["0", "1", "2"]);
+}
+
+#[test]
+fn a_disk_that_refuses_is_not_tried_with_each_delivery() {
+    const DELIVERIES: u64 = 600;
+    let disk = Simulated::default();
+    let runtime = runtime(&disk, &Seen::default()).unwrap();
+    for number in 0..DELIVERIES {
+        publish(&runtime, &format!("trap{number}")).unwrap();
+    }
+    disk.cut_after(0);
+    let before = disk.writes();
+    runtime.run_pending(DELIVERIES as usize);
+    let tried = disk.writes() - before;
+    assert!(tried < DELIVERIES / 10, "{tried} writes were tried");
+    assert!(runtime.deliveries().unsaved >= DELIVERIES);
+}
+
+#[test]
+fn numbers_that_no_process_has_given_are_corrupt() {
+    let event = Event::builder("a").id("1").source("/t").build().unwrap();
+    let record = |attempts: &str| {
+        let head =
+            format!(r#"{{"trigger":"a","attempts":{attempts},"failures":0,"age":0,"version":null,"error":null}}"#);
+        let mut bytes = vec![1];
+        bytes.extend_from_slice(&(head.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(head.as_bytes());
+        event.write_json(&mut bytes);
+        bytes
+    };
+    let open = |next, id, attempts| {
+        let store = Store::on(Simulated::default().open().unwrap());
+        store.commit(next, &vec![(id, Some(record(attempts)))], &Vec::new()).unwrap();
+        let opened = Runtime::builder().build_on(store);
+        opened.map(|runtime| runtime.deliveries().parked).map_err(|error| error.problem())
+    };
+    assert_eq!(open(8, 7, "4294967295"), Ok(1));
+    assert_eq!(open(8, 7, "4294967296"), Err(StoreProblem::Corrupt));
+    assert_eq!(open(8, u64::MAX, "0"), Err(StoreProblem::Corrupt));
+    assert_eq!(open(u64::MAX, 7, "0"), Err(StoreProblem::Corrupt));
 }

@@ -55,6 +55,10 @@ pub(super) struct Queue {
     kept: Kept,
     /// The deliveries that have come, failed or gone since this was last asked, where that is of interest.
     touched: Option<BTreeSet<u64>>,
+    /// Changes below which writing what may wait is not tried, since it last failed.
+    save_from: usize,
+    /// What was dropped to make room for deliveries that are not on disk yet.
+    evicted: Vec<(u64, Pending)>,
     pub(super) dead: DeadLetters,
     counts: Counts,
 }
@@ -164,6 +168,8 @@ impl Queue {
             bytes: 0,
             kept: Kept::default(),
             touched: None,
+            save_from: 0,
+            evicted: Vec::new(),
             dead: DeadLetters::default(),
             counts: Counts::default(),
         }
@@ -325,7 +331,13 @@ impl Queue {
         let fits = self.fits(left + count, held.saturating_add(bytes));
         if fits {
             self.counts.dropped += gone.len() as u64;
-            gone.into_iter().for_each(|id| drop(self.remove(id)));
+            for id in gone {
+                let pending = self.remove(id);
+                // Without a store nothing is taken back.
+                if self.touched.is_some() {
+                    self.evicted.extend(pending.map(|pending| (id, pending)));
+                }
+            }
         }
         fits
     }
@@ -334,6 +346,22 @@ impl Queue {
         if let Some(touched) = &mut self.touched {
             touched.insert(id);
         }
+    }
+
+    /// How many changes there must be for writing to be tried that may wait.
+    pub(super) fn save_from(&self) -> usize {
+        self.save_from
+    }
+
+    /// Writing has failed: not again before there is twice as much.
+    pub(super) fn save_failed(&mut self) {
+        self.save_from = self.unsaved().saturating_mul(2);
+        self.evicted.clear();
+    }
+
+    /// Lets writing be tried anew.
+    pub(super) fn save_anew(&mut self) {
+        self.save_from = 0;
     }
 
     /// Changes that are not on disk.
@@ -431,7 +459,7 @@ impl Queue {
             return Err(NotBegun::TooOld);
         }
         let (bound, event) = (Arc::clone(&pending.bound), pending.event.clone());
-        let attempt = pending.attempts + 1;
+        let attempt = pending.attempts.saturating_add(1);
         self.lift(id);
         self.put(id, Place::Running);
         Ok(Job { id, bound, event, attempt })
@@ -462,7 +490,7 @@ impl Queue {
         let pending = self.pending.get_mut(&id)?;
         let retry = &pending.bound.trigger.delivery.retry;
         pending.failures = pending.failures.saturating_add(1);
-        pending.attempts += u32::from(failure != Failure::Refused);
+        pending.attempts = pending.attempts.saturating_add(u32::from(failure != Failure::Refused));
         pending.version = version.or(pending.version);
         pending.error = Some(error);
         let after = retry.distance(pending.failures, random(seed, id, u64::from(pending.failures)));
@@ -494,6 +522,8 @@ impl Queue {
         }
         self.lift(id);
         self.put(id, Place::Parked(until));
+        // Its age counts on while it waits.
+        self.touch(id);
         true
     }
 

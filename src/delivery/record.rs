@@ -27,8 +27,8 @@ impl Record {
         let (head, event) = split(bytes)?;
         Ok(Self {
             trigger: text(&head, "trigger")?.ok_or_else(|| corrupt("trigger"))?,
-            attempts: number(&head, "attempts")? as u32,
-            failures: number(&head, "failures")? as u32,
+            attempts: count(&head, "attempts")?,
+            failures: count(&head, "failures")?,
             age: Duration::from_nanos(number(&head, "age")?),
             version: version(&head)?,
             error: text(&head, "error")?,
@@ -77,7 +77,7 @@ pub(super) fn read_letter(id: u64, bytes: &[u8]) -> Result<DeadLetter, StoreErro
         function: text(&head, "function")?.ok_or_else(|| corrupt("function"))?,
         version: version(&head)?,
         reason: reason.ok_or_else(|| corrupt("reason"))?,
-        attempts: number(&head, "attempts")? as u32,
+        attempts: count(&head, "attempts")?,
         error: text(&head, "error")?,
         age: Duration::from_nanos(number(&head, "age")?),
         at: text(&head, "at")?.and_then(|at| at.parse().ok()),
@@ -123,6 +123,10 @@ fn text(head: &Json, member: &str) -> Result<Option<Box<str>>, StoreError> {
 
 fn number(head: &Json, member: &str) -> Result<u64, StoreError> {
     head[member].as_u64().ok_or_else(|| corrupt(member))
+}
+
+fn count(head: &Json, member: &str) -> Result<u32, StoreError> {
+    u32::try_from(number(head, member)?).map_err(|_| corrupt(member))
 }
 
 fn version(head: &Json) -> Result<Option<Version>, StoreError> {

@@ -34,7 +34,8 @@ pub enum Outcome {
     },
     /// The function is not deployed, or is switched off. The delivery waits in the queue until it is there.
     Parked,
-    /// The trigger is ordered and others are before it. The delivery waits in the queue for its turn.
+    /// The trigger is ordered and others are before it, or its function has come while it was looked for. The delivery waits in the queue for its
+    /// turn.
     Queued,
     /// The event's `expirytime` had come, so that it was not run.
     Expired,

@@ -87,7 +87,8 @@ pub(super) fn take(staged: Option<Box<dyn Staged>>) -> (Kept, Vec<Entry>) {
 
 impl Hub {
     /// Queues all these events, for which room is kept, in one step: or none. The delivery `ended` succeeds in the same step, and is written to disk
-    /// together with them; where there is none, they are on disk when this returns.
+    /// together with them; where there is none, they are on disk when this returns. Dead letters of events that are one hop too far are
+    /// written where that works out now.
     pub(super) fn release(
         &self,
         kept: Kept,
@@ -108,7 +109,11 @@ impl Hub {
         if ended.is_none() {
             self.save_new(&mut queue, first, count, now)?;
         }
+        let is_any_looped = !looped.is_empty();
         looped.into_iter().for_each(|entry| queue.admit_looped(&entry.admission(), self.limits.hops, now));
+        if is_any_looped {
+            self.save_later(&mut queue, 0, now);
+        }
         Ok(())
     }
 }

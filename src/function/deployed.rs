@@ -307,7 +307,7 @@ impl Deployed {
         self.pool.replenish(|| self.now(), |lane| self.make(lane))
     }
 
-    pub(super) fn trim(&self, idle_for: Duration) -> usize {
+    pub(crate) fn trim(&self, idle_for: Duration) -> usize {
         // Before the clock began nothing was idle.
         self.now().checked_sub(idle_for).map_or(0, |before| self.pool.trim(before))
     }

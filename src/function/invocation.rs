@@ -236,7 +236,7 @@ impl<'a> Invocation<'a> {
         ready.instance.serve(Service { origin: self.origin, hops, staged: None });
         let level = Level::enter(deployed.pool.id(), runtime, ready.instance.deadline_at(), hops);
         let ran = body(ready, &deployed.mould.contract, limits);
-        // The last thing that can fail: what the run has staged is written if all else went well.
+        // The last thing that can fail, but for the release below: what the run has staged is written if all else went well.
         let ran = ran.and_then(|value| ready.instance.commit().map(|()| value));
         drop(level);
         let used = ready.instance.settle(began);

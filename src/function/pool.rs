@@ -133,6 +133,11 @@ impl Pool {
         self.returned.notify_all();
     }
 
+    /// Whether more live than may, since `max` was lowered.
+    fn is_crowded(&self) -> bool {
+        self.lowered.load(Ordering::SeqCst) && self.live.load(Ordering::SeqCst) > self.max()
+    }
+
     /// Drops idle instances while more live than may. Once no more do, nobody has to look any more.
     fn shed(&self) {
         while self.live.load(Ordering::SeqCst) > self.max() {
@@ -205,7 +210,12 @@ impl Pool {
     /// Takes a place for an instance to come, in the lane that has fewest, this one among equals.
     fn claim(&self, own: usize) -> Option<usize> {
         let one_more = |live: usize| (live < self.max()).then(|| live + 1);
-        self.live.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok()?;
+        let before = self.live.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok()?;
+        // `max` may have been lowered since it was read. Either this sees it, or `shed` sees this place.
+        if before >= self.max() {
+            self.live.fetch_sub(1, Ordering::SeqCst);
+            return None;
+        }
         let lanes = (own..self.lanes.len()).chain(0..own);
         let lane = lanes.min_by_key(|lane| self.lanes[*lane].live.load(Ordering::Relaxed)).unwrap_or(own);
         self.lanes[lane].live.fetch_add(1, Ordering::Relaxed);
@@ -279,6 +289,12 @@ impl Pool {
     /// Puts a clean instance on top of its lane.
     fn give_back(&self, ready: Box<Ready>, since: Duration) {
         debug_assert!(ready.instance.is_clean(), "idle instances are clean");
+        if self.waiting.load(Ordering::Relaxed) > 0 && self.is_crowded() {
+            // Nobody is to find it.
+            let lane = ready.lane;
+            drop(ready);
+            return self.forget(lane);
+        }
         let waiting = {
             let mut lane = self.lanes[ready.lane].idle.lock();
             lane.push_back(Idle { ready, since });

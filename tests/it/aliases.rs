@@ -4,7 +4,10 @@ use std::{sync::Barrier, thread, time::Duration};
 
 use dormouse::{AliasError, Busy, Function, InvokeErrorKind, Runtime, Version};
 
-use crate::support::{guest, wat};
+use crate::{
+    pool::TestClock,
+    support::{guest, wat},
+};
 
 /// A function that answers with its number.
 fn numbered(runtime: &Runtime, number: u8) -> (Function, Version) {
@@ -93,6 +96,25 @@ fn invocations_through_an_alias_never_miss_while_it_is_switched() {
             runtime.alias("prod", "f", [first, second][number % 2]).unwrap();
         }
     });
+}
+
+#[test]
+fn instances_of_versions_behind_aliases_and_pinned_handles_are_trimmed_too() {
+    let clock = TestClock::default();
+    let runtime = Runtime::builder().clock(clock.clone()).build();
+    let (_, first) = numbered(&runtime, 1);
+    let aliased = runtime.alias("prod", "f", first).unwrap();
+    let pinned = numbered(&runtime, 2).0.pinned().unwrap();
+    let (current, _) = numbered(&runtime, 3);
+    for function in [&aliased, &pinned, &current] {
+        function.prewarm(2).unwrap();
+    }
+    assert_eq!(runtime.in_use().0, 6);
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(runtime.trim(Duration::from_secs(11)), 0);
+    assert_eq!(runtime.trim(Duration::from_secs(10)), 6);
+    assert_eq!(runtime.in_use().0, 0);
+    assert_eq!(answer(&aliased), "1");
 }
 
 #[test]

@@ -170,6 +170,35 @@ fn a_file_whose_making_was_cut_short_is_made_anew() {
 }
 
 #[test]
+fn what_waits_grows_older_over_restarts() {
+    let folder = Folder::new();
+    let path = folder.file("deliveries");
+    let opened = || {
+        let scene = scene(&path);
+        scene.bind("parked", "missing", twice());
+        scene.bind("queued", "f", twice());
+        scene
+    };
+    {
+        let scene = opened();
+        scene.publish("parked", "ok");
+        scene.run();
+        scene.publish("queued", "ok");
+        scene.advance(35);
+    }
+    // Nothing is done here.
+    drop(opened());
+    let scene = opened();
+    scene.advance(30);
+    scene.run();
+    let letters = scene.runtime.dead_letters();
+    let found: Vec<_> = letters.iter().map(|letter| (letter.trigger(), letter.reason(), letter.age())).collect();
+    let age = Duration::from_secs(65);
+    assert_eq!(found, [("parked", Reason::Age, age), ("queued", Reason::Age, age)]);
+    assert!(scene.seen().is_empty());
+}
+
+#[test]
 fn letters_that_smaller_limits_have_no_room_for_are_gone_from_the_file_with_the_next_write() {
     let folder = Folder::new();
     let path = folder.file("deliveries");

@@ -26,7 +26,7 @@ pub enum dormouse_outcome_kind {
     DORMOUSE_OUTCOME_DEAD_LETTER = 3,
     /// The function is not deployed, or off. The delivery waits until it is there.
     DORMOUSE_OUTCOME_PARKED = 4,
-    /// The trigger is ordered, and others are before it. The delivery waits for its turn.
+    /// The trigger is ordered, and others are before it, or its function has just come. The delivery waits for its turn.
     DORMOUSE_OUTCOME_QUEUED = 5,
     /// The event's `expirytime` had come.
     DORMOUSE_OUTCOME_EXPIRED = 6,

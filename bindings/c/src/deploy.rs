@@ -74,8 +74,8 @@ pub struct dormouse_deploy_options {
     pub args: *const dormouse_string,
     /// How many.
     pub args_len: usize,
-    /// The environment of a WASI guest; NULL for an empty one. Of one name the later value holds. 64 KiB at most,
-    /// with two bytes more for each.
+    /// The environment of a WASI guest; NULL for an empty one. Of one name the later value holds. 63.5 KiB at
+    /// most, with two bytes more for each.
     pub env: *const dormouse_variable,
     /// How many.
     pub env_len: usize,

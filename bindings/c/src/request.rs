@@ -70,7 +70,7 @@ exported! { fallible:
     }
 
     /// Gives a request to the function whose route it fits, on this thread, and returns what to send back: also where
-    /// no route fits (404), or the function fails (500 and others), which is no failure of this call. The function is
+    /// no route fits (404), or the function fails (502 and others), which is no failure of this call. The function is
     /// given the request as JSON data of an event of the type `dormouse.request`, and answers with any JSON, or with
     /// an object of `status`, `headers` and `body`.
     ///

@@ -65,7 +65,8 @@
 //! # What invocations see of each other
 //!
 //! - Writes are **staged**: the invocation itself sees them, nobody else does. When it has ended well they are committed, all at one
-//!   moment. When it fails (a trap, fuel, the deadline, an exit code, an output that is too large) they are gone. A session is one
+//!   moment. When it fails (a trap, fuel, the deadline, an exit code, an output that is too large) they are gone, but when all went
+//!   well and only the events that were published in it could not be queued (`InvokeErrorKind::Unpublished`). A session is one
 //!   invocation, committed when its closure returns `Ok`, whatever became of the calls within.
 //! - **Reads** give the invocation's own writes, else what is committed at the moment of the call. So two reads may see before and
 //!   after of another's commit. A list is not a snapshot either.

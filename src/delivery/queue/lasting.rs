@@ -15,10 +15,17 @@ use crate::{
     trigger::Bound,
 };
 
+/// The largest number of a delivery that is believed: no process gives so many, and none runs over from there.
+const NUMBER_MAX: u64 = u64::MAX / 2;
+
 impl Queue {
     /// Takes in what an earlier process has left. Deliveries wait until their trigger is bound, each for the age that a trigger allows unless it says
     /// otherwise.
     pub(in crate::delivery) fn restore(&mut self, saved: &Saved, now: Duration) -> Result<(), StoreError> {
+        let numbers = saved.letters.iter().chain(&saved.deliveries).map(|(id, _)| *id).chain([saved.next]);
+        if numbers.max().unwrap_or(0) > NUMBER_MAX {
+            return Err(StoreError::corrupt("reading the store", "a number in it is larger than any that was given"));
+        }
         self.next = saved.next;
         for (id, bytes) in &saved.letters {
             let mut letter = record::read_letter(*id, bytes)?;
@@ -82,9 +89,40 @@ impl Queue {
                 self.counts.matched -= 1;
             }
         }
+        // What had to go for them stays. The last one first: each stood behind those before it.
+        for (id, pending) in std::mem::take(&mut self.evicted).into_iter().rev() {
+            self.bring_back(id, pending);
+        }
         // Nobody was told of their numbers, which are given again: else a disk that stays full would leave more of them touched each time.
         if self.next == first + count as u64 {
             self.next = first;
+        }
+    }
+
+    /// Puts a delivery that was removed where it stood.
+    fn bring_back(&mut self, id: u64, pending: Pending) {
+        self.counts.dropped -= 1;
+        self.bytes += pending.bytes;
+        let (place, lane) = (pending.place, pending.lane.clone());
+        self.pending.insert(id, pending);
+        if let Some(lane) = lane {
+            // In the order of their numbers, as they came.
+            let lane = self.lanes.entry(lane).or_default();
+            let at = lane.partition_point(|other| *other < id);
+            lane.insert(at, id);
+            if let Some(next) = lane.get(1).copied().filter(|_| at == 0) {
+                self.lift(next);
+                self.put(next, Place::Blocked);
+            }
+        }
+        self.put(id, place);
+    }
+
+    /// The process ends: all are written once more, with the age that they have now.
+    pub(in crate::delivery) fn end_process(&mut self) {
+        self.save_anew();
+        if let Some(touched) = &mut self.touched {
+            touched.extend(self.pending.keys());
         }
     }
 
@@ -102,6 +140,8 @@ impl Queue {
 
     /// They are on disk now.
     pub(in crate::delivery) fn saved(&mut self) {
+        self.save_anew();
+        self.evicted.clear();
         self.touched.as_mut().map(BTreeSet::clear);
         self.dead.touched.as_mut().map(BTreeSet::clear);
     }

@@ -5,6 +5,7 @@
 
 mod block;
 mod error;
+mod member;
 mod scan;
 mod text;
 

@@ -4,7 +4,8 @@
 
 use super::{
     JsonError, JsonProblem,
-    block::{BLOCK, Block, Escapes, WIDE, Wide, between, nesting},
+    block::{BLOCK, Block, Escapes, Masks, WIDE, between, nesting},
+    member::Member,
 };
 
 /// Levels of arrays and objects at most.
@@ -123,6 +124,46 @@ impl<'a> Scanner<'a> {
         let key = self.string()?;
         self.colon()?;
         Ok(Some(key))
+    }
+
+    /// From before an object's brace, or behind the value of a member, over all members that are not wanted to the value of the next that
+    /// is; gives what is wanted of it, or none at the object's end, which is walked over.
+    #[inline(always)]
+    pub(crate) fn wanted<T>(
+        &mut self,
+        mut first: bool,
+        level: u32,
+        mut want: impl FnMut(Raw<'a>) -> Option<T>,
+    ) -> Result<Option<T>, JsonError> {
+        loop {
+            // From one short member to the next in registers: `self.at` would go through memory each time.
+            let mut at = self.at;
+            let found = loop {
+                let Some(member) = Member::at(self.bytes, at, first) else {
+                    self.at = at;
+                    if first {
+                        self.open();
+                    }
+                    let Some(key) = self.key(first)? else { return Ok(None) };
+                    break want(key);
+                };
+                first = false;
+                let found = want(Raw { bytes: member.key, escaped: false });
+                match member.whole() {
+                    Some(len) if found.is_none() => at += len,
+                    _ => {
+                        self.at = at + member.value();
+                        self.skip_space();
+                        break found;
+                    }
+                }
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+            first = false;
+            self.pass(level)?;
+        }
     }
 
     /// To the next element of an array; `false` at the array's end, which is walked over.
@@ -283,29 +324,20 @@ impl<'a> Scanner<'a> {
         let mut escapes = Escapes::default();
         // All bits set where the bytes before end within a string.
         let mut in_string = 0;
-        // What lies behind the end of the text counts as space.
-        let mut room = [b' '; WIDE];
         while at < self.bytes.len() {
-            let rest = &self.bytes[at..];
-            let bytes = match rest.first_chunk() {
-                Some(bytes) => bytes,
-                None => {
-                    room[..rest.len()].copy_from_slice(rest);
-                    &room
-                }
-            };
-            let wide = Wide::of(bytes);
-            let strings = between(wide.quotes() & !escapes.of(wide.backslashes())) ^ in_string;
+            let Masks { quotes, backslashes, brackets } = Masks::at(self.bytes, at);
+            let strings = between(quotes & !escapes.of(backslashes)) ^ in_string;
             in_string = if strings >> 63 == 1 { u64::MAX } else { 0 };
-            let mut brackets = wide.brackets() & !strings;
+            let mut brackets = brackets & !strings;
             while brackets != 0 {
-                let within = brackets.trailing_zeros() as usize;
+                let within = at + brackets.trailing_zeros() as usize;
                 brackets &= brackets - 1;
                 // Without a branch, as which of the two it is cannot be guessed.
-                let (opens, closes) = nesting(bytes[within % WIDE]);
+                let (opens, closes) = nesting(self.bytes[within]);
                 open = open + opens - closes;
-                if open == 0 || level + open > LEVELS_MAX {
-                    self.at = at + within;
+                // None open, or too many: one question for both.
+                if open.wrapping_sub(1) >= LEVELS_MAX - level {
+                    self.at = within;
                     if open > 0 {
                         return Err(self.error(JsonProblem::Depth));
                     }

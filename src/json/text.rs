@@ -5,16 +5,20 @@ use std::borrow::Cow;
 use super::Raw;
 
 /// A string without its escapes, in `room` where it has some. The scanner has checked it.
+#[inline(always)]
 pub(crate) fn decode<'r>(raw: Raw<'r>, room: &'r mut Vec<u8>) -> &'r [u8] {
-    if !raw.escaped {
-        return raw.bytes;
-    }
+    if raw.escaped { unescape(raw.bytes, room) } else { raw.bytes }
+}
+
+/// Takes the bytes, not the `Raw`, which would be kept in memory for that by everyone who may call this.
+#[cold]
+fn unescape<'r>(bytes: &[u8], room: &'r mut Vec<u8>) -> &'r [u8] {
     room.clear();
-    let mut rest = raw.bytes;
+    let mut rest = bytes;
     while let Some(at) = rest.iter().position(|&byte| byte == b'\\') {
         room.extend_from_slice(&rest[..at]);
         rest = &rest[at + 2..];
-        let plain = match raw.bytes[raw.bytes.len() - rest.len() - 1] {
+        let plain = match bytes[bytes.len() - rest.len() - 1] {
             b'b' => 8,
             b'f' => 12,
             b'n' => b'\n',

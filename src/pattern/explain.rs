@@ -7,11 +7,10 @@ use super::{
     ast::{Field, List},
     engine::Engine,
     error::cut,
-    trie::NONE,
 };
 use crate::{
     event::Event,
-    json::{Kind, Scanner},
+    json::{Kind, Scanner, decode},
 };
 
 /// Whether an event matches, and if not, which field fails and why.
@@ -137,15 +136,16 @@ impl Values<'_> {
     fn walk(&mut self, scanner: &mut Scanner<'_>, node: u32, level: u32) -> Result<(), MatchError> {
         let start = scanner.offset();
         let mut first = true;
+        let trie = &self.engine.trie;
         match scanner.kind()? {
-            Kind::Object if !self.engine.trie.nodes[node as usize].has_children() => scanner.pass(level)?,
+            Kind::Object if !trie.nodes[node as usize].has_children() => scanner.pass(level)?,
             Kind::Object => {
                 scanner.open();
                 while let Some(key) = scanner.key(first)? {
                     first = false;
-                    match self.engine.trie.find(node, key, &mut Vec::new()) {
-                        NONE => scanner.pass(level + 1)?,
-                        child => self.walk(scanner, child, level + 1)?,
+                    match trie.find(&trie.nodes[node as usize], decode(key, &mut Vec::new())) {
+                        None => scanner.pass(level + 1)?,
+                        Some(child) => self.walk(scanner, child, level + 1)?,
                     }
                 }
             }

@@ -31,10 +31,7 @@ impl Engine {
     pub(super) fn run_event(&self, event: &Event, matcher: &mut Matcher) -> Result<(), MatchError> {
         let mut run = Run::new(self, matcher);
         for (name, value) in event.attributes() {
-            let node = self.trie.find_plain(0, name.as_bytes());
-            if node == NONE {
-                continue;
-            }
+            let Some(node) = self.trie.find(&self.trie.nodes[0], name.as_bytes()) else { continue };
             match value {
                 Attribute::String(text) => run.value(node, Scalar::Text(text.as_bytes()), 0),
                 Attribute::Boolean(true) => run.value(node, Scalar::True, 0),
@@ -42,11 +39,12 @@ impl Engine {
                 Attribute::Integer(number) => run.integer(node, number),
             }
         }
-        let node = self.trie.find_plain(0, b"data");
-        match (event.data(), event.data_kind()) {
-            (Some(json), Some(DataKind::Json)) if node != NONE => run.any(&mut Scanner::new(json), node, 0, 1)?,
-            (Some(text), Some(DataKind::Text)) if node != NONE => run.value(node, Scalar::Text(text), 0),
-            _ => {}
+        if let Some(node) = self.trie.find(&self.trie.nodes[0], b"data") {
+            match (event.data(), event.data_kind()) {
+                (Some(json), Some(DataKind::Json)) => run.any(&mut Scanner::new(json), node, 0, 1)?,
+                (Some(text), Some(DataKind::Text)) => run.value(node, Scalar::Text(text), 0),
+                _ => {}
+            }
         }
         run.finish()
     }
@@ -67,16 +65,17 @@ impl<'r> Run<'r> {
 
     /// Over an object, before its brace.
     fn object(&mut self, scanner: &mut Scanner<'_>, node: u32, element: u32, level: u32) -> Result<(), MatchError> {
-        scanner.open();
+        let trie = &self.engine.trie;
+        let of = &trie.nodes[node as usize];
         let mut first = true;
-        while let Some(key) = scanner.key(first)? {
-            first = false;
-            match self.engine.trie.find(node, key, &mut self.matcher.text) {
-                NONE => scanner.pass(level + 1)?,
-                child => self.any(scanner, child, element, level + 1)?,
+        loop {
+            let text = &mut self.matcher.text;
+            match scanner.wanted(first, level + 1, |key| trie.find(of, decode(key, text)))? {
+                Some(child) => self.any(scanner, child, element, level + 1)?,
+                None => return Ok(()),
             }
+            first = false;
         }
-        Ok(())
     }
 
     /// Over the value of a field that is named, or has named ones below.

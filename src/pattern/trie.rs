@@ -1,7 +1,6 @@
 //! The fields that any pattern names, as a tree of keys: what tells the reader of an event where to look.
 
 use super::values::Map;
-use crate::json::{Raw, decode};
 
 /// No node.
 pub(super) const NONE: u32 = u32::MAX;
@@ -26,8 +25,8 @@ pub(super) struct Node {
     by_key: Map<Box<[u8]>, u32>,
     /// A bit for each kind of key among the children, to pass over most others.
     kinds: u64,
-    /// There are nodes two levels below, so that a key with dots may lead there.
-    deep: bool,
+    /// A bit for the first byte of each child that has children, as a key with dots may lead there.
+    deep: u64,
 }
 
 impl Trie {
@@ -37,12 +36,16 @@ impl Trie {
 
     /// The node of a path, whose keys are joined by dots.
     pub(super) fn add(&mut self, path: &str) -> u32 {
-        let mut at = 0;
-        for key in path.split('.') {
-            at = match self.nodes[at as usize].child(key.as_bytes()) {
-                NONE => self.add_child(at, key.as_bytes()),
+        let (mut at, mut above) = (0, None);
+        for key in path.split('.').map(str::as_bytes) {
+            let child = match self.nodes[at as usize].child(key) {
+                NONE => self.add_child(at, key),
                 child => child,
             };
+            if let Some((above, key)) = above.replace((at, key)) {
+                self.nodes[above as usize].deep |= first(key);
+            }
+            at = child;
         }
         at
     }
@@ -63,10 +66,6 @@ impl Trie {
             let missing = &node.children[node.by_key.len()..];
             node.by_key.extend(missing.iter().cloned());
         }
-        let grandparent = node.parent;
-        if let Some(grandparent) = self.nodes.get_mut(grandparent as usize) {
-            grandparent.deep = true;
-        }
         child
     }
 
@@ -80,31 +79,22 @@ impl Trie {
         }
     }
 
-    /// Where a key of an event leads; [`NONE`] if no pattern names it.
-    #[inline]
-    pub(super) fn find(&self, at: u32, key: Raw<'_>, room: &mut Vec<u8>) -> u32 {
-        let key = if key.escaped { decode(key, room) } else { key.bytes };
-        self.find_plain(at, key)
-    }
-
-    #[inline]
-    pub(super) fn find_plain(&self, at: u32, key: &[u8]) -> u32 {
-        let node = &self.nodes[at as usize];
+    /// Where a key of an event leads from a node; none if no pattern names it.
+    #[inline(always)]
+    pub(super) fn find(&self, node: &Node, key: &[u8]) -> Option<u32> {
         let child = node.child(key);
-        if child == NONE && node.deep { self.find_dotted(at, key) } else { child }
+        if child != NONE {
+            return Some(child);
+        }
+        if node.deep & first(key) != 0 { self.find_dotted(node, key) } else { None }
     }
 
-    fn find_dotted(&self, mut at: u32, key: &[u8]) -> u32 {
-        if !key.contains(&b'.') {
-            return NONE;
-        }
-        for key in key.split(|&byte| byte == b'.') {
-            at = self.nodes[at as usize].child(key);
-            if at == NONE {
-                break;
-            }
-        }
-        at
+    #[cold]
+    fn find_dotted(&self, node: &Node, key: &[u8]) -> Option<u32> {
+        let mut keys = key.split(|&byte| byte == b'.');
+        let first = node.child(keys.next()?);
+        let at = keys.fold(first, |at, key| self.nodes.get(at as usize).map_or(NONE, |node| node.child(key)));
+        (at != NONE).then_some(at)
     }
 }
 
@@ -115,9 +105,14 @@ impl Node {
             return NONE;
         }
         if self.children.len() > FEW {
-            return self.by_key.get(key).copied().unwrap_or(NONE);
+            return self.by_hash(key);
         }
         self.children.iter().find(|(known, _)| **known == *key).map_or(NONE, |(_, child)| *child)
+    }
+
+    #[inline(never)]
+    fn by_hash(&self, key: &[u8]) -> u32 {
+        self.by_key.get(key).copied().unwrap_or(NONE)
     }
 
     pub(super) fn has_children(&self) -> bool {
@@ -130,4 +125,10 @@ impl Node {
 fn kind(key: &[u8]) -> u64 {
     let last = key.last().copied().unwrap_or(0);
     1 << ((key.len() as u8).wrapping_mul(7).wrapping_add(last) & 63)
+}
+
+/// One bit, from a key's first byte. An empty key before others is followed by its dot at once.
+#[inline]
+fn first(key: &[u8]) -> u64 {
+    1 << (key.first().copied().unwrap_or(b'.') & 63)
 }

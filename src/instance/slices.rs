@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use wasmi::{
     Caller, Func, ResumableCall, Store, TrapCode, TypedFunc, TypedResumableCall, Val, WasmParams, WasmResults,
-    errors::{ErrorKind, InstantiationError},
+    errors::{ErrorKind, InstantiationError, MemoryError, TableError},
 };
 
 use super::{Allowance, Cancel, State};
@@ -276,6 +276,15 @@ pub(crate) fn kind_of(error: &wasmi::Error, meter: &Meter) -> InvokeErrorKind {
         ) =>
         {
             Trap::TableOutOfBounds
+        }
+        // An instance's memory or table: no trap of a guest's.
+        None if matches!(
+            error.kind(),
+            ErrorKind::Memory(MemoryError::OutOfSystemMemory)
+                | ErrorKind::Instantiation(InstantiationError::FailedToInstantiateTable(TableError::OutOfSystemMemory))
+        ) =>
+        {
+            Trap::OutOfSystemMemory
         }
         // The interpreter says why on the first call and only that it failed on later ones: a cold run could be told from a
         // warm one.

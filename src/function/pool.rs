@@ -133,9 +133,11 @@ impl Pool {
         self.returned.notify_all();
     }
 
-    /// Whether more live than may, since `max` was lowered.
+    /// Whether more live than may, since `max` was lowered. `waiting` is above zero then, and is read anyway.
     fn is_crowded(&self) -> bool {
-        self.lowered.load(Ordering::SeqCst) && self.live.load(Ordering::SeqCst) > self.max()
+        self.waiting.load(Ordering::SeqCst) > 0
+            && self.lowered.load(Ordering::SeqCst)
+            && self.live.load(Ordering::SeqCst) > self.max()
     }
 
     /// Drops idle instances while more live than may. Once no more do, nobody has to look any more.
@@ -289,7 +291,7 @@ impl Pool {
     /// Puts a clean instance on top of its lane.
     fn give_back(&self, ready: Box<Ready>, since: Duration) {
         debug_assert!(ready.instance.is_clean(), "idle instances are clean");
-        if self.waiting.load(Ordering::Relaxed) > 0 && self.is_crowded() {
+        if self.is_crowded() {
             // Nobody is to find it.
             let lane = ready.lane;
             drop(ready);

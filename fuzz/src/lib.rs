@@ -4,6 +4,10 @@
 mod deploy;
 #[cfg(feature = "events")]
 mod events;
+#[cfg(feature = "extism")]
+mod extism_calls;
+#[cfg(feature = "extism")]
+mod extism_model;
 mod oracle;
 mod program;
 mod random;
@@ -15,6 +19,8 @@ mod wasi_calls;
 pub use deploy::{deploy, deploy_smith};
 #[cfg(feature = "events")]
 pub use events::{event, matching, pattern};
+#[cfg(feature = "extism")]
+pub use extism_calls::extism_calls;
 pub use oracle::{Oracle, RESETS, compare, generated, ours};
 pub use program::program;
 pub use random::Random;

@@ -59,6 +59,12 @@ fn the_corpus_of_wasi_calls_passes() {
     replay("wasi_calls", targets::wasi_calls);
 }
 
+#[cfg(feature = "extism")]
+#[test]
+fn the_corpus_of_extism_calls_passes() {
+    replay("extism_calls", targets::extism_calls);
+}
+
 #[cfg(feature = "schedule")]
 #[test]
 fn the_corpus_of_schedules_passes() {
@@ -86,4 +92,10 @@ fn random_programs_do_as_the_model_says() {
 #[test]
 fn random_wasi_calls_are_contained_and_repeatable() {
     at_random("DORMOUSE_WASI_CALLS", 100, 900, targets::wasi_calls);
+}
+
+#[cfg(feature = "extism")]
+#[test]
+fn random_extism_calls_answer_as_the_model_says() {
+    at_random("DORMOUSE_EXTISM_CALLS", 100, 4_000, targets::extism_calls);
 }

@@ -229,7 +229,9 @@ exported! { fallible:
         let (runtime, function) = (runtime.get()?, &function.get()?.function);
         // SAFETY: the pointer is followed by its length.
         let alias = unsafe { alias.text(alias_len) }?;
-        runtime.0.alias(alias, function.name(), function.deploy_report()?.version())?;
+        // A handle that follows an alias has another name than its function.
+        let pinned = function.pinned()?;
+        runtime.0.alias(alias, pinned.name(), pinned.deploy_report()?.version())?;
         Ok(())
     }
 

@@ -172,7 +172,14 @@ static void names_and_versions(void) {
     OK(dormouse_runtime_find(runtime, DORMOUSE_STR("names@prod"), &found, &error));
     OK(dormouse_function_version(found, name, sizeof name, &error));
     CHECK(strcmp(name, version) == 0);
+    // A handle that follows an alias can be given another, though its name is not that of the function.
+    OK(dormouse_runtime_alias(runtime, DORMOUSE_STR("stage"), found, &error));
     dormouse_function_free(found);
+    OK(dormouse_runtime_find(runtime, DORMOUSE_STR("names@stage"), &found, &error));
+    OK(dormouse_function_version(found, name, sizeof name, &error));
+    CHECK(strcmp(name, version) == 0);
+    dormouse_function_free(found);
+    OK(dormouse_runtime_unalias(runtime, DORMOUSE_STR("stage"), DORMOUSE_STR("names"), &error));
     OK(dormouse_runtime_unalias(runtime, DORMOUSE_STR("prod"), DORMOUSE_STR("names"), &error));
     STATUS(DORMOUSE_NOT_FOUND, dormouse_runtime_unalias(runtime, DORMOUSE_STR("prod"), DORMOUSE_STR("names"), &error));
     STATUS(DORMOUSE_INVALID_NAME, dormouse_runtime_alias(runtime, DORMOUSE_STR("a b"), pinned, &error));

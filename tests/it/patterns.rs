@@ -453,7 +453,7 @@ fn members_are_read_alike_with_space_around_them_and_without() {
     let long = "r".repeat(40);
     let mut sound = 0;
     // The scanner looks at 32 bytes from the key on.
-    for (key, value) in (0..36).flat_map(|key| (0..36).map(move |value| (key, value))) {
+    for (key, value) in (0..36).flat_map(|key| (0..36).step_by(3).map(move |value| (key, value))) {
         let (key, value) = ("k".repeat(key), "v".repeat(value));
         for odd in ["", "\u{1}", "\\n", "\\\"", "\\x", "\u{e4}", "\"", "\":", "\",", "\\", "]", "}"] {
             for member in [
@@ -473,7 +473,7 @@ fn members_are_read_alike_with_space_around_them_and_without() {
             }
         }
     }
-    assert!(sound > 10_000, "{sound}");
+    assert!(sound > 3_000, "{sound}");
 }
 
 #[test]

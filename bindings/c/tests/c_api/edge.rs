@@ -119,7 +119,7 @@ pub(super) fn text<'a>(lend: impl FnOnce(*mut usize) -> *const c_char) -> &'a st
     std::str::from_utf8(bytes).expect("text is UTF-8")
 }
 
-/// A text as a pointer and a length, of which the pointer is NULL at times.
+/// A text as a pointer and a length.
 pub(super) fn chars(text: &str) -> (*const c_char, usize) {
     (text.as_ptr().cast(), text.len())
 }

@@ -13,6 +13,8 @@ mod error;
 mod event;
 mod function;
 mod instance;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 #[cfg(feature = "events")]
 mod json;
 mod limits;
@@ -20,6 +22,7 @@ mod module;
 #[cfg(feature = "events")]
 pub mod pattern;
 mod runtime;
+mod sync;
 mod sys;
 #[cfg(feature = "events")]
 mod trigger;

@@ -10,7 +10,6 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use parking_lot::{Mutex, RwLock};
 
 #[cfg(feature = "events")]
 use crate::delivery::{EventLimits, Hub};
@@ -24,6 +23,7 @@ use crate::{
     error::DeployError,
     function::{Deployed, Deployment, Function, Slot, Target},
     limits::{Reset, RuntimeLimits},
+    sync::{Mutex, RwLock},
     sys,
     usage::{Books, Budget, Evict, Label, Ledger},
 };

@@ -23,15 +23,7 @@ mod stage;
 mod store;
 mod workers;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
-
-use parking_lot::{Condvar, Mutex};
+use std::{sync::Arc, time::Duration};
 
 pub use dead::{DeadLetter, Reason};
 pub use error::{DeliveryError, PublishError, RedriveError};
@@ -51,6 +43,10 @@ pub use workers::Workers;
 use crate::{
     clock::Clock,
     event::{Event, Timestamp},
+    sync::{
+        Condvar, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     trigger::Registry,
 };
 

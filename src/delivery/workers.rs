@@ -4,11 +4,7 @@
 
 use std::{
     io,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -16,7 +12,13 @@ use super::{
     Hub,
     run::{Begun, run},
 };
-use crate::runtime::{Inner, Runtime};
+use crate::{
+    runtime::{Inner, Runtime},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        thread::{self, JoinHandle},
+    },
+};
 
 /// The longest sleep of a worker that waits for something to become due: a clock of the host's own may go faster than real
 /// time.

@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, time::Duration};
 
-use crate::{error::InvokeErrorKind, limits::NESTING_MAX};
+use crate::{error::InvokeErrorKind, limits::NESTING_MAX, sync::thread_local};
 
 thread_local! {
     static UNDER_WAY: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
@@ -24,14 +24,14 @@ pub(super) struct Level(());
 
 impl Level {
     pub(super) fn enter(pool: usize, runtime: usize, deadline_at: Duration, hops: u32) -> Self {
-        UNDER_WAY.with_borrow_mut(|frames| frames.push(Frame { pool, runtime, deadline_at, hops }));
+        UNDER_WAY.with(|frames| frames.borrow_mut().push(Frame { pool, runtime, deadline_at, hops }));
         Self(())
     }
 }
 
 impl Drop for Level {
     fn drop(&mut self) {
-        UNDER_WAY.with_borrow_mut(|frames| frames.pop());
+        UNDER_WAY.with(|frames| frames.borrow_mut().pop());
     }
 }
 
@@ -47,7 +47,8 @@ pub(super) struct Outer {
 
 /// Looks at the invocations under way on this thread.
 pub(super) fn outer(pool: usize, runtime: usize) -> Result<Outer, InvokeErrorKind> {
-    UNDER_WAY.with_borrow(|frames| {
+    UNDER_WAY.with(|frames| {
+        let frames = frames.borrow();
         if frames.len() >= NESTING_MAX {
             return Err(InvokeErrorKind::NestedTooDeep { limit: NESTING_MAX });
         }

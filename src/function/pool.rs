@@ -11,19 +11,21 @@
 //! instance or a place back looks afterwards whether somebody waits, and whoever waits looks for both after it has said so.
 
 use std::{
-    cell::Cell,
     collections::VecDeque,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
 use crossbeam::utils::CachePadded;
-use parking_lot::{Condvar, Mutex};
 
 use crate::{
     contract::Bound,
     error::{Busy, InvokeErrorKind},
     instance::Instance,
+    sync::{
+        Condvar, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        thread_number,
+    },
     usage::{Evict, Start},
 };
 
@@ -80,19 +82,6 @@ struct Idle {
 struct Failures {
     count: u32,
     quarantine: Option<(Duration, InvokeErrorKind)>,
-}
-
-/// This thread's number, from which its lane follows: threads take turns.
-fn thread_number() -> usize {
-    static NUMBERS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
-    }
-    NUMBER.get().unwrap_or_else(|| {
-        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        NUMBER.set(Some(number));
-        number
-    })
 }
 
 impl Pool {
@@ -248,9 +237,11 @@ impl Pool {
         deadline_at: Duration,
         now: &impl Fn() -> Duration,
     ) -> Result<Found, InvokeErrorKind> {
-        let busy = |waited| Err(InvokeErrorKind::Busy(Busy::Instances { max: self.max(), waited }));
-        if holds || self.max() == 0 || self.max_wait.is_zero() {
-            return busy(Duration::ZERO);
+        let busy = |max, waited| Err(InvokeErrorKind::Busy(Busy::Instances { max, waited }));
+        // Read once: who is refused because the function is off is told so, even if it is on again by then.
+        let max = self.max();
+        if holds || max == 0 || self.max_wait.is_zero() {
+            return busy(max, Duration::ZERO);
         }
         let left = if deadline_at == Duration::MAX { deadline_at } else { deadline_at.saturating_sub(now()) };
         let wait = self.max_wait.min(left);
@@ -269,7 +260,7 @@ impl Pool {
                 break Ok(Found::Place(lane));
             }
             if !in_time {
-                break busy(wait);
+                break busy(self.max(), wait);
             }
             in_time = !self.returned.wait_until(&mut failures, until).timed_out();
         };

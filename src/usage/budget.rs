@@ -3,17 +3,20 @@
 //! Invariant: the counters are the sums over all live [`Reservation`]s, and never above the limits.
 
 use std::{
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use crossbeam::utils::CachePadded;
-use parking_lot::Mutex;
 
-use crate::{error::Busy, limits::RuntimeLimits};
+use crate::{
+    error::Busy,
+    limits::RuntimeLimits,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
 
 /// Something that holds idle instances which can be dropped to make room.
 pub(crate) trait Evict: Send + Sync {

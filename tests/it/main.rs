@@ -39,6 +39,8 @@ mod pattern_index;
 #[cfg(feature = "events")]
 mod pattern_model;
 #[cfg(feature = "events")]
+mod pattern_scan;
+#[cfg(feature = "events")]
 mod patterns;
 mod pool;
 #[cfg(feature = "events")]

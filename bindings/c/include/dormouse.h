@@ -217,7 +217,7 @@ typedef enum {
     DORMOUSE_OUTCOME_DEAD_LETTER = 3,
     // The function is not deployed, or off. The delivery waits until it is there.
     DORMOUSE_OUTCOME_PARKED = 4,
-    // The trigger is ordered, and others are before it. The delivery waits for its turn.
+    // The trigger is ordered, and others are before it, or its function has just come. The delivery waits for its turn.
     DORMOUSE_OUTCOME_QUEUED = 5,
     // The event's `expirytime` had come.
     DORMOUSE_OUTCOME_EXPIRED = 6,
@@ -570,8 +570,8 @@ typedef struct {
     const dormouse_string *args;
     // How many.
     size_t args_len;
-    // The environment of a WASI guest; NULL for an empty one. Of one name the later value holds. 64 KiB at most,
-    // with two bytes more for each.
+    // The environment of a WASI guest; NULL for an empty one. Of one name the later value holds. 63.5 KiB at
+    // most, with two bytes more for each.
     const dormouse_variable *env;
     // How many.
     size_t env_len;
@@ -1721,7 +1721,7 @@ dormouse_status dormouse_request_options_init(dormouse_request_options *options,
                                               dormouse_error **error_out);
 
 // Gives a request to the function whose route it fits, on this thread, and returns what to send back: also where
-// no route fits (404), or the function fails (500 and others), which is no failure of this call. The function is
+// no route fits (404), or the function fails (502 and others), which is no failure of this call. The function is
 // given the request as JSON data of an event of the type `dormouse.request`, and answers with any JSON, or with
 // an object of `status`, `headers` and `body`.
 //

@@ -5,7 +5,8 @@
 //! that repeats it. Atomics are in one order here, whatever the code asks for: orders that only weak memory allows are not among these.
 //!
 //! ```sh
-//! RUSTFLAGS='--cfg shuttle' cargo test --no-default-features --features events --lib interleavings
+//! RUSTFLAGS='--cfg shuttle' cargo test --config 'profile.dev.package."*".opt-level=0' \
+//!     --no-default-features --features events,portable-dispatch --lib interleavings
 //! ```
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 

@@ -657,3 +657,44 @@ fn an_event_gets_its_identity_from_the_runtimes_seed_and_clock() {
     assert_eq!(ids, make(1), "a run can be repeated");
     assert_ne!(ids, make(2));
 }
+
+#[test]
+fn a_parked_delivery_whose_event_has_expired_by_then_is_no_dead_letter() {
+    let scene = scene();
+    scene.bind("a", "never", twice());
+    scene.runtime.tick(timestamp("2026-01-01T00:00:00Z"));
+    for expiry in ["2026-01-01T00:00:30Z", "2026-01-01T00:02:00Z"] {
+        let event = Event::builder("a").id("1").source("/test").extension("expirytime", expiry).build().unwrap();
+        scene.runtime.publish(event).unwrap();
+    }
+    assert_eq!((scene.run(), scene.deliveries().parked), (2, 2));
+    scene.advance(60);
+    scene.run();
+    let deliveries = scene.deliveries();
+    assert_eq!((deliveries.expired, deliveries.dead_letters, deliveries.pending()), (1, 1, 0));
+    assert_eq!(scene.runtime.dead_letters()[0].reason(), Reason::Age);
+}
+
+#[test]
+fn a_delivery_that_grows_too_old_while_its_function_is_looked_for_is_given_up() {
+    let scene = scene();
+    scene.bind("a", "never", twice());
+    scene.publish("a", "ok");
+    // Each reading of the clock is a minute later than the one before.
+    scene.clock.step(Duration::from_secs(60));
+    scene.runtime.run_pending(1);
+    scene.clock.step(Duration::ZERO);
+    assert_eq!(scene.deliveries().parked, 0);
+    let letter = &scene.runtime.dead_letters()[0];
+    assert_eq!((letter.reason(), letter.attempts()), (Reason::Age, 0));
+    let said = letter.to_string();
+    assert!(said.starts_with("a 0 by a to never: age, after 0 attempts: ") && said.contains("function never"), "{said}");
+}
+
+#[test]
+fn a_dispatch_that_may_grow_no_older_than_it_is_is_too_old() {
+    let scene = scene();
+    scene.bind("a", "f", twice().age(Duration::ZERO));
+    assert!(matches!(scene.runtime.dispatch(scene.event("a", "ok")).unwrap()[0].outcome, Outcome::TooOld));
+    assert_eq!((scene.seen(), scene.deliveries().dead_letters), (vec![], 1));
+}

@@ -300,3 +300,32 @@ fn a_killed_process_loses_no_event_that_it_acknowledged() {
     let deliveries = runtime.deliveries();
     assert!(deliveries.is_balanced() && deliveries.pending() == 0, "{deliveries:?}");
 }
+
+#[test]
+fn what_has_ended_is_written_while_a_long_queue_is_run_and_not_at_its_end_alone() {
+    let folder = Folder::new();
+    let path = folder.file("deliveries");
+    let scene = scene(&path);
+    scene.bind("a", "f", twice());
+    for _ in 0..200 {
+        scene.publish("a", "ok");
+    }
+    let most = (0..200).map(|_| {
+        scene.runtime.run_pending(1);
+        scene.deliveries().unsaved
+    });
+    assert_eq!(most.max(), Some(0), "who runs one writes it");
+    for _ in 0..200 {
+        scene.publish("a", "look");
+    }
+    let looked = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let most = std::sync::Arc::clone(&looked);
+    let look = move |guest: &mut dormouse::Context<'_>, _: u32, _: u32| {
+        most.fetch_max(guest.runtime().deliveries().unsaved, std::sync::atomic::Ordering::Relaxed);
+    };
+    scene.runtime.deployment("f", &guest("deed")).host("test", "note", look).deploy().unwrap();
+    assert_eq!(scene.run(), 200);
+    let most = looked.load(std::sync::atomic::Ordering::Relaxed);
+    assert!((32..=64).contains(&most), "{most} were not written");
+    assert_eq!(scene.deliveries().unsaved, 0);
+}

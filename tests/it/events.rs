@@ -511,3 +511,35 @@ fn events_are_shared_not_copied() {
     assert_eq!(copy.data().unwrap().as_ptr(), event.data().unwrap().as_ptr());
     assert_eq!(copy, event);
 }
+
+#[test]
+fn the_systems_time_is_a_date_from_the_year_0_to_9999() {
+    use std::time::{Duration, SystemTime};
+    let date = |time: SystemTime| Timestamp::try_from(time).map(|date| date.to_string());
+    assert_eq!(date(SystemTime::UNIX_EPOCH + Duration::from_millis(1_500)).unwrap(), "1970-01-01T00:00:01.5Z");
+    assert_eq!(date(SystemTime::UNIX_EPOCH - Duration::from_millis(500)).unwrap(), "1969-12-31T23:59:59.5Z");
+    let years = |years: u64| Duration::from_secs(years * 365 * 86_400);
+    for time in [SystemTime::UNIX_EPOCH + years(9_000), SystemTime::UNIX_EPOCH - years(2_000)] {
+        assert!(date(time).unwrap_err().to_string().contains("year"));
+    }
+}
+
+#[test]
+fn an_attribute_says_what_its_text_can_be_read_as() {
+    let event = parse(r#","a":"https://x.org/y","b":"../y","c":"a b","d":7,"e":true"#).unwrap();
+    let kinds = ["a", "b", "c", "d", "e"].map(|name| {
+        let value = event.attribute(name).unwrap();
+        (value.is_uri(), value.is_uri_reference(), value.into_string())
+    });
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        kinds,
+        [
+            (true, true, text("https://x.org/y")),
+            (false, true, text("../y")),
+            (false, false, text("a b")),
+            (false, false, None),
+            (false, false, None)
+        ]
+    );
+}

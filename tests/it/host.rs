@@ -2,7 +2,7 @@
 
 use std::{sync::mpsc, thread, time::Duration};
 
-use dormouse::{Cancel, Context, HostError, InvokeErrorKind, Json, Runtime, Start, Value};
+use dormouse::{Cancel, Context, HostError, InvokeErrorKind, Json, Runtime, Start, Value, ValueType};
 
 use crate::{
     pool::TestClock,
@@ -218,4 +218,42 @@ fn a_host_function_that_deploys_its_own_caller_comes_to_an_end() {
     }
     let error = deploy(&Runtime::new(), module).unwrap_err().to_string();
     assert!(error.contains("nested 5 deep"), "{error}");
+}
+
+#[test]
+fn a_host_function_whose_type_is_known_at_run_time_alone_is_held_to_it() {
+    let module = wat(r#"(module (import "env" "turn" (func $turn (param i32 i64 f32 f64) (result f64 f32 i64 i32)))
+             (func (export "run") (param i32 i64 f32 f64) (result f64 f32 i64 i32)
+               (call $turn (local.get 0) (local.get 1) (local.get 2) (local.get 3))))"#);
+    let (params, mut results) = ([ValueType::I32, ValueType::I64, ValueType::F32, ValueType::F64], Vec::new());
+    results.extend(params.iter().rev().copied());
+    let args = [Value::I32(-5), Value::I64(i64::MIN), Value::F32(1.5), Value::F64(-0.0)];
+    type Turn = fn(&mut Context<'_>, &[Value], &mut [Value]) -> Result<(), HostError>;
+    let run = |turn: Turn| {
+        let runtime = Runtime::new();
+        let deployment = runtime.deployment("f", &module).host_dynamic("env", "turn", &params, &results, turn);
+        deployment.deploy().unwrap().call("run", &args).map(|returned| Vec::from(returned.into_value()))
+    };
+    let turned = run(|_, args, results| {
+        results.iter_mut().zip(args.iter().rev()).for_each(|(result, arg)| *result = *arg);
+        Ok(())
+    });
+    assert_eq!(turned.unwrap(), [args[3], args[2], args[1], args[0]]);
+    let zeros = [Value::F64(0.0), Value::F32(0.0), Value::I64(0), Value::I32(0)];
+    assert_eq!(run(|_, _, _| Ok(())).unwrap(), zeros, "what it is given to overwrite");
+    let error = run(|_, _, results| {
+        results[2] = Value::F64(1.0);
+        Ok(())
+    });
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("env.turn") && error.contains("result 2 is of the type f64, declared is i64"), "{error}");
+    assert!(run(|_, _, _| Err("not today".into())).unwrap_err().to_string().contains("not today"));
+}
+
+#[test]
+fn values_say_their_type_and_number() {
+    let values = [Value::from(-1), Value::from(u64::MAX), Value::from(0.5_f32), Value::from(1e300)];
+    let said: Vec<String> = values.iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["i32:-1", "i64:-1", "f32:0.5", &format!("f64:{}", 1e300)]);
+    assert_eq!(values.map(Value::as_i64)[..2], [-1, -1], "a number of 32 bits keeps its value");
 }

@@ -98,3 +98,37 @@ fn the_ledger_is_json() {
     assert_eq!(entry["durations"][0], serde_json::json!({ "below_ns": 256, "count": 2 }));
     assert_eq!(ledger["retired"]["invocations"], 0);
 }
+
+#[test]
+fn a_deployment_and_a_run_say_in_one_line_what_they_were() {
+    let clock = TestClock::default();
+    let runtime = Runtime::builder().clock(clock.clone()).build();
+    clock.step(Duration::from_secs(2));
+    let module = wat(GUEST);
+    let limits = Limits { deadline: Duration::from_secs(3_600), ..Limits::default() };
+    let function = runtime.deployment("f", &module).limits(limits).deploy().unwrap();
+    let report = function.deploy_report().unwrap();
+    assert_eq!((report.function(), report.version(), report.functions()), ("f", function.version().unwrap(), 2));
+    assert_eq!((report.module_bytes(), report.memory(), report.image_bytes()), (module.len() as u64, 65_536, 0));
+    assert!(report.duration() >= Duration::from_secs(2) && report.duration().as_secs() % 2 == 0);
+    let said = report.to_string();
+    let begin = format!("DEPLOY f@{} contract=buffer module={}B functions=2 ", report.version().short(), module.len());
+    assert!(said.starts_with(&begin) && said.contains(" memory=64KiB image=0B reset="), "{said}");
+    assert!(said.contains(&format!(" duration={}.0s ", report.duration().as_secs())), "{said}");
+    let reply = function.invoke(b"a").unwrap();
+    let seconds = reply.report().duration().as_secs();
+    assert!(reply.report().to_string().contains(&format!(" duration={seconds}.0s memory=64KiB in=1B out=2B ")));
+}
+
+#[test]
+fn what_is_printed_for_debugging_names_functions_and_figures() {
+    let runtime = Runtime::new();
+    let function = runtime.deploy("f", &wat(GUEST)).unwrap();
+    let name = format!("Function(f@{})", function.version().unwrap().short());
+    assert_eq!((format!("{function:?}"), format!("{runtime:?}")), (name.clone(), format!("Runtime([{name}])")));
+    function.invoke(b"a").unwrap();
+    let printed = format!("{:?}", usage(&runtime, "f"));
+    assert!(printed.contains("invocations") && printed.contains("\"f\""), "{printed}");
+    runtime.undeploy("f");
+    assert_eq!(format!("{function:?}"), "Function(f, undeployed)");
+}

@@ -274,3 +274,31 @@ fn a_function_that_invokes_itself_uses_another_instance_or_is_busy_at_once() {
     assert!(error.to_string().contains("all 2 instances"), "{error}");
     assert!(began.elapsed() < ms(900), "it did not wait");
 }
+
+#[test]
+fn there_are_no_more_aliases_than_functions_may_be() {
+    let limits = RuntimeLimits { functions: 2, ..RuntimeLimits::default() };
+    let runtime = Runtime::builder().limits(limits).build();
+    let version = runtime.deploy("f", &guest("fib")).unwrap().version().unwrap();
+    for alias in ["a", "b", "a"] {
+        runtime.alias(alias, "f", version).unwrap();
+    }
+    assert_eq!(runtime.alias("c", "f", version).unwrap_err(), dormouse::AliasError::TooMany { limit: 2 });
+    assert!(runtime.unalias("a", "f"));
+    runtime.alias("c", "f", version).unwrap();
+}
+
+#[test]
+fn names_that_come_and_go_are_forgotten_but_for_those_that_somebody_holds() {
+    let runtime = Runtime::new();
+    let module = guest("fib");
+    let held = runtime.deploy("held", &module).unwrap();
+    assert!(runtime.undeploy("held"));
+    for number in 0..100 {
+        runtime.deploy(&number.to_string(), &module).unwrap();
+        assert!(runtime.undeploy(&number.to_string()));
+    }
+    assert!(runtime.functions().is_empty() && runtime.find("held").is_none());
+    runtime.deploy("held", &module).unwrap();
+    assert!(held.version().is_some(), "a handle follows its name");
+}

@@ -128,3 +128,24 @@ fn a_reply_that_finds_no_room_makes_its_delivery_fail_and_try_again() {
     assert_eq!(scene.run(), 3);
     assert_eq!(scene.deliveries().succeeded, 4);
 }
+
+#[test]
+fn an_answer_that_is_too_large_for_an_event_is_given_up() {
+    let scene = scene(EventLimits { event_bytes: 200, ..EventLimits::default() });
+    scene.runtime.bind("first", on("a", "f").emits(["b"])).unwrap();
+    let long = Event::builder("b").id("1").source("/s").data_text("x".repeat(100)).build().unwrap();
+    let long = long.to_json();
+    let constant = Input::Constant([b"e", &long[..]].concat().into());
+    scene.runtime.bind("second", on("c", "f").emits(["b"]).input(constant)).unwrap();
+    scene.publish("c", "ok");
+    scene.run();
+    assert_eq!(scene.deliveries().succeeded, 1, "within the limit");
+    let longer = Event::builder("b").id("1").source("/s").data_text("x".repeat(300)).build().unwrap();
+    let constant = Input::Constant([b"e", &longer.to_json()[..]].concat().into());
+    scene.runtime.bind("third", on("d", "f").emits(["b"]).input(constant)).unwrap();
+    scene.publish("d", "ok");
+    scene.run();
+    let letters = scene.runtime.dead_letters();
+    assert_eq!((letters.len(), letters[0].reason()), (1, Reason::Permanent));
+    assert!(letters[0].error().unwrap().contains("200"), "{}", letters[0]);
+}

@@ -211,3 +211,24 @@ fn what_is_no_route_or_conflicts_with_one_is_refused() {
     bind(&runtime, "c", "GET", "/items/{number}");
     assert_eq!(get(&runtime, "/items/5").1["params"], json!({ "number": "5" }));
 }
+
+#[test]
+fn a_request_that_a_full_queue_drops_or_refuses_is_not_answered() {
+    use dormouse::WhenFull::{DropNewest, Reject};
+    for when_full in [DropNewest, Reject] {
+        let limits = EventLimits { deliveries: 0, when_full, ..EventLimits::default() };
+        let runtime = Runtime::builder().events(limits).build();
+        runtime.deploy("echo", &guest("echo")).unwrap();
+        bind(&runtime, "r", "GET", "/");
+        let response = runtime.request(&Request::new("GET", "/"));
+        assert_eq!(response.status, 503, "{when_full:?}");
+        assert!(response.error.unwrap().starts_with("GET /: "));
+    }
+}
+
+#[test]
+fn an_answer_in_parts_needs_no_body() {
+    let runtime = answering(br#"{"status":204}"#);
+    let response = runtime.request(&Request::new("GET", "/"));
+    assert_eq!((response.status, response.body, response.error), (204, Vec::new(), None));
+}

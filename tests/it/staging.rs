@@ -382,3 +382,28 @@ fn what_is_refused_at_once_is_not_tried_again_at_once() {
     assert_eq!(runtime.run_pending(usize::MAX) + runtime.run_pending(usize::MAX), 1);
     assert_eq!(runtime.deliveries().succeeded, 1);
 }
+
+#[test]
+fn those_that_stay_of_an_order_keep_to_it_when_a_full_queue_drops_one_in_their_midst() {
+    let limits = EventLimits { deliveries: 3, when_full: WhenFull::DropOldest, ..EventLimits::default() };
+    let scene = Scene::new(limits);
+    scene.deploy("f");
+    let note = |guest: &mut Context<'_>, at: u32, len: u32| -> Result<(), HostError> {
+        if guest.read_text(at, len)? == "1" {
+            let more = Event::builder("more").id("1").source("/test").data_text("more").build()?;
+            guest.runtime().publish(more)?;
+        }
+        Ok(())
+    };
+    scene.runtime.deployment("ordered", &guest("deed")).host("test", "note", note).deploy().unwrap();
+    scene.runtime.bind("a", Trigger::on("a").to("ordered").input(Input::Data).ordered()).unwrap();
+    scene.runtime.bind("more", on("more", "f")).unwrap();
+    // The first one fills the queue while it runs: the second, which is blocked by it, is the oldest that can go.
+    for number in ["1", "2", "3"] {
+        scene.publish("a", number);
+    }
+    assert_eq!(scene.run(), 3);
+    let deliveries = scene.deliveries();
+    assert_eq!((deliveries.succeeded, deliveries.dropped, deliveries.pending()), (3, 1, 0));
+    assert_eq!(scene.seen(), ["f more"]);
+}

@@ -240,3 +240,41 @@ fn ten_thousand_triggers_of_each_source_find_the_one() {
     }
     assert_eq!(matches(&runtime, &event("t77", "room/4711/x")), ["type-77", "topic-4711"]);
 }
+
+#[test]
+fn a_topic_that_was_unbound_wakes_nothing_and_its_id_and_filter_can_be_bound_anew() {
+    let runtime = runtime_with([("a", Trigger::topic("subject", "x/#").unwrap())]);
+    assert!(runtime.unbind("a"));
+    assert_eq!(matches(&runtime, &event("t", "x/y")), [""; 0]);
+    runtime.bind("a", Trigger::topic("subject", "x/+").unwrap().to("f")).unwrap();
+    assert_eq!(matches(&runtime, &event("t", "x/y")), ["a"]);
+}
+
+#[test]
+fn a_taken_id_names_its_holder_by_source_and_target() {
+    let mut sources = vec![
+        (Trigger::on("image.uploaded"), "type image.uploaded to f"),
+        (Trigger::topic("subject", "a/+").unwrap(), "topic subject a/+ to f"),
+        (Trigger::pattern(r#"{"type":["x"]}"#).unwrap(), r#"pattern {"type":["x"]} to f"#),
+        (Trigger::route("GET", "/a/{b}").unwrap(), "route GET /a/{b} to f"),
+    ];
+    #[cfg(feature = "schedule")]
+    sources.push((Trigger::schedule("rate(1 minute)").unwrap(), "schedule rate(1 minute) to f"));
+    for (trigger, holder) in sources {
+        let runtime = runtime_with([("id", trigger)]);
+        let error = runtime.bind("id", Trigger::on("other").to("g")).unwrap_err().to_string();
+        assert!(error.contains(holder), "{error}");
+    }
+}
+
+#[test]
+fn what_no_published_event_wakes_says_what_does() {
+    let runtime = runtime_with([("route", Trigger::route("GET", "/").unwrap())]);
+    assert_eq!(fails(&runtime, &event("t", "x"), "route").1, "the trigger is woken by requests alone");
+    #[cfg(feature = "schedule")]
+    {
+        runtime.bind("schedule", Trigger::schedule("rate(1 minute)").unwrap().to("f")).unwrap();
+        assert_eq!(fails(&runtime, &event("t", "x"), "schedule").1, "the trigger is woken by its schedule alone");
+    }
+    assert_eq!(runtime.explain(&event("t", "x"), "nobody"), None);
+}

@@ -578,3 +578,17 @@ fn what_initialisation_draws_and_logs_is_not_what_an_invocation_does() {
     assert_ne!(drawn[..32], drawn[32..]);
     assert_eq!(run(), drawn);
 }
+
+#[test]
+fn a_variable_that_is_set_twice_has_its_last_value() {
+    let runtime = Runtime::new();
+    let module = guest("wasi-all");
+    let version = |variables: &[(&str, &str)]| {
+        let deployment = runtime.deployment("f", &module);
+        let deployment = variables.iter().fold(deployment, |deployment, (name, value)| deployment.env(name, value));
+        deployment.deploy().unwrap().version().unwrap()
+    };
+    // A version is all that an instance is made of.
+    assert_eq!(version(&[("A", "1"), ("B", "1"), ("A", "2")]), version(&[("A", "2"), ("B", "1")]));
+    assert_ne!(version(&[("A", "1"), ("B", "1")]), version(&[("A", "2"), ("B", "1")]));
+}

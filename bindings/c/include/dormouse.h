@@ -1067,8 +1067,8 @@ dormouse_status dormouse_runtime_find(const dormouse_runtime *runtime,
                                       dormouse_function **function_out,
                                       dormouse_error **error_out);
 
-// Takes a function out of service: its handles answer DORMOUSE_UNDEPLOYED, invocations under way finish, pinned
-// handles go on.
+// Takes a function out of service, and its aliases with it: handles answer DORMOUSE_UNDEPLOYED, invocations under way
+// finish, pinned handles go on.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
 dormouse_status dormouse_runtime_undeploy(const dormouse_runtime *runtime,

@@ -198,8 +198,8 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Takes a function out of service: its handles answer DORMOUSE_UNDEPLOYED, invocations under way finish, pinned
-    /// handles go on.
+    /// Takes a function out of service, and its aliases with it: handles answer DORMOUSE_UNDEPLOYED, invocations under way
+    /// finish, pinned handles go on.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_runtime_undeploy(

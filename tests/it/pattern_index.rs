@@ -153,6 +153,36 @@ fn ten_thousand_patterns_come_and_go() {
 }
 
 #[test]
+fn hundreds_of_ranges_of_numbers_are_found_as_each_pattern_finds_them() {
+    let index = PatternIndex::new();
+    let ranges = (0..300i32).map(|at| {
+        // Nested, overlapping, disjoint, open at an end, of one number; below zero and between whole numbers.
+        let (low, high) = (f64::from(at * 37 % 301 - 150) / 2.0, f64::from(at * 53 % 89 % (at % 7 * 9 + 1)) / 2.0);
+        let (low, high) = (low, low + high);
+        match at % 5 {
+            0 => format!(r#"[">",{low}]"#),
+            1 => format!(r#"["<=",{high}]"#),
+            2 => format!(r#"["=",{low}]"#),
+            3 => format!(r#"[">=",{low},"<",{}]"#, high + 1.0),
+            _ => format!(r#"[">",{low},"<=",{}]"#, high + 0.5),
+        }
+    });
+    let patterns: Vec<Pattern> = ranges.map(|range| pattern(&format!(r#"{{"a":[{{"numeric":{range}}}]}}"#))).collect();
+    for (key, pattern) in patterns.iter().enumerate() {
+        index.add(key, pattern).unwrap();
+    }
+    let mut found = 0;
+    for value in -160..160 {
+        let event = format!(r#"{{"a":{}}}"#, f64::from(value) / 2.0 + if value % 3 == 0 { 0.25 } else { 0.0 });
+        let expected: Vec<usize> =
+            (0..patterns.len()).filter(|key| patterns[*key].matches(event.as_bytes()).unwrap()).collect();
+        found += expected.len();
+        assert_eq!(index.matches(event.as_bytes()).unwrap(), expected, "{event}");
+    }
+    assert!((10_000..80_000).contains(&found), "{found}");
+}
+
+#[test]
 fn one_matcher_serves_several_indexes_in_turn() {
     let (one, other) = (PatternIndex::new(), PatternIndex::new());
     one.add("one", &pattern(r#"{"a":[1],"w":[{"wildcard":"x*"}]}"#)).unwrap();

@@ -6,11 +6,13 @@
 
 #[cfg(not(shuttle))]
 mod real {
+    #[cfg(feature = "events")]
+    pub(crate) use std::thread;
     use std::{
         cell::Cell,
         sync::atomic::{AtomicUsize, Ordering},
     };
-    pub(crate) use std::{sync::atomic, thread, thread_local};
+    pub(crate) use std::{sync::atomic, thread_local};
 
     pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
 

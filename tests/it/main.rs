@@ -37,6 +37,8 @@ mod limits_of_runtimes;
 #[cfg(feature = "events")]
 mod pattern_index;
 #[cfg(feature = "events")]
+mod pattern_json;
+#[cfg(feature = "events")]
 mod pattern_model;
 #[cfg(feature = "events")]
 mod patterns;

@@ -37,9 +37,9 @@ mod limits_of_runtimes;
 #[cfg(feature = "events")]
 mod pattern_index;
 #[cfg(feature = "events")]
-mod pattern_model;
+mod pattern_json;
 #[cfg(feature = "events")]
-mod pattern_scan;
+mod pattern_model;
 #[cfg(feature = "events")]
 mod patterns;
 mod pool;

@@ -177,7 +177,11 @@ fn what_a_full_queue_would_drop_stays_in_its_order_where_the_new_cannot_be_writt
         noted.lock().unwrap().push(guest.read_text(at, len)?);
         Ok(())
     };
-    runtime.deployment("f", &wat::parse_str(GUEST).unwrap()).host("test", "note", note).deploy().unwrap();
+    let deploy = |name: &str| {
+        let module = wat::parse_str(GUEST).unwrap();
+        runtime.deployment(name, &module).host("test", "note", note.clone()).deploy().unwrap();
+    };
+    deploy("f");
     let trigger = |target: &str| Trigger::on("a").to(target).input(Input::Data).ordered();
     runtime.bind("a", trigger("f")).unwrap();
     runtime.bind("b", trigger("g")).unwrap();
@@ -199,6 +203,10 @@ fn what_a_full_queue_would_drop_stays_in_its_order_where_the_new_cannot_be_writt
     );
     runtime.run_pending(usize::MAX);
     assert_eq!(*order.lock().unwrap(), ["0", "1", "2"]);
+    assert_eq!(runtime.deliveries().parked, 1, "the others of its order are behind it");
+    deploy("g");
+    runtime.run_pending(usize::MAX);
+    assert_eq!(*order.lock().unwrap(), ["0", "1", "2", "0", "1", "2"]);
 }
 
 #[test]

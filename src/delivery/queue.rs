@@ -199,6 +199,8 @@ impl Queue {
         ended: Option<u64>,
         now: Duration,
     ) -> Result<(u64, usize), Full> {
+        // What went for earlier ones is gone: only these can still be taken back.
+        self.evicted.clear();
         let count = admissions.iter().map(|admission| admission.bound.len()).sum::<usize>();
         let totals = admissions.iter().map(|admission| admission.bytes.saturating_mul(admission.bound.len() as u64));
         let total = totals.fold(0, u64::saturating_add);

@@ -4,7 +4,10 @@
 
 use std::{env, io, process::Command};
 
-use super::{Mapped, Regions, available, faults};
+use super::{
+    Mapped, Regions, available, faults,
+    linux::{ASKS_BEFORE_RING, has_ring},
+};
 use crate::{Function, Reset, Runtime, Start, Value};
 
 const PAGES: i32 = 17;
@@ -55,6 +58,23 @@ fn in_a_process(name: &str, body: impl FnOnce()) {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Makes this thread count its faults by a ring from now on. Whether it does: where the process may have one.
+fn open_ring() -> bool {
+    if !available() {
+        return false;
+    }
+    for _ in 0..=ASKS_BEFORE_RING {
+        faults();
+    }
+    // What the kernel says to a program without privileges, unless it says otherwise: up to 2 it may.
+    let paranoid = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap_or_default();
+    // SAFETY: asks for two numbers.
+    let filtered = unsafe { libc::prctl(libc::PR_GET_SECCOMP) } != 0;
+    let may = !filtered && paranoid.trim().parse::<i32>().is_ok_and(|level| level <= 2);
+    assert!(has_ring() || !may, "this process may open a ring and has not");
+    has_ring()
 }
 
 fn call(result: i32) {
@@ -120,6 +140,70 @@ fn private_pages_are_those_written_to_and_go_when_they_are_dropped() {
     assert_eq!(pages(&store), [3, 15]);
     assert_eq!((memory.data(&store)[4 * 4_096], memory.data(&store)[3 * 4_096]), (0, 1));
     assert_eq!(mapped.bytes()[3 * 4_096], 0, "the image is as it was");
+}
+
+#[test]
+fn a_ring_sees_every_fault_and_nothing_else() {
+    in_a_process("a_ring_sees_every_fault_and_nothing_else", || {
+        if !open_ring() {
+            println!("there are no rings here");
+            return;
+        }
+        // Counts are the ring's now: without the system call there would be none.
+        let of_the_call = faults();
+        deny(libc::SYS_getrusage);
+        assert_eq!(faults(), of_the_call);
+        let engine = wasmi::Engine::default();
+        // More than would pass if the kernel throttled the event: 100,000 a second.
+        for round in 0..10 {
+            let mut store = wasmi::Store::new(&engine, Regions::new());
+            let mapped = Mapped::new(16 << 20, |bytes| bytes.fill(round)).unwrap();
+            let ty = wasmi::MemoryType::new(256, None);
+            let memory = Regions::memory(&mut store, ty, &mapped, 16 << 20, |regions: &mut Regions| regions).unwrap();
+            let bytes = memory.data_mut(&mut store);
+            let missed = |bytes: &mut [u8], mut touch: Box<dyn FnMut(&mut u8)>| {
+                let pages = bytes.chunks_mut(4_096);
+                let missed = pages.filter_map(|page| {
+                    let before = faults().unwrap();
+                    touch(&mut page[round as usize]);
+                    (faults().unwrap() == before).then_some(())
+                });
+                missed.count()
+            };
+            let written = missed(bytes, Box::new(|byte| *byte = 1));
+            assert_eq!(written, 0, "first writes that were not seen");
+            let written = missed(bytes, Box::new(|byte| *byte = 2));
+            assert!(written > 4_000, "{written} of 4,096 second writes took no fault");
+        }
+    });
+}
+
+#[test]
+fn a_ring_is_of_its_thread_and_goes_with_it() {
+    in_a_process("a_ring_is_of_its_thread_and_goes_with_it", || {
+        if !open_ring() {
+            println!("there are no rings here");
+            return;
+        }
+        let rings = || {
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+            maps.lines().filter(|line| line.contains("anon_inode:[perf_event]")).count()
+        };
+        assert_eq!(rings(), 1);
+        let own = faults().unwrap();
+        let others = [(); 4].map(|()| {
+            std::thread::spawn(|| {
+                assert!(open_ring());
+                faults().unwrap().thread
+            })
+        });
+        let others = others.map(|thread| thread.join().unwrap());
+        assert!(!others.contains(&own.thread) && others[0] != others[1], "{own:?} {others:?}");
+        assert_eq!(rings(), 1, "threads that have ended leave nothing mapped");
+        let open = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(Result::ok);
+        let names = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        assert!(names.into_iter().all(|name| !name.to_string_lossy().contains("perf")), "no descriptor stays open");
+    });
 }
 
 #[test]
@@ -221,8 +305,11 @@ fn more_private_pages_than_one_scan_returns_are_all_found() {
 #[test]
 fn memory_that_is_locked_between_two_runs_hides_no_write() {
     in_a_process("memory_that_is_locked_between_two_runs_hides_no_write", || {
-        for reset in [Reset::Gated, Reset::Scanned] {
+        for (reset, ring) in [(Reset::Gated, false), (Reset::Scanned, false), (Reset::Gated, true)] {
             let function = settled(reset);
+            if ring {
+                open_ring();
+            }
             // SAFETY: locks the pages of this process, which runs this test alone.
             if unsafe { libc::mlockall(libc::MCL_CURRENT) } != 0 {
                 println!("locking is not allowed here: {}", io::Error::last_os_error());
@@ -242,19 +329,32 @@ fn memory_that_is_locked_between_two_runs_hides_no_write() {
 #[test]
 fn memory_that_is_locked_within_a_run_hides_no_write_of_it() {
     in_a_process("memory_that_is_locked_within_a_run_hides_no_write_of_it", || {
-        let function = settled(Reset::Gated);
-        let locked = function.session(|guest| {
-            // SAFETY: locks the pages of this process, which runs this test alone.
-            let locked = unsafe { libc::mlockall(libc::MCL_CURRENT) } == 0;
-            guest.call("poke", &[Value::I32(800_000), Value::I32(-1)])?;
-            guest.write(900_000, b"trace")?;
-            Ok(locked)
-        });
-        check(&function);
-        if *locked.unwrap().value() && has_scan() {
-            assert!(function.deployed().unwrap().unmappable.load(std::sync::atomic::Ordering::Relaxed));
+        for ring in [false, true] {
+            let function = settled(Reset::Gated);
+            if ring {
+                open_ring();
+            }
+            lock_within_a_run(&function);
         }
     });
+}
+
+fn lock_within_a_run(function: &Function) {
+    let locked = function.session(|guest| {
+        // SAFETY: locks the pages of this process, which runs this test alone.
+        let locked = unsafe { libc::mlockall(libc::MCL_CURRENT) } == 0;
+        guest.call("poke", &[Value::I32(800_000), Value::I32(-1)])?;
+        guest.write(900_000, b"trace")?;
+        Ok(locked)
+    });
+    check(function);
+    if *locked.unwrap().value() {
+        if has_scan() {
+            assert!(function.deployed().unwrap().unmappable.load(std::sync::atomic::Ordering::Relaxed));
+        }
+        // SAFETY: as above.
+        call(unsafe { libc::munlockall() });
+    }
 }
 
 #[test]
@@ -274,36 +374,46 @@ fn memory_that_is_locked_for_the_future_leaves_regions_alone() {
 
 #[test]
 fn the_child_of_a_fork_and_its_parent_both_stay_clean() {
-    in_a_process("the_child_of_a_fork_and_its_parent_both_stay_clean", || {
-        let function = settled(Reset::Gated);
-        // A fork within a run too: the run ends in both.
-        let child = function.session(|guest| {
-            guest.call("poke", &[Value::I32(600_000), Value::I32(-1)])?;
-            // SAFETY: this process has no other thread that could hold a lock, as it runs this test alone; the child calls
-            // nothing but this library and leaves by `_exit`.
-            let child = unsafe { libc::fork() };
-            guest.call("poke", &[Value::I32(700_000), Value::I32(-1)])?;
-            Ok(child)
-        });
-        let child = child.unwrap().into_value();
-        let work = || {
-            for page in 40..120 {
-                check(&function);
-                poke(&function, page);
-                check(&function);
-            }
-        };
-        if child == 0 {
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-            // SAFETY: ends the child without running what the parent will run.
-            unsafe { libc::_exit(i32::from(outcome.is_err())) };
-        }
-        work();
-        let mut status = 0;
-        // SAFETY: waits for the child made above; the status is a local.
-        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-        assert_eq!(status, 0, "the child found a byte of an earlier run");
+    in_a_process("the_child_of_a_fork_and_its_parent_both_stay_clean", fork_within_a_run);
+}
+
+#[test]
+fn the_child_of_a_fork_does_not_count_by_its_parents_ring() {
+    in_a_process("the_child_of_a_fork_does_not_count_by_its_parents_ring", || {
+        open_ring();
+        fork_within_a_run();
     });
+}
+
+fn fork_within_a_run() {
+    let function = settled(Reset::Gated);
+    // A fork within a run too: the run ends in both.
+    let child = function.session(|guest| {
+        guest.call("poke", &[Value::I32(600_000), Value::I32(-1)])?;
+        // SAFETY: this process has no other thread that could hold a lock, as it runs this test alone; the child calls
+        // nothing but this library and leaves by `_exit`.
+        let child = unsafe { libc::fork() };
+        guest.call("poke", &[Value::I32(700_000), Value::I32(-1)])?;
+        Ok(child)
+    });
+    let child = child.unwrap().into_value();
+    let work = || {
+        for page in 40..120 {
+            check(&function);
+            poke(&function, page);
+            check(&function);
+        }
+    };
+    if child == 0 {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        // SAFETY: ends the child without running what the parent will run.
+        unsafe { libc::_exit(i32::from(outcome.is_err())) };
+    }
+    work();
+    let mut status = 0;
+    // SAFETY: waits for the child made above; the status is a local.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0, "the child found a byte of an earlier run");
 }
 
 /// From now on `number` fails in this thread with EPERM.

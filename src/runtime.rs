@@ -171,7 +171,7 @@ impl Runtime {
     }
 
     /// Drops instances of all functions that have been idle for at least `idle_for`, but those that a deployment asked to
-    /// keep. Returns how many went. Gives the pages back that the process keeps for making instances (up to 16 MiB) as well.
+    /// keep. Returns how many went. Gives the pages back that the process keeps for making instances (up to 20 MiB) as well.
     pub fn trim(&self, idle_for: Duration) -> usize {
         sys::release();
         self.versions().iter().map(|deployed| deployed.trim(idle_for)).sum()

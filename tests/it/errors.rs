@@ -94,7 +94,7 @@ fn a_failed_invocation_names_the_function_what_happened_and_what_to_do() {
     let undeployed = deploy("gone", &guest("fib"));
     runtime.undeploy("gone");
     let error = undeployed.invoke(b"").unwrap_err();
-    invocation_says(&error, false, "undeployed", &["gone", "no longer deployed"]);
+    invocation_says(&error, false, "undeployed", &["gone", "not deployed"]);
 
     let off = runtime.deployment("off", &guest("fib")).instances(0..=0).deploy().unwrap();
     let error = off.invoke(b"").unwrap_err();

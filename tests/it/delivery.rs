@@ -38,6 +38,9 @@ fn an_event_is_delivered_once_to_each_trigger_that_it_matches() {
     let deliveries = scene.deliveries();
     assert_eq!((deliveries.matched, deliveries.succeeded, deliveries.pending()), (2, 2, 0));
     assert_eq!(scene.run(), 0);
+    let mut one_is_lost = deliveries;
+    one_is_lost.matched += 1;
+    assert!(!one_is_lost.is_balanced());
 }
 
 #[test]
@@ -369,6 +372,20 @@ fn the_queue_is_bounded_in_bytes_too() {
 }
 
 #[test]
+fn an_event_may_have_as_many_bytes_as_the_limit_says_and_names_count() {
+    let event = Event::builder("a").id("1").source("/test").data_text("ok").build().unwrap();
+    let attributes = event.attributes().map(|(name, value)| (name.len() + value.as_str().unwrap().len()) as u64);
+    let bytes = attributes.sum::<u64>() + 2;
+    for event_bytes in [bytes, bytes - 1] {
+        let scene = Scene::new(EventLimits { event_bytes, ..EventLimits::default() });
+        scene.bind("a", "f", twice());
+        let expected =
+            if event_bytes == bytes { Ok(1) } else { Err(PublishError::TooLarge { bytes, limit: event_bytes }) };
+        assert_eq!(scene.runtime.publish(event.clone()), expected);
+    }
+}
+
+#[test]
 fn a_full_queue_drops_the_oldest_if_told_so() {
     let scene = Scene::new(EventLimits { deliveries: 2, when_full: WhenFull::DropOldest, ..EventLimits::default() });
     scene.deploy("f");
@@ -385,6 +402,15 @@ fn a_full_queue_drops_the_oldest_if_told_so() {
     let error = scene.runtime.publish(scene.event("a", "ok4")).unwrap_err();
     assert!(matches!(error, PublishError::QueueFull { needed: 3, .. }), "three never fit two");
     assert_eq!(scene.deliveries().refused, 3);
+
+    // By their bytes, as many as it takes.
+    let limits = EventLimits { delivery_bytes: 10_000, when_full: WhenFull::DropOldest, ..EventLimits::default() };
+    let scene = Scene::new(limits);
+    scene.bind("a", "f", twice());
+    for (bytes, dropped) in [(2_700, 0), (2_700, 0), (2_700, 0), (6_000, 2)] {
+        scene.publish("a", &"o".repeat(bytes));
+        assert_eq!(scene.deliveries().dropped, dropped);
+    }
 }
 
 #[test]
@@ -457,6 +483,33 @@ fn the_ring_of_dead_letters_is_bounded_and_counts_what_it_loses() {
 }
 
 #[test]
+fn dead_letters_may_take_as_many_bytes_as_the_limit_says_and_give_them_back_when_they_go() {
+    let scene = |dead_letter_bytes| {
+        let scene = Scene::new(EventLimits { dead_letter_bytes, ..EventLimits::default() });
+        scene.deploy("f");
+        scene.bind("a", "f", Retry::never());
+        scene
+    };
+    let fail = |scene: &Scene| {
+        scene.publish("a", "trap");
+        scene.run();
+        scene.runtime.dead_letters().len()
+    };
+    let limits: Vec<u64> = (0..1_000).collect();
+    let one = limits.partition_point(|limit| fail(&scene(*limit)) == 0) as u64;
+    for (limit, kept) in [(2 * one - 1, [1, 1]), (2 * one, [1, 2])] {
+        let scene = scene(limit);
+        assert_eq!([fail(&scene), fail(&scene)], kept);
+    }
+    let scene = scene(2 * one + 10);
+    assert_eq!([fail(&scene), fail(&scene)], [1, 2]);
+    scene.runtime.redrive(scene.runtime.dead_letters()[0].id()).unwrap();
+    scene.run();
+    assert_eq!((scene.runtime.dead_letters().len(), scene.deliveries().evicted), (2, 0));
+    assert_eq!((fail(&scene), scene.deliveries().evicted), (2, 1));
+}
+
+#[test]
 fn changes_to_triggers_take_effect_for_the_next_publish() {
     let scene = scene();
     scene.bind("a", "f", twice());
@@ -479,6 +532,47 @@ fn a_budget_bounds_the_attempts() {
     assert_eq!(scene.runtime.next_deadline(), Some(Duration::ZERO));
     assert_eq!(scene.runtime.tick(timestamp("2026-01-01T00:00:00Z")).ran, 3);
     assert_eq!(scene.runtime.next_deadline(), None);
+}
+
+#[test]
+fn a_tick_runs_what_was_at_hand_when_it_began() {
+    let scene = scene();
+    for id in ["a", "b"] {
+        scene.bind(id, "f", twice());
+    }
+    let now = timestamp("2026-01-01T00:00:00Z");
+    // One waits for its next attempt, and one publishes another.
+    scene.publish("a", "trap");
+    scene.run();
+    scene.publish("a", "ok|b");
+    assert_eq!(scene.runtime.tick(now).ran, 1);
+    assert_eq!(scene.runtime.tick(now).ran, 1);
+    assert_eq!(scene.seen(), ["f trap", "f ok|b", "f ok"]);
+
+    // A delivery that is running is not at hand.
+    let (sender, receiver) = mpsc::channel();
+    let tick = move |guest: &mut dormouse::Context<'_>, _: u32, _: u32| {
+        let deliveries = guest.runtime().deliveries();
+        let tick = guest.runtime().tick(now);
+        sender.send((deliveries.running, deliveries.queued, tick.ran)).unwrap();
+    };
+    let runtime = Runtime::new();
+    runtime.deployment("ticks", &guest("deed")).host("test", "note", tick).deploy().unwrap();
+    let publish = |guest: &mut dormouse::Context<'_>, _: u32, _: u32| -> Result<(), dormouse::HostError> {
+        guest.publish(Event::builder("b").id("1").source("/staged").build()?)?;
+        Ok(())
+    };
+    runtime.deployment("publishes", &guest("deed")).host("test", "note", publish).deploy().unwrap();
+    runtime.deploy("echo", &guest("echo")).unwrap();
+    for (ty, function) in [("t", "ticks"), ("a", "publishes"), ("b", "echo")] {
+        runtime.bind(ty, Trigger::on(ty).to(function)).unwrap();
+    }
+    for ty in ["t", "a"] {
+        runtime.publish(Event::builder(ty).id("1").source("/t").build().unwrap()).unwrap();
+    }
+    assert_eq!(runtime.run_pending(1), 1);
+    assert_eq!(receiver.recv().unwrap(), (1, 1, 1));
+    assert_eq!(runtime.deliveries().queued, 1);
 }
 
 #[test]
@@ -622,7 +716,10 @@ fn a_tick_trims_what_is_idle_and_replaces_what_grew() {
     let scene = scene();
     scene.bind("a", "f", twice());
     let now = timestamp("2026-01-01T00:00:00Z");
-    // What deployment left.
+    // What deployment left is neither idle for long nor made anew.
+    let left = scene.deploy("left");
+    scene.runtime.tick(now);
+    assert_eq!(left.invoke(b"ok").unwrap().report().start(), Start::Cold);
     scene.runtime.trim(Duration::ZERO);
     scene.publish("a", "grow");
     let tick = scene.runtime.tick(now);
@@ -632,7 +729,9 @@ fn a_tick_trims_what_is_idle_and_replaces_what_grew() {
     assert_eq!(reply.report().start(), Start::Warm);
     scene.advance(299);
     assert_eq!(scene.runtime.tick(now).trimmed, 0);
-    scene.advance(61);
+    scene.advance(2);
+    assert_eq!(scene.runtime.tick(now).trimmed, 0, "it looks once a minute");
+    scene.advance(59);
     assert_eq!(scene.runtime.tick(now).trimmed, 1);
     assert_eq!(scene.runtime.in_use().0, 0);
 }

@@ -157,7 +157,11 @@ fn a_full_disk_is_an_error_of_publish_and_it_goes_on_when_there_is_room() {
     assert_eq!(error.problem(), StoreProblem::Full, "{error}");
     let deliveries = runtime.deliveries();
     assert_eq!((deliveries.is_balanced(), deliveries.queued), (true, published.len() as u64 + 1));
+    runtime.run_pending(published.len() + 1);
+    assert!(runtime.deliveries().unsaved > 0, "writing is tried again later");
     disk.make_room();
+    runtime.tick("2026-11-21T10:00:00Z".parse().unwrap());
+    assert_eq!(runtime.deliveries().unsaved, 0, "by the next tick");
     publish(&runtime, "ok-after").unwrap();
     while runtime.run_pending(usize::MAX) > 0 {}
     let seen = seen.lock().unwrap();
@@ -192,11 +196,14 @@ fn what_a_full_queue_would_drop_stays_in_its_order_where_the_new_cannot_be_writt
     assert_eq!((runtime.run_pending(2), runtime.deliveries().parked), (2, 1));
     let before = runtime.deliveries();
     disk.cut_after(0);
-    for number in 3..8 {
-        assert!(matches!(publish(&runtime, &number.to_string()), Err(PublishError::Store(_))));
-    }
-    let after = runtime.deliveries();
+    let refused = || {
+        assert!(matches!(publish(&runtime, "3"), Err(PublishError::Store(_))));
+        runtime.deliveries()
+    };
+    let first = refused();
+    let after = (0..4).fold(first, |_, _| refused());
     assert!(after.is_balanced());
+    assert_eq!(after.unsaved, first.unsaved, "numbers that nobody was told are given again");
     assert_eq!(
         (after.matched, after.dropped, after.queued, after.parked),
         (before.matched, 0, before.queued, before.parked)
@@ -207,6 +214,31 @@ fn what_a_full_queue_would_drop_stays_in_its_order_where_the_new_cannot_be_writt
     deploy("g");
     runtime.run_pending(usize::MAX);
     assert_eq!(*order.lock().unwrap(), ["0", "1", "2", "0", "1", "2"]);
+}
+
+#[test]
+fn what_comes_back_into_an_order_stands_behind_the_delivery_that_runs() {
+    let disk = Simulated::default();
+    let limits = EventLimits { deliveries: 2, when_full: WhenFull::DropOldest, ..EventLimits::default() };
+    let runtime = Runtime::builder().events(limits).build_on(Store::on(disk.open().unwrap())).unwrap();
+    let order: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = Arc::clone(&order);
+    let note = move |guest: &mut Context<'_>, at: u32, len: u32| -> Result<(), HostError> {
+        noted.lock().unwrap().push(guest.read_text(at, len)?);
+        // The second one has to go for this, and comes back.
+        disk.cut_after(0);
+        publish(&guest.runtime(), "third").unwrap_err();
+        Ok(())
+    };
+    let module = wat::parse_str(GUEST).unwrap();
+    runtime.deployment("f", &module).host("test", "note", note).deploy().unwrap();
+    runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).ordered()).unwrap();
+    for text in ["first", "second"] {
+        publish(&runtime, text).unwrap();
+    }
+    runtime.run_pending(usize::MAX);
+    assert_eq!(*order.lock().unwrap(), ["first", "second"]);
+    assert!(runtime.deliveries().is_balanced());
 }
 
 #[test]
@@ -244,6 +276,7 @@ fn numbers_that_no_process_has_given_are_corrupt() {
         opened.map(|runtime| runtime.deliveries().parked).map_err(|error| error.problem())
     };
     assert_eq!(open(8, 7, "4294967295"), Ok(1));
+    assert_eq!(open(u64::MAX / 2, 7, "0"), Ok(1));
     assert_eq!(open(8, 7, "4294967296"), Err(StoreProblem::Corrupt));
     assert_eq!(open(8, u64::MAX, "0"), Err(StoreProblem::Corrupt));
     assert_eq!(open(u64::MAX, 7, "0"), Err(StoreProblem::Corrupt));

@@ -43,3 +43,18 @@ impl Cancel {
         self.0.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_idle_instance_holds_the_handle_of_a_run() {
+        let runtime = crate::Runtime::new();
+        let module = wat::parse_str(r#"(module (func (export "run")))"#).unwrap();
+        let (function, cancel) = (runtime.deploy("f", &module).unwrap(), Cancel::new());
+        function.invocation(b"").cancel(&cancel).call("run", &[]).unwrap();
+        assert_eq!((function.instances(), Arc::strong_count(&cancel.0)), ((1, 1), 1));
+    }
+}

@@ -152,3 +152,88 @@ fn runs<'a>(pages: impl Iterator<Item = &'a Known>) -> impl Iterator<Item = Rang
 fn bytes(pages: Range<u32>) -> Range<usize> {
     pages.start as usize * PAGE..pages.end as usize * PAGE
 }
+
+#[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]
+#[allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
+mod tests {
+    use super::*;
+    use crate::sys::{Mapped, Regions, available};
+
+    /// A memory on a region of 256 pages, and what is known of it.
+    struct Scene {
+        store: wasmi::Store<Regions>,
+        memory: wasmi::Memory,
+        mapped: Mapped,
+        gate: Gate,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let mapped = Mapped::new(16 << 16, |bytes| bytes[300] = 3).unwrap();
+            let mut store = wasmi::Store::new(&wasmi::Engine::default(), Regions::new());
+            let ty = wasmi::MemoryType::new(16, None);
+            let memory = Regions::memory(&mut store, ty, &mapped, 16 << 16, |regions: &mut Regions| regions).unwrap();
+            Self { store, memory, mapped, gate: Gate::default() }
+        }
+
+        /// A run that writes to these pages, and the reset after it. Which pages are private then.
+        fn run(&mut self, written: Range<usize>) -> Vec<u32> {
+            self.gate.arm(moment());
+            for page in written.clone() {
+                self.memory.data_mut(&mut self.store)[page * PAGE] = 1;
+            }
+            let (data, regions) = self.memory.data_and_store_mut(&mut self.store);
+            let region = regions.get(0);
+            assert!(self.gate.restore(region, self.mapped.bytes(), data, false));
+            // No others are looked at, which would take faults.
+            assert!(written.into_iter().all(|page| data[page * PAGE] == 0));
+            self.gate.give_back(region);
+            let mut private = Vec::new();
+            region.private_pages(&mut private).unwrap();
+            private.into_iter().flatten().collect()
+        }
+
+        fn is_clean(&self) -> bool {
+            *self.memory.data(&self.store) == *self.mapped.bytes()
+        }
+    }
+
+    #[test]
+    fn pages_that_no_run_changes_are_given_back_when_they_are_enough() {
+        if !available() {
+            return;
+        }
+        // The first run writes to 16 pages, or to so few that it would not pay; the 25th to one before them.
+        for (pages, given_back) in [(100..116, true), (100..108, false)] {
+            let mut scene = Scene::new();
+            let all: Vec<u32> = pages.clone().map(|page| page as u32).collect();
+            assert_eq!(scene.run(pages), all);
+            for _ in 2..25 {
+                assert_eq!(scene.run(0..0), all);
+            }
+            let with_new = [&[99], &all[..]].concat();
+            assert_eq!(scene.run(99..100), with_new);
+            for _ in 26..32 {
+                assert_eq!(scene.run(0..0), with_new);
+            }
+            let left = if given_back { vec![99] } else { with_new };
+            assert_eq!(scene.run(0..0), left);
+            assert_eq!(scene.run(99..100), left, "what is left is known");
+            assert!(scene.is_clean());
+        }
+    }
+
+    #[test]
+    fn pages_that_are_few_beside_those_in_use_are_kept() {
+        if !available() {
+            return;
+        }
+        let mut scene = Scene::new();
+        // 72 are written to each time, nine only once, of 81 an eighth and less.
+        scene.run(0..81);
+        for _ in 0..40 {
+            assert_eq!(scene.run(0..72).len(), 81);
+        }
+        assert!(scene.is_clean());
+    }
+}

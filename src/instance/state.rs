@@ -242,3 +242,15 @@ fn range(at: u64, len: u64, size: usize) -> Result<Range<usize>, InvokeErrorKind
         _ => Err(InvokeErrorKind::OutOfBounds { at, len, size: size as u64 }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_follows_a_character_for_which_a_log_has_no_room() {
+        let mut log = Log { text: Vec::new(), max: 4, cut: false };
+        log.line(&["a", "öö", "b"]);
+        assert_eq!((&log.text[..], log.cut), ("aö".as_bytes(), true));
+    }
+}

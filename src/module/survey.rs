@@ -634,7 +634,7 @@ fn bare_tail_call(function: u32, at: usize) -> Refusal {
 }
 
 /// The value of a segment's offset: constants and, by the extended-const proposal, sums and products of them.
-/// Globals cannot occur: only imported ones could, and those are refused.
+/// Globals do not count: only imported ones could occur, and those are refused before the segment is used.
 fn constant(expr: &ConstExpr<'_>) -> Result<u64, Refusal> {
     let mut stack: Vec<(u64, bool)> = Vec::new();
     for operator in expr.get_operators_reader() {
@@ -650,8 +650,6 @@ fn constant(expr: &ConstExpr<'_>) -> Result<u64, Refusal> {
             Operator::I32Add | Operator::I64Add => binary(u64::wrapping_add),
             Operator::I32Sub | Operator::I64Sub => binary(u64::wrapping_sub),
             Operator::I32Mul | Operator::I64Mul => binary(u64::wrapping_mul),
-            // Reported as an unknown import before the segment is used.
-            Operator::GlobalGet { .. } => stack.push((0, false)),
             _ => {}
         }
     }

@@ -153,6 +153,20 @@ fn concurrency_is_lowered_switched_off_and_raised_while_running() {
     assert_eq!(function.prewarm(9).unwrap(), 3);
 }
 
+#[test]
+fn instances_that_are_too_many_once_the_maximum_is_lowered_go_as_they_come_back() {
+    let function = Runtime::new().deployment("echo", &guest("echo")).instances(0..=4).deploy().unwrap();
+    let outer = function.session(|_| {
+        let inner = function.session(|_| {
+            function.set_concurrency(1).unwrap();
+            Ok(function.instances())
+        });
+        Ok((inner.unwrap().into_value(), function.instances()))
+    });
+    assert_eq!(outer.unwrap().into_value(), ((0, 2), (0, 1)));
+    assert_eq!(function.instances(), (1, 1));
+}
+
 #[cfg(feature = "events")]
 #[test]
 fn deliveries_to_an_alias_or_a_function_that_is_off_wait_for_it() {

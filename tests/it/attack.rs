@@ -117,6 +117,46 @@ fn branch_tables_that_move_operands_without_end_are_refused() {
     assert!(matches!(error, DeployError::Refused { .. }), "{error}");
 }
 
+/// A module may move 4,000,000 operands and 8 for each of its bytes.
+#[test]
+fn as_many_operands_as_a_module_may_move_are_accepted_and_one_operator_more_is_refused() {
+    let (wide, results) = ((300, 700), (0, 1_000));
+    for (ty, around, operator, moves) in [
+        (wide, "", "call $f", 1_000),
+        (results, "", "call $f", 1_000),
+        (wide, "", "return_call $f", 1_000),
+        (wide, "", "call_indirect (type $w)", 1_000),
+        (wide, "", "return_call_indirect (type $w)", 1_000),
+        (wide, "", "return", 1_000),
+        (wide, "", "block (type $w) unreachable end", 2_000),
+        (wide, "", "loop (type $w) unreachable end", 2_000),
+        (wide, "", "if (type $w) unreachable else unreachable end", 2_000),
+        // A branch moves the results of a block, and the parameters of a loop.
+        (wide, "block (type $w)", "br 0", 1_400),
+        (wide, "loop (type $w)", "br 0", 600),
+        (wide, "block (type $w)", "br_if 0", 1_400),
+        (wide, "block (type $w)", "br_table 0 0 0", 2_800),
+    ] {
+        let before = if around.is_empty() { 0 } else { 2_000 };
+        let module = |count: usize| {
+            let (params, results, code) =
+                ("i32 ".repeat(ty.0), "i32 ".repeat(ty.1), format!("unreachable {operator} ").repeat(count));
+            let end = if around.is_empty() { "" } else { "unreachable end" };
+            wat(&format!(
+                "(module (type $w (func (param {params}) (result {results}))) (table 1 funcref) (func $f (type $w) unreachable)
+                   (func (type $w) unreachable {around} {code} {end} unreachable))"
+            ))
+        };
+        let most = |bytes: usize| (4_000_000 + 8 * bytes - before) / moves;
+        let count = (0..4).fold(0, |count, _| most(module(count).len()));
+        for count in [count - 1, count, count + 1, count + 2] {
+            let module = module(count);
+            let deployed = Runtime::new().deploy("f", &module);
+            assert_eq!(deployed.is_ok(), count <= most(module.len()), "{around} {operator} {count}: {deployed:?}");
+        }
+    }
+}
+
 #[test]
 fn the_type_of_an_unknown_import_is_cut_too() {
     let types = "i32 ".repeat(1_000);
@@ -441,7 +481,7 @@ fn tail_calls_of_imports_without_parameters_and_results_are_refused() {
     let deploy = |tail: &str| {
         let module = wat(&format!(
             r#"(module (import "host" "f" (func $f)) (import "host" "g" (func $g (param i32)))
-            (type $t (func)) (table 1 funcref) (elem (i32.const 0) $f)
+            (type $t (func)) (type $n (func (param i32))) (table 2 funcref) (elem (i32.const 0) $f $g)
             (global $x (mut i32) (i32.const 5))
             (func $tail {tail})
             (func $add (param i32 i32 i32) (result i32) (i32.add (local.get 0) (i32.add (local.get 1) (local.get 2))))
@@ -458,9 +498,17 @@ fn tail_calls_of_imports_without_parameters_and_results_are_refused() {
         let error = deploy(tail).unwrap_err();
         assert!(matches!(error, DeployError::Refused { .. }) && error.to_string().contains("tail call"), "{error}");
     }
-    for tail in ["(call $f)", "(call_indirect (type $t) (i32.const 0))", "(return_call $g (i32.const 1))"] {
+    for tail in [
+        "(call $f)",
+        "(call_indirect (type $t) (i32.const 0))",
+        "(return_call $g (i32.const 1))",
+        "(return_call_indirect (type $n) (i32.const 1) (i32.const 1))",
+    ] {
         assert_eq!(deploy(tail).unwrap(), [Value::I32(34)], "{tail}");
     }
+    let no_imports = wat(r#"(module (type $t (func)) (table 1 funcref) (func $f) (elem (i32.const 0) $f)
+        (func (export "run") (return_call_indirect (type $t) (i32.const 0))))"#);
+    Runtime::new().deploy("f", &no_imports).unwrap().call("run", &[]).unwrap();
 }
 
 /// Counts of sections and the memory's index after `memory.grow` may be longer than they need be.
@@ -573,7 +621,7 @@ fn far_stores_of_what_was_just_computed_run_and_cost_what_near_ones_cost() {
 /// head of a loop, and a `select` by a comparison with zero or for equality.
 #[test]
 fn operands_in_registers_are_kept_by_blocks_loops_and_selects() {
-    let module = wat(r#"(module
+    let module = wat(&r#"(module
         (func (export "leave") (result i32) (local i32 i32 i32 i32)
           (local.set 3 (i32.const 1114)) (i32.mul (local.get 3) (i32.const 7)))
         (func (export "block") (param i32) (result i32) (local i32 i32)
@@ -582,6 +630,9 @@ fn operands_in_registers_are_kept_by_blocks_loops_and_selects() {
         (func (export "loop") (param i32) (result i32) (local i32 i32)
           (local.set 2 (i32.const 2)) (local.set 1 (i32.mul (local.get 2) (i32.const 5)))
           (local.get 1) (local.get 2) (loop (param i32) (drop)))
+        (func (export "loop after 0x42") (param i32) (result i32) (local {many})
+          (local.set 66 (i32.const 2)) (local.set 1 (i32.mul (local.get 66) (i32.const 5)))
+          (local.get 1) (local.get 66) (loop (param i32) (drop)))
         (func (export "eqz") (param i32) (result i32)
           (select (i32.const 20) (i32.const 10) (i32.eqz (local.get 0))))
         (func (export "eqz64") (param i32) (result i32) (local i64)
@@ -594,11 +645,12 @@ fn operands_in_registers_are_kept_by_blocks_loops_and_selects() {
         (func (export "shifted") (param i32) (result i32)
           (select (i32.const 20) (i32.const 10) (i32.shl (i32.eqz (local.get 0)) (i32.const 0))))
         (func (export "below") (param i32) (result i32)
-          (select (i32.const 20) (i32.const 10) (i32.lt_u (local.get 0) (i32.const 1)))))"#);
+          (select (i32.const 20) (i32.const 10) (i32.lt_u (local.get 0) (i32.const 1)))))"#
+        .replace("{many}", &"i32 ".repeat(80)));
     let function = Runtime::new().deploy("f", &module).unwrap();
     for argument in [0, 1, 5, 0] {
         function.call("leave", &[]).unwrap();
-        for export in ["block", "loop"] {
+        for export in ["block", "loop", "loop after 0x42"] {
             assert_eq!(function.call(export, &[Value::I32(argument)]).unwrap().values(), [Value::I32(10)], "{export}");
         }
         let picked = if argument == 0 { 20 } else { 10 };

@@ -69,6 +69,7 @@ fn bytes_that_are_no_module_are_refused_with_a_hint() {
         assert_eq!(offset, 0);
         assert!(problem.contains("00 61 73 6d"), "{problem}");
     }
+    assert!(invalid(b"").1.contains("no bytes at all"));
     for bytes in [&b"\0asm"[..], b"\0asm\x01\0\0", b"\0asm\x02\0\0\0"] {
         let (offset, problem) = invalid(bytes);
         let expected = if bytes.len() < 8 { (4, "unexpected end-of-file") } else { (0, "unknown binary version: 0x2") };
@@ -223,6 +224,8 @@ fn missing_proposals_are_told_by_name() {
         ("threads", "(module (memory 1 1 shared))"),
         ("threads", "(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))"),
         ("threads", "(module (func (atomic.fence)))"),
+        // Invalid further on too, which is told when this is mended.
+        ("threads", "(module (memory 1 1 shared) (func (result i32)))"),
         ("exception-handling", "(module (tag $e) (func (throw $e)))"),
         ("exception-handling", "(module (tag $e (param i32)))"),
         ("exception-handling", r#"(module (import "env" "e" (tag)))"#),
@@ -349,6 +352,19 @@ fn a_data_segment_out_of_bounds_is_refused_with_its_figures() {
         }
     }
     deploy(r#"(module (memory 1) (data (i32.const 65533) "abc") (data (i32.const 65536) ""))"#).unwrap();
+}
+
+#[test]
+fn offsets_of_data_segments_may_be_computed() {
+    let offset = "(i32.sub (i32.add (i32.const 5) (i32.mul (i32.const 2) (i32.const 3))) (i32.const 4))";
+    let mut modules = vec![format!(r#"(module (memory (export "memory") 1) (data (offset {offset}) "here"))"#)];
+    if cfg!(feature = "memory64") {
+        modules.push(modules[0].replace("i32", "i64").replace(") 1)", ") i64 1)"));
+    }
+    for text in modules {
+        let read = deploy(&text).unwrap().session(|guest| guest.read(6, 6)).unwrap();
+        assert_eq!(read.value(), b"\0here\0", "{text}");
+    }
 }
 
 #[test]

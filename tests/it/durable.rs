@@ -97,7 +97,7 @@ fn dead_letters_are_kept_with_all_there_is_to_know_and_can_be_delivered_again() 
     };
     let scene = scene(&path);
     let after = scene.runtime.dead_letters();
-    assert_eq!(after.len(), 2);
+    assert_eq!((after.len(), scene.deliveries().matched), (2, 3));
     for (before, after) in before.iter().zip(&after) {
         assert_eq!(format!("{before:?}"), format!("{after:?}"));
     }
@@ -109,6 +109,40 @@ fn dead_letters_are_kept_with_all_there_is_to_know_and_can_be_delivered_again() 
     assert_eq!(scene.runtime.drain_dead_letters().len(), 3);
     drop(scene);
     assert_eq!(self::scene(&path).runtime.dead_letters().len(), 0);
+}
+
+#[test]
+fn a_reply_that_nobody_takes_needs_no_room_in_a_queue_over_its_limit() {
+    let folder = Folder::new();
+    let path = folder.file("deliveries");
+    {
+        let scene = scene(&path);
+        scene.bind("a", "f", twice());
+        for _ in 0..3 {
+            scene.publish("a", r#"e{"specversion":"1.0","type":"b","id":"1","source":"/f"}"#);
+        }
+    }
+    let scene = Scene::open(EventLimits { deliveries: 1, ..EventLimits::default() }, &path);
+    scene.deploy("f");
+    scene.runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).emits(["b"])).unwrap();
+    scene.run();
+    assert_eq!(scene.deliveries().succeeded, 3);
+}
+
+#[test]
+fn a_loop_that_an_invocation_by_handle_has_ended_is_written_at_once() {
+    let folder = Folder::new();
+    let scene = Scene::open(EventLimits { hops: 0, ..EventLimits::default() }, &folder.file("deliveries"));
+    let publish = |guest: &mut dormouse::Context<'_>, _: u32, _: u32| -> Result<(), dormouse::HostError> {
+        let event = Event::builder("a").id("1").source("/t").extension("dormousehops", 1);
+        guest.publish(event.build()?)?;
+        Ok(())
+    };
+    scene.bind("a", "nobody", Retry::never());
+    let function = scene.runtime.deployment("f", &guest("deed")).host("test", "note", publish).deploy().unwrap();
+    function.invoke(b"ok").unwrap();
+    let deliveries = scene.deliveries();
+    assert_eq!((deliveries.dead_letters, deliveries.unsaved), (1, 0));
 }
 
 #[test]

@@ -175,6 +175,18 @@ fn names_of_exports_are_escaped_and_cut() {
 }
 
 #[test]
+fn exports_that_give_or_take_other_values_than_numbers_cannot_be_called() {
+    let function = deploy(
+        r#"(module (func (export "gives") (result funcref) (ref.null func)) (func (export "takes") (param externref)))"#,
+    );
+    let function = function.unwrap();
+    for (export, args) in [("gives", &[][..]), ("takes", &[]), ("takes", &[Value::I32(0)])] {
+        let error = function.call(export, args).unwrap_err();
+        assert!(matches!(error.kind(), InvokeErrorKind::Signature { .. }), "{export}: {error}");
+    }
+}
+
+#[test]
 fn names_of_imports_are_escaped_and_cut() {
     let error = deploy(r#"(module (import "e\1b[1m" "a\nb" (func)))"#).unwrap_err();
     says(&error, &[r"e\u{1b}[1m.a\nb: func ()"]);

@@ -302,6 +302,12 @@ fn memory_grows_to_the_limit_and_then_answers_minus_one() {
 }
 
 #[test]
+fn a_memory_of_32_bits_grows_to_4_gib_at_most_whatever_the_limit() {
+    let function = deploy(&guest("bomb"), Limits { memory: u64::MAX, ..Limits::default() }).unwrap();
+    assert_eq!(function.call("grow", &[Value::I32(65_536)]).unwrap().values(), [Value::I32(-1)]);
+}
+
+#[test]
 fn memories_grow_together_to_the_limit() {
     let module = wat(r#"(module (memory $a 1) (memory $b 1)
         (func (export "a") (param i32) (result i32) (memory.grow $a (local.get 0)))

@@ -51,6 +51,11 @@ fn exactly_enough_fuel_is_enough_and_an_invocation_cannot_ask_for_more() {
     needs_its_fuel(&guest("fib"), call("fib", &[Value::I32(22)]));
     needs_its_fuel(&guest("bomb"), call("grow", &[Value::I32(3)]));
     needs_its_fuel(&guest("bomb"), call("grow", &[Value::I32(-1)]));
+    // One operator that takes more than a slice, and is the last.
+    needs_its_fuel(&guest("bomb"), call("grow", &[Value::I32(200)]));
+    let fill = wat(r#"(module (memory 200)
+        (func (export "fill") (memory.fill (i32.const 0) (i32.const 1) (i32.const 13_000_000))))"#);
+    needs_its_fuel(&fill, call("fill", &[]));
     needs_its_fuel(&guest("echo"), |invocation| Ok(invocation.run()?.report().fuel()));
     let twice = wat(r#"(module (import "env" "a" (func $a)) (func (export "twice") (call $a) (call $a)))"#);
     needs_its_fuel(&twice, call("twice", &[]));

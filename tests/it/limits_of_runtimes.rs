@@ -125,19 +125,37 @@ fn one_byte_more_than_the_resident_memory_costs_the_least_recently_used() {
     );
 }
 
+/// Bytes that one instance of a module takes.
+fn held(text: &str) -> u64 {
+    let runtime = Runtime::new();
+    runtime.deployment("f", &wat(text)).instances(1..=1).deploy().unwrap();
+    runtime.in_use().1
+}
+
 #[test]
 fn tables_and_element_segments_count_as_resident_memory() {
-    let held = |text: &str| {
-        let runtime = Runtime::new();
-        runtime.deployment("f", &wat(text)).instances(1..=1).deploy().unwrap();
-        runtime.in_use().1
-    };
     let none = held("(module (func $f))");
     // Four bytes an element, measured; each instance has its own.
     let table = held("(module (func $f) (table 100000 funcref))");
     assert!((400_000..2_000_000).contains(&(table - none)), "{}", table - none);
+    // Of those that code changes an instance keeps what they began with, and growing reserves as many ahead.
+    let text = "(module (table 100000 funcref) (func (table.set (i32.const 0) (ref.null func))))";
+    let written = held(text) - none;
+    assert!((1_950_000..3_000_000).contains(&written), "{written}");
     let segment = held(&format!("(module (func $f) (elem func {}))", "$f ".repeat(100_000)));
     assert!((400_000..2_000_000).contains(&(segment - none)), "{}", segment - none);
+}
+
+#[test]
+fn functions_and_globals_count_as_resident_memory() {
+    let (functions, globals) = ("(func)".repeat(1_000), "(global i32 (i32.const 0))".repeat(1_000));
+    let module = |parts: &[&str]| held(&format!("(module {})", parts.concat()));
+    let none = module(&[]);
+    let (with_functions, with_globals) = (module(&[&functions]) - none, module(&[&globals]) - none);
+    // 56 to 96 bytes each, and some 40, measured.
+    assert!((56_000..200_000).contains(&with_functions), "{with_functions}");
+    assert!((30_000..100_000).contains(&with_globals), "{with_globals}");
+    assert_eq!(module(&[&functions, &globals]), none + with_functions + with_globals);
 }
 
 #[test]

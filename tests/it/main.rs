@@ -7,6 +7,8 @@ mod corpus;
 #[cfg(feature = "events")]
 mod delivery;
 #[cfg(feature = "events")]
+mod delivery_limits;
+#[cfg(feature = "events")]
 mod delivery_model;
 mod dependencies;
 mod deploy;

@@ -240,6 +240,34 @@ fn a_thread_that_holds_the_last_instance_is_busy_at_once() {
 }
 
 #[test]
+fn who_holds_an_instance_waits_for_one_of_another_function_until_the_callers_deadline() {
+    let (clock, ms) = (TestClock::default(), Duration::from_millis);
+    clock.advance(Duration::from_secs(60));
+    let runtime = Runtime::builder().clock(clock).build();
+    let outer = runtime.deploy("outer", &guest("echo")).unwrap();
+    let inner = runtime.deployment("inner", &guest("echo")).instances(0..=1).max_wait(ms(20)).deploy().unwrap();
+    let (entered, leave) = (Barrier::new(2), Barrier::new(2));
+    let waited = |deadline| {
+        let error = outer.invocation(b"").deadline(deadline).session(|_| Ok(inner.invoke(b"x").unwrap_err())).unwrap();
+        error.into_value().into_kind()
+    };
+    let refusals = thread::scope(|scope| {
+        scope.spawn(|| {
+            inner.session(|_| {
+                entered.wait();
+                leave.wait();
+                Ok(())
+            })
+        });
+        entered.wait();
+        let refusals = [Duration::MAX, ms(5)].map(waited);
+        leave.wait();
+        refusals
+    });
+    assert_eq!(refusals, [ms(20), ms(5)].map(|waited| InvokeErrorKind::Busy(Busy::Instances { max: 1, waited })));
+}
+
+#[test]
 fn a_maximum_of_zero_switches_a_function_off() {
     let function = Runtime::new().deployment("off", &guest("echo")).instances(0..=0).deploy().unwrap();
     let error = function.invoke(b"x").unwrap_err();
@@ -261,6 +289,12 @@ fn the_most_recently_used_instance_is_taken_first_and_the_others_age() {
     assert_eq!(function.trim(Duration::from_secs(1)), 0);
     assert_eq!(function.trim(Duration::ZERO), 1);
     assert_eq!(runtime.in_use(), (0, 0));
+}
+
+#[test]
+fn unless_told_otherwise_a_function_has_two_instances_for_each_core() {
+    let function = Runtime::new().deploy("echo", &guest("echo")).unwrap();
+    assert_eq!(function.prewarm(10_000).unwrap(), 2 * thread::available_parallelism().unwrap().get());
 }
 
 #[test]
@@ -291,18 +325,34 @@ fn a_function_that_keeps_failing_to_initialise_is_quarantined_for_a_while() {
     let function = runtime.deployment("slow", &module).limits(limits).deploy().unwrap();
     function.trim(Duration::ZERO);
     clock.step(Duration::from_millis(1));
-    for _ in 0..3 {
+    let fail = || {
+        clock.step(Duration::from_millis(1));
         let error = function.call("run", &[]).unwrap_err();
+        clock.step(Duration::ZERO);
         assert!(matches!(error.kind(), InvokeErrorKind::Initialise { step: "the start function", .. }), "{error}");
-    }
-    clock.step(Duration::ZERO);
-    let error = function.call("run", &[]).unwrap_err();
-    let InvokeErrorKind::Quarantined { failures: 3, remaining, .. } = error.kind() else { panic!("{error}") };
-    assert!(*remaining > Duration::ZERO && *remaining <= Duration::from_secs(1));
-    assert_eq!(function.instances(), (0, 0));
-    clock.advance(Duration::from_secs(2));
+    };
+    let left_alone_for = |count| {
+        let error = function.call("run", &[]).unwrap_err();
+        let InvokeErrorKind::Quarantined { failures, remaining, .. } = *error.kind() else { panic!("{error}") };
+        assert_eq!((failures, function.instances()), (count, (0, 0)));
+        remaining
+    };
+    let second = Duration::from_secs(1);
+    (0..3).for_each(|_| fail());
+    let remaining = left_alone_for(3);
+    assert!(!remaining.is_zero() && remaining <= second, "{remaining:?}");
+    // It is tried again at the very end of that time, and left alone for twice as long if it fails.
+    clock.advance(remaining);
+    fail();
+    let remaining = left_alone_for(4);
+    assert!(remaining > second && remaining <= 2 * second, "{remaining:?}");
+    clock.advance(remaining);
     function.call("run", &[]).unwrap();
     function.call("run", &[]).unwrap();
+    // What failed before a success does not count.
+    assert_eq!(function.trim(Duration::ZERO), 1);
+    (0..3).for_each(|_| fail());
+    left_alone_for(3);
 }
 
 #[test]

@@ -87,9 +87,20 @@ fn a_chain_of_replies_ends_at_the_limit_of_hops_as_a_loop() {
     let letters = scene.runtime.dead_letters();
     let [letter] = &letters[..] else { panic!("{letters:?}") };
     assert_eq!((letter.reason(), letter.attempts(), letter.trigger()), (Reason::Loop, 0, "loop"));
+    assert_eq!((letter.id(), scene.runtime.redrive(5).unwrap()), (5, 6), "numbers are not given twice");
     assert_eq!(letter.event().attribute("dormousehops"), Some(4.into()));
     let deliveries = scene.deliveries();
-    assert_eq!((deliveries.matched, deliveries.succeeded, deliveries.dead_letters), (5, 4, 1));
+    assert_eq!((deliveries.matched, deliveries.succeeded, deliveries.redriven), (6, 4, 1));
+}
+
+#[test]
+fn a_reply_takes_the_bytes_of_the_delivery_that_it_ends() {
+    let scene = scene(EventLimits { delivery_bytes: 1_000, ..EventLimits::default() });
+    scene.runtime.bind("first", on("a", "f").emits(["b"])).unwrap();
+    scene.runtime.bind("second", on("b", "g")).unwrap();
+    // Two of these do not fit.
+    scene.publish("a", &answer("b", &"o".repeat(300)));
+    assert_eq!((scene.run(), scene.deliveries().succeeded), (2, 2));
 }
 
 #[test]

@@ -85,6 +85,32 @@ fn disturb(function: &Function, random: &mut Random, pages: u32) {
 }
 
 #[test]
+fn the_report_of_deployment_says_how_instances_become_clean_and_they_are_used_again() {
+    for reset in ALL {
+        let function = deploy(reset, 2, 1, |_| {});
+        let report = function.deploy_report().unwrap();
+        let wished = match reset {
+            Reset::Portable => "portable",
+            Reset::Scanned => "scanned",
+            _ => "gated",
+        };
+        assert_eq!(report.reset(), if has_regions() { wished } else { "portable" }, "{reset:?}");
+        assert_eq!(report.image_bytes(), 2 * 4_096, "two pages with data");
+        for run in 0..20 {
+            let poked = function.call("poke", &[Value::I32(run * 4_096), Value::I32(1)]).unwrap();
+            assert_eq!(poked.report().start(), if run == 0 { Start::Cold } else { Start::Warm }, "{reset:?}, {run}");
+        }
+    }
+    let empty = wat(r#"(module (memory 0) (func (export "poke") (i32.store (i32.const 0) (i32.const 1))))"#);
+    assert_eq!(Runtime::new().deploy("empty", &empty).unwrap().deploy_report().unwrap().reset(), "portable");
+}
+
+/// Whether instances can stand on regions here.
+fn has_regions() -> bool {
+    deploy(Reset::Gated, 1, 1, |_| {}).deploy_report().unwrap().reset() == "gated"
+}
+
+#[test]
 fn random_runs_leave_no_byte_behind_whatever_the_technique() {
     for reset in ALL {
         for pages in [1, 17] {

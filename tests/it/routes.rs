@@ -80,6 +80,7 @@ fn literals_go_before_parameters_and_a_rest_takes_what_follows() {
     for target in ["/", "/items", "/items/", "/items/7/8", "/Items/7", "/files/", "items/7", ""] {
         let response = runtime.request(&Request::new("GET", target));
         assert_eq!(response.status, 404, "{target}");
+        assert_eq!(response.body, br#"{"message":"Not Found","status":404}"#);
     }
 }
 
@@ -90,6 +91,7 @@ fn a_path_under_another_method_is_told_which_it_takes() {
     bind(&runtime, "b", "DELETE", "/items/{id}");
     let response = runtime.request(&Request::new("POST", "/items/7"));
     assert_eq!(response.status, 405);
+    assert_eq!(response.body, br#"{"message":"Method Not Allowed","status":405}"#);
     assert!(response.headers.contains(&("allow".to_owned(), "DELETE, GET".to_owned())), "{response:?}");
     runtime.disable("a");
     runtime.unbind("b");
@@ -163,12 +165,19 @@ fn a_function_that_fails_is_a_response_and_a_dead_letter_and_is_not_tried_again(
     let limits = Limits { input: 10, ..Limits::default() };
     runtime.deployment("small", &module("(i64.const 0)")).limits(limits).deploy().unwrap();
     runtime.deployment("off", &module("(i64.const 0)")).instances(0..=0).deploy().unwrap();
-    let functions = [("trap", 502), ("spin", 504), ("small", 413), ("off", 503), ("absent", 503)];
-    for (function, status) in functions {
+    let functions = [
+        ("trap", 502, "Bad Gateway"),
+        ("spin", 504, "Gateway Timeout"),
+        ("small", 413, "Content Too Large"),
+        ("off", 503, "Service Unavailable"),
+        ("absent", 503, "Service Unavailable"),
+    ];
+    for (function, status, message) in functions {
         let trigger = Trigger::route("GET", &format!("/{function}")).unwrap().to(function);
         runtime.bind(function, trigger).unwrap();
         let response = runtime.request(&Request::new("GET", &format!("/{function}")));
         assert_eq!(response.status, status, "{function}");
+        assert_eq!(serde_json::from_slice::<Json>(&response.body).unwrap()["message"], message);
         assert!(response.error.is_some());
     }
     let deliveries = runtime.deliveries();

@@ -289,6 +289,11 @@ fn a_run_that_outlasts_its_period_does_not_overlap_with_the_next_unless_allowed(
         assert_eq!(counts, if overlapping { [0, 1, 1, 1] } else { [0, 1, 0, 0] });
         if !overlapping {
             assert_eq!(host.scene.runtime.next_deadline(), Some(Duration::from_secs(1)), "it looks again");
+            let other = Trigger::schedule("rate(1 minute)").unwrap().to("f");
+            host.scene.runtime.bind("other", other).unwrap();
+            host.scene.clock.advance(Duration::from_secs(60));
+            assert_eq!(host.scene.runtime.next_deadline(), Some(Duration::ZERO), "another is due");
+            host.scene.runtime.unbind("other");
             host.scene.deploy("later");
             host.scene.run();
             let data = host.scene.seen();
@@ -388,6 +393,8 @@ fn a_schedule_bound_before_there_is_a_date_begins_with_the_first_tick() {
     scene.deploy("f");
     let mut host = Host { scene, date: at("2026-11-21T10:30:00Z") };
     host.bind(Trigger::schedule("0 * * * *").unwrap());
+    host.scene.runtime.bind("gone", Trigger::schedule("0 * * * *").unwrap().to("f")).unwrap();
+    host.scene.runtime.unbind("gone");
     assert_eq!(host.scene.runtime.next_deadline(), None);
     assert_eq!(host.tick(), [""; 0]);
     assert_eq!(host.sleep(), ["2026-11-21T11:00:00Z"]);

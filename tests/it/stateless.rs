@@ -101,6 +101,22 @@ fn a_host_write_into_a_memory_that_no_code_writes_is_undone() {
 }
 
 #[test]
+fn data_that_initialisation_has_erased_does_not_come_back() {
+    let function = deploy(
+        r#"(module (memory (export "memory") 1) (data (i32.const 8) "secret")
+             (func $erase (memory.fill (i32.const 8) (i32.const 0) (i32.const 6))) (start $erase)
+             (func (export "look") (result i64) (i64.load (i32.const 8))))"#,
+    );
+    for start in [Start::Cold, Start::Warm, Start::Cold] {
+        if start == Start::Cold {
+            function.trim(std::time::Duration::ZERO);
+        }
+        let looked = function.call("look", &[]).unwrap();
+        assert_eq!((looked.values(), looked.report().start()), (&[Value::I64(0)][..], start));
+    }
+}
+
+#[test]
 fn a_dropped_segment_is_there_again() {
     let function = Runtime::new().deploy("passive", &guest("passive")).unwrap();
     assert_eq!(function.deploy_report().unwrap().reset(), "replaced");
@@ -111,6 +127,23 @@ fn a_dropped_segment_is_there_again() {
         function.call("drop_elem", &[]).unwrap();
         assert_eq!(results(&function, "active"), [97]);
     }
+}
+
+#[test]
+fn a_dropped_element_segment_is_there_again_and_an_active_data_segment_is_dropped_already() {
+    let function = deploy(
+        r#"(module (table 1 funcref) (func $f) (elem $e func $f)
+             (func (export "init") (table.init $e (i32.const 0) (i32.const 0) (i32.const 1)))
+             (func (export "drop") (elem.drop $e)))"#,
+    );
+    for export in ["init", "drop", "init"] {
+        function.call(export, &[]).unwrap();
+    }
+    let function = deploy(
+        r#"(module (memory 1) (data $d (i32.const 0) "active") (data "passive") (func (export "drop") (data.drop $d)))"#,
+    );
+    function.call("drop", &[]).unwrap();
+    assert_eq!(function.call("drop", &[]).unwrap().report().start(), Start::Warm, "nothing has changed");
 }
 
 #[test]

@@ -418,6 +418,19 @@ fn buffers_that_overlap_or_name_the_same_bytes_are_read_and_written_in_their_ord
 }
 
 #[test]
+fn what_fills_the_log_is_not_cut() {
+    let text = r#"(module (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 0) "\20\00\00\00\64\00\00\00")
+        (func (export "_start") (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 16)))))"#;
+    for (log, is_cut) in [(100, false), (99, true)] {
+        let limits = Limits { log, ..Limits::default() };
+        let function = Runtime::new().deployment("log", &wat(text)).limits(limits).deploy().unwrap();
+        let reply = function.invoke(b"").unwrap();
+        assert_eq!((reply.log().len() as u64, reply.report().log_cut()), (log, is_cut));
+    }
+}
+
+#[test]
 fn endless_output_logs_and_random_numbers_end_at_a_limit() {
     let limits = Limits { fuel: 200_000, log: 1_000, output: 1_000, ..Limits::default() };
     let function = Runtime::new().deployment("wasi", &everything()).limits(limits.clone()).deploy().unwrap();

@@ -66,7 +66,7 @@ impl Schedule {
             eventbridge(fields).map(|cron| Rule::Cron(Box::new(cron)))
         } else {
             let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-            parser.parse(text).map(|cron| Rule::Cron(Box::new(cron))).map_err(|error| error.to_string())
+            cron(&parser, text).map(|cron| Rule::Cron(Box::new(cron)))
         };
         let schedule = match rule {
             Ok(rule) => Self { text: text.into(), rule },
@@ -211,5 +211,13 @@ fn eventbridge(text: &str) -> Result<Cron, String> {
     let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Required);
     let parser = parser.alternative_weekdays(true).sloppy_ranges(true).build();
     let pattern = format!("0 {minutes} {hours} {} {month} {} {year}", any(day), any(weekday));
-    parser.parse(&pattern).map_err(|error| error.to_string())
+    cron(&parser, &pattern)
+}
+
+fn cron(parser: &CronParser, pattern: &str) -> Result<Cron, String> {
+    // croner takes a list of nothing for one that no date is in, and looks for half a second for one that is.
+    if let Some(field) = pattern.split_ascii_whitespace().find(|field| field.split(',').any(str::is_empty)) {
+        return Err(format!("has {:?}, a list with nothing between two commas or at an end", cut(field)));
+    }
+    parser.parse(pattern).map_err(|error| error.to_string())
 }

@@ -186,6 +186,9 @@ fn what_is_no_schedule_is_refused_with_its_reason() {
         ("61 * * * *", ""),
         ("nonsense", ""),
         ("0 0 * * MON#6", ""),
+        (", * * * 1", "has \",\", a list with nothing"),
+        ("0 1,,2 * * *", "has \"1,,2\", a list with nothing"),
+        ("cron(0 10 ? * MON, *)", "has \"MON,\", a list with nothing"),
     ];
     for (schedule, expected) in cases {
         match Trigger::schedule(schedule) {

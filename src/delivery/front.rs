@@ -33,7 +33,7 @@ pub struct Dispatched {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tick {
-    /// Events that schedules fired.
+    /// Events that schedules fired; not those that a full queue dropped.
     #[cfg(feature = "schedule")]
     pub fired: usize,
     /// Attempts to deliver an event.

@@ -804,7 +804,7 @@ typedef struct {
 
 // What one `dormouse_runtime_tick` did. Plain data.
 typedef struct {
-    // Events that schedules fired.
+    // Events that schedules fired; not those that a full queue dropped.
     uint64_t fired;
     // Attempts to deliver an event.
     uint64_t ran;

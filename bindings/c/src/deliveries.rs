@@ -136,7 +136,7 @@ plain!(dormouse_deliveries);
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_tick {
-    /// Events that schedules fired.
+    /// Events that schedules fired; not those that a full queue dropped.
     pub fired: u64,
     /// Attempts to deliver an event.
     pub ran: u64,

@@ -104,3 +104,46 @@ fn every_limit_of_fuel_around_a_growth_ends_as_in_raw_wasmi() {
         assert!(oracle.call(export, &args, most - 1).result.is_ok(), "{export}: the last has enough");
     }
 }
+
+/// Which of two NaNs a sum is made of depends on where the operands lie, on which machine and compiler; with this feature it does not.
+#[cfg(feature = "deterministic")]
+#[test]
+fn arithmetic_on_two_nans_has_the_same_bits_wherever_they_lie() {
+    // As a constant, in a local, and as what was computed last.
+    let operand = |float: &str, local: u32, lies: &str| match lies {
+        "constant" => format!("{float}.const nan:0x40000{}", local + 1),
+        "local" => format!("local.get {local}"),
+        _ => format!("local.get {local} {float}.trunc"),
+    };
+    for float in ["f32", "f64"] {
+        let mut functions = String::new();
+        for op in ["add", "sub", "mul", "div", "min", "max"] {
+            for (left, right) in [
+                ("constant", "computed"),
+                ("computed", "constant"),
+                ("local", "computed"),
+                ("computed", "local"),
+                ("local", "local"),
+                ("computed", "computed"),
+            ] {
+                let (first, second) = (operand(float, 0, left), operand(float, 1, right));
+                functions += &format!(
+                    r#"(func (export "{op} {left} {right}") (param {float} {float}) (result {float})
+                         {first} {second} {float}.{op})"#
+                );
+            }
+        }
+        let module = crate::support::wat(&format!("(module {functions})"));
+        let function = Runtime::new().deploy("f", &module).unwrap();
+        let oracle = Oracle::new(&module, &Limits::default()).unwrap();
+        let (args, canonical) = match float {
+            "f32" => ([1, 2].map(|low| Value::F32(f32::from_bits(0xffc4_0000 + low))), 0x7fc0_0000),
+            _ => ([1, 2].map(|low| Value::F64(f64::from_bits(0xfff8_0000_0040_0000 + low))), 0x7ff8_0000_0000_0000),
+        };
+        for (export, _) in oracle.scalar_exports() {
+            let ours = ours(&function, &export, &args, 1_000);
+            assert_eq!(ours, oracle.call(&export, &args, 1_000), "{float}: {export}");
+            assert_eq!(ours.result, Ok(vec![canonical]), "{float}: {export}");
+        }
+    }
+}

@@ -445,7 +445,7 @@ pub enum InvokeErrorKind {
     /// No instance is to be had.
     #[error("busy: {0}")]
     Busy(Busy),
-    /// The function has been undeployed.
+    /// The function is not deployed: it was taken out of service, or its alias was removed.
     #[error("the function {name} is not deployed")]
     Undeployed {
         /// Its name.

@@ -1,6 +1,11 @@
 //! Deliveries: published and dispatched, retried, ordered, parked, expired, given up, counted.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::Duration,
+};
 
 use dormouse::{
     DeliveryError, Event, EventLimits, Input, InvokeErrorKind, Limits, Next, Outcome, PublishError, Reason,
@@ -549,6 +554,43 @@ fn workers_wake_for_a_retry_of_what_the_host_ran_itself() {
     }
     drop(workers);
     assert_eq!(runtime.deliveries().succeeded, 20);
+}
+
+/// The guard is dropped by the delivery that its only worker runs, which also publishes: there is no other order.
+#[test]
+fn what_is_published_after_their_guard_has_gone_is_left_to_others() {
+    struct Ends(mpsc::Sender<()>);
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+    thread_local! {
+        static ENDS: RefCell<Option<Ends>> = const { RefCell::new(None) };
+    }
+    let runtime = Runtime::new();
+    let (sender, ended) = mpsc::channel();
+    let workers = Arc::new(Mutex::new(None));
+    let guard = Arc::clone(&workers);
+    let event = |id: &str| Event::builder("a").id(id).source("/t").build().unwrap();
+    let note = move |guest: &mut dormouse::Context<'_>, _: u32, _: u32| -> Result<(), dormouse::HostError> {
+        if let Some(guard) = guard.lock().unwrap().take() {
+            ENDS.set(Some(Ends(sender.clone())));
+            drop::<dormouse::Workers>(guard);
+            guest.runtime().publish(event("2"))?;
+        }
+        Ok(())
+    };
+    runtime.deployment("f", &guest("deed")).host("test", "note", note).deploy().unwrap();
+    runtime.bind("a", Trigger::on("a").to("f")).unwrap();
+    let mut place = workers.lock().unwrap();
+    *place = Some(runtime.workers(1).unwrap());
+    runtime.publish(event("1")).unwrap();
+    drop(place);
+    ended.recv_timeout(Duration::from_secs(30)).unwrap();
+    let deliveries = runtime.deliveries();
+    assert_eq!((deliveries.succeeded, deliveries.pending()), (1, 1), "{deliveries:?}");
+    assert_eq!(runtime.run_pending(usize::MAX), 1);
 }
 
 #[test]

@@ -10,14 +10,13 @@ use std::{
 };
 
 use dormouse::{
-    Cancel, Context, Function, Guest, InvokeErrorKind, Runtime, Start,
+    Cancel, Function, Guest, InvokeErrorKind, Runtime, Start,
     kv::{self, Change, Grant, KeyValue, Size},
 };
 
 use crate::{
     kv::{Answer, cas, delete, deploy, get, list_all, plain, run, set, stores, texts, write},
     pool::TestClock,
-    support::wat,
 };
 
 #[test]
@@ -123,15 +122,18 @@ fn a_program_commits_with_exit_code_0_and_with_no_other() {
           (call $exit (i32.load8_u (i32.const 64)))))"#;
     stores(|store| {
         let runtime = Runtime::new();
-        let program = runtime.deployment("program", &wat(text)).kv(Grant::new(store.clone())).deploy().unwrap();
+        let program =
+            runtime.deployment("program", &crate::support::wat(text)).kv(Grant::new(store.clone())).deploy().unwrap();
         assert_eq!(program.deploy_report().unwrap().contract(), "command");
         assert!(matches!(program.invoke(&[3]).unwrap_err().kind(), InvokeErrorKind::Exit { code: 3, .. }));
         assert_eq!(store.get("program", b"code").unwrap(), None);
         program.invoke(&[0]).unwrap();
         assert_eq!(store.get("program", b"code").unwrap(), Some(vec![0]));
     });
-    let imports_kv_alone = wat(r#"(module (import "dormouse:kv" "delete" (func (param i32 i32) (result i32)))
-        (memory (export "memory") 1) (func (export "_start")))"#);
+    let imports_kv_alone = crate::support::wat(
+        r#"(module (import "dormouse:kv" "delete" (func (param i32 i32) (result i32)))
+        (memory (export "memory") 1) (func (export "_start")))"#,
+    );
     let store = Arc::new(kv::Memory::new());
     let plain = Runtime::new().deployment("plain", &imports_kv_alone).kv(Grant::new(store)).deploy().unwrap();
     assert_eq!(plain.deploy_report().unwrap().contract(), "plain", "it is no WASI program");
@@ -328,14 +330,14 @@ fn a_delivery_that_meets_a_conflict_is_made_again_and_succeeds() {
         write(&store, "counter", b"n", &7u32.to_le_bytes());
         let (runs, inner) = (Arc::new(AtomicU32::new(0)), store.clone());
         let counted = Arc::clone(&runs);
-        let pause = move |_: &mut Context<'_>| {
+        let pause = move |_: &mut dormouse::Context<'_>| {
             // Somebody comes between, once.
             if counted.fetch_add(1, Relaxed) == 0 {
                 write(&inner, "counter", b"n", &100u32.to_le_bytes());
             }
         };
         runtime
-            .deployment("counter", &wat(text))
+            .deployment("counter", &crate::support::wat(text))
             .kv(Grant::new(store.clone()))
             .host("env", "pause", pause)
             .deploy()

@@ -117,6 +117,19 @@ impl<'a> Context<'a> {
         Ok(self.extism()?.bytes(at).to_vec())
     }
 
+    /// Bytes of a block of an Extism plug-in, by the handle that it passed; 0 for 0. Costs nothing.
+    ///
+    /// # Errors
+    /// As [`read_block`](Self::read_block), but for fuel.
+    #[cfg(feature = "extism")]
+    pub fn block_len(&mut self, handle: u64) -> Result<usize, InvokeErrorKind> {
+        let extism = self.extism()?;
+        if handle == 0 {
+            return Ok(0);
+        }
+        Ok(extism.block(handle).ok_or(InvokeErrorKind::InvalidHandle { handle })?.len())
+    }
+
     /// Copies `bytes` into a block of an Extism plug-in, at its handle or an offset added to it: all or nothing.
     ///
     /// # Errors

@@ -420,6 +420,7 @@ fn host_functions_read_write_make_and_free_blocks() {
         guest.write_block(handle + 1, b"XY")?;
         assert_eq!(guest.read_block(handle)?[1..3], *b"XY");
         assert!(guest.read_block(0)?.is_empty() && guest.new_block(b"")? == 0);
+        assert_eq!((guest.block_len(handle)?, guest.block_len(0)?), (text.len(), 0));
         let made = guest.new_block(&text)?;
         assert_ne!(made, handle);
         let gone = guest.new_block(b"gone")?;
@@ -427,6 +428,7 @@ fn host_functions_read_write_make_and_free_blocks() {
         guest.free_block(gone)?;
         for bad in [gone, handle + 1, 1, u64::MAX] {
             assert_eq!(guest.read_block(bad), Err(InvokeErrorKind::InvalidHandle { handle: bad }));
+            assert_eq!(guest.block_len(bad), Err(InvokeErrorKind::InvalidHandle { handle: bad }));
         }
         let beyond = handle + text.len() as u64;
         for (at, bytes) in [(beyond, &b"x"[..]), (beyond - 1, b"xy"), (gone, b"x"), (0, b"x"), (u64::MAX, b"x")] {
@@ -453,6 +455,7 @@ fn host_functions_read_write_make_and_free_blocks() {
     let work = |guest: &mut Context<'_>| -> Result<(), HostError> {
         let tries = [
             guest.read_block(1).map(drop),
+            guest.block_len(1).map(drop),
             guest.write_block(1, b""),
             guest.new_block(b"x").map(drop),
             guest.free_block(1),

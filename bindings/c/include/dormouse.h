@@ -135,7 +135,7 @@ typedef enum {
     DORMOUSE_OUTPUT_TOO_LARGE = 209,
     // No instance is to be had, or there is no room to make one.
     DORMOUSE_BUSY = 210,
-    // The function has been undeployed.
+    // The function is not deployed: it was taken out of service, or its alias was removed.
     DORMOUSE_UNDEPLOYED = 211,
     // New instances of the function kept failing to initialise; it is left alone for a while.
     DORMOUSE_QUARANTINED = 212,
@@ -156,6 +156,12 @@ typedef enum {
     DORMOUSE_EXIT = 219,
     // The guest says that it will never take this input; a delivery is not tried again. The message has the end of its log.
     DORMOUSE_REJECTED = 220,
+    // An Extism plug-in set an error, or its export answered a code that is not 0. The message has both.
+    DORMOUSE_GUEST_ERROR = 221,
+    // A handle that is not that of a live block of an Extism plug-in, or an address whose bytes do not lie in one.
+    DORMOUSE_INVALID_HANDLE = 222,
+    // Blocks of an Extism plug-in do not fit into what its memories leave of the limit.
+    DORMOUSE_MEMORY_LIMIT = 223,
     // What should be an event is none. The message names the attribute.
     DORMOUSE_EVENT = 300,
     // The event type is reserved: types that begin with `dormouse.` are the runtime's own.
@@ -527,7 +533,7 @@ typedef struct {
     dormouse_user_data_free user_data_free;
 } dormouse_host_function;
 
-// A variable of a guest's environment.
+// A variable of a guest's environment, or a value of a plug-in's configuration.
 typedef struct {
     // Its name: not empty, without `=` and NUL.
     dormouse_string name;
@@ -545,6 +551,19 @@ typedef uint64_t (*dormouse_time)(void *user_data);
 typedef void (*dormouse_seeds)(void *user_data,
                                uint8_t *seed_out);
 
+// A variable that an Extism plug-in finds set in each invocation.
+typedef struct {
+    // Its key.
+    dormouse_string key;
+    // Its bytes; may be NULL if `value_len` is 0.
+    const uint8_t *value;
+    // How many.
+    size_t value_len;
+} dormouse_plugin_variable;
+
+// From which level on an Extism plug-in's log is kept: one of the DORMOUSE_LOG_ constants.
+typedef uint32_t dormouse_log_level;
+
 // Choices for a deployment. Fill in with `dormouse_deploy_options_init`, then change.
 typedef struct {
     // The size of this struct, by which the library knows the header's version.
@@ -557,7 +576,7 @@ typedef struct {
     uint64_t instances_max;
     // How long an invocation waits in nanoseconds while all instances are in use; 1 s. 0 is not at all.
     uint64_t max_wait_ns;
-    // The export that is given events; no text for `handle`.
+    // The export that is given events; no text for `handle`, or the only one of a plug-in that fits.
     dormouse_string entry;
     // How the guest takes its input; DORMOUSE_CONTRACT_DETECT.
     dormouse_contract contract;
@@ -591,6 +610,18 @@ typedef struct {
     void *seeds_user_data;
     // Called when the seeds are not needed any more; may be NULL.
     dormouse_user_data_free seeds_user_data_free;
+    // The configuration of an Extism plug-in; NULL for none. Of one key the later value holds. 1 MiB at most, 48 bytes
+    // for each key included. Keys that begin with `DORMOUSE_` are reserved.
+    const dormouse_variable *config;
+    // How many.
+    size_t config_len;
+    // Variables that an Extism plug-in finds set in each invocation; NULL for none. What it sets itself is gone when the
+    // invocation ends. 1 MiB at most, 48 bytes for each key included.
+    const dormouse_plugin_variable *vars;
+    // How many.
+    size_t vars_len;
+    // From which level on an Extism plug-in's log is kept; DORMOUSE_LOG_TRACE.
+    dormouse_log_level log_level;
 } dormouse_deploy_options;
 
 // What one deployment found and cost. Plain data.
@@ -632,6 +663,9 @@ typedef struct {
     // 32 bytes that the random numbers of this invocation come from, for WASI guests, instead of what the deployment
     // grants; NULL for that. Never printed.
     const uint8_t *seed;
+    // The export that is given the event, for guests with several, as Extism plug-ins are; no text for the deployment's.
+    // Calls and sessions do not use it.
+    dormouse_string entry;
 } dormouse_invoke_options;
 
 // What one invocation did and used. Plain data.
@@ -906,6 +940,27 @@ typedef struct {
 
 // Takes no bytes: exports are called one by one.
 #define DORMOUSE_CONTRACT_PLAIN 3
+
+// An Extism plug-in: imports functions of `extism:host/env`, and exports the entry, `() -> i32` or `()`.
+#define DORMOUSE_CONTRACT_EXTISM 4
+
+// All of it.
+#define DORMOUSE_LOG_TRACE 0
+
+// All but what is logged as a trace.
+#define DORMOUSE_LOG_DEBUG 1
+
+// Information, warnings and errors.
+#define DORMOUSE_LOG_INFO 2
+
+// Warnings and errors.
+#define DORMOUSE_LOG_WARN 3
+
+// Errors alone.
+#define DORMOUSE_LOG_ERROR 4
+
+// Nothing.
+#define DORMOUSE_LOG_OFF 5
 
 // A 32-bit integer; WebAssembly does not tell signed from unsigned.
 #define DORMOUSE_I32 1
@@ -1427,6 +1482,53 @@ dormouse_status dormouse_context_delivery(dormouse_context *context,
 
 // Bytes of the guest's memory now; 0 if it exports none, and for NULL.
 uint64_t dormouse_context_memory_size(dormouse_context *context);
+
+// The length of a block of an Extism plug-in, by the handle that it passed to a function of `extism:host/user`; 0
+// for 0. The handle must be exactly that of a live block. Costs no fuel.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_INVALID_HANDLE, DORMOUSE_CONTRACT where the guest is no plug-in.
+dormouse_status dormouse_context_block_len(dormouse_context *context,
+                                           uint64_t handle,
+                                           size_t *len_out,
+                                           dormouse_error **error_out);
+
+// Copies the bytes of a block out, all of them: `dormouse_context_block_len` says how many there are. The block
+// stays the plug-in's.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_NO_ROOM, DORMOUSE_INVALID_HANDLE, DORMOUSE_CONTRACT, DORMOUSE_OUT_OF_FUEL.
+dormouse_status dormouse_context_read_block(dormouse_context *context,
+                                            uint64_t handle,
+                                            uint8_t *bytes,
+                                            size_t room,
+                                            dormouse_error **error_out);
+
+// Copies bytes into a block, at its handle or an offset added to it: all or nothing.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_INVALID_HANDLE if they do not lie in one live block, DORMOUSE_CONTRACT,
+// DORMOUSE_OUT_OF_FUEL.
+dormouse_status dormouse_context_write_block(dormouse_context *context,
+                                             uint64_t at,
+                                             const uint8_t *bytes,
+                                             size_t len,
+                                             dormouse_error **error_out);
+
+// Copies bytes into a new block and gives its handle, 0 for no bytes. It is the plug-in's, as what a function of
+// `extism:host/user` returns to it.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_MEMORY_LIMIT, DORMOUSE_CONTRACT, DORMOUSE_OUT_OF_FUEL, DORMOUSE_BUSY, which
+// ends the invocation.
+dormouse_status dormouse_context_new_block(dormouse_context *context,
+                                           const uint8_t *bytes,
+                                           size_t len,
+                                           uint64_t *handle_out,
+                                           dormouse_error **error_out);
+
+// Frees a block. Nothing happens where the handle is not exactly that of a live one.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_CONTRACT.
+dormouse_status dormouse_context_free_block(dormouse_context *context,
+                                            uint64_t handle,
+                                            dormouse_error **error_out);
 
 // Makes a cancel handle that has not been used yet.
 //

@@ -383,6 +383,32 @@ public:
     void charge(std::uint64_t fuel) {
         detail::check([&](auto error) { return dormouse_context_charge(context_, fuel, error); });
     }
+    // Blocks of an Extism plug-in, by their handles: its functions take and give bytes so.
+    std::size_t block_len(std::uint64_t handle) {
+        std::size_t len = 0;
+        detail::check([&](auto error) { return dormouse_context_block_len(context_, handle, &len, error); });
+        return len;
+    }
+    std::string read_block(std::uint64_t handle) {
+        std::string bytes(block_len(handle), '\0');
+        detail::check([&](auto error) {
+            return dormouse_context_read_block(context_, handle, reinterpret_cast<std::uint8_t *>(bytes.data()), bytes.size(), error);
+        });
+        return bytes;
+    }
+    void write_block(std::uint64_t at, std::string_view bytes) {
+        detail::check([&](auto error) { return dormouse_context_write_block(context_, at, detail::bytes(bytes), bytes.size(), error); });
+    }
+    std::uint64_t new_block(std::string_view bytes) {
+        std::uint64_t handle = 0;
+        detail::check([&](auto error) {
+            return dormouse_context_new_block(context_, detail::bytes(bytes), bytes.size(), &handle, error);
+        });
+        return handle;
+    }
+    void free_block(std::uint64_t handle) {
+        detail::check([&](auto error) { return dormouse_context_free_block(context_, handle, error); });
+    }
     std::uint64_t memory_size() const noexcept { return dormouse_context_memory_size(context_); }
     // The name of the function that is running.
     std::string function() const {
@@ -437,6 +463,15 @@ public:
         env_.emplace_back(std::move(name), std::move(value));
         return *this;
     }
+    // What an Extism plug-in is given: values of its configuration, and variables that are set in each invocation.
+    DeployOptions &config(std::string key, std::string value) {
+        config_.emplace_back(std::move(key), std::move(value));
+        return *this;
+    }
+    DeployOptions &var(std::string key, std::string value) {
+        vars_.emplace_back(std::move(key), std::move(value));
+        return *this;
+    }
     DeployOptions &time(TimeSource source) {
         time_ = std::move(source);
         return *this;
@@ -456,7 +491,7 @@ private:
     std::vector<Host> host_;
     std::optional<std::string> entry_;
     std::optional<std::vector<std::string>> args_;
-    std::vector<std::pair<std::string, std::string>> env_;
+    std::vector<std::pair<std::string, std::string>> env_, config_, vars_;
     TimeSource time_;
     SeedSource seeds_;
 
@@ -499,7 +534,8 @@ private:
         if (entry_) chosen.entry = detail::optional(entry_);
         // Room for one even where there is none: no arguments are something else than none given.
         std::vector<dormouse_string> args(1);
-        std::vector<dormouse_variable> env;
+        std::vector<dormouse_variable> env, config;
+        std::vector<dormouse_plugin_variable> vars;
         if (args_) {
             args.clear();
             args.reserve(args_->size() + 1);
@@ -511,6 +547,16 @@ private:
         if (!env.empty()) {
             chosen.env = env.data();
             chosen.env_len = env.size();
+        }
+        for (const auto &[key, value] : config_) config.push_back({detail::string(key), detail::string(value)});
+        if (!config.empty()) {
+            chosen.config = config.data();
+            chosen.config_len = config.size();
+        }
+        for (const auto &[key, value] : vars_) vars.push_back({detail::string(key), detail::bytes(value), value.size()});
+        if (!vars.empty()) {
+            chosen.vars = vars.data();
+            chosen.vars_len = vars.size();
         }
         std::optional<detail::Granted<TimeSource>> time;
         if (time_) {

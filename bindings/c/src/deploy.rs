@@ -16,6 +16,7 @@ use crate::{
     function::dormouse_function,
     host::dormouse_host_function,
     limits::{Bounds, clamped, dormouse_limits},
+    plugin::{dormouse_log_level, dormouse_plugin_variable, log_level},
     report::{nanos, time},
     runtime::dormouse_runtime,
     status::{Failure, dormouse_status},
@@ -34,8 +35,10 @@ pub const DORMOUSE_CONTRACT_COMMAND: dormouse_contract = 1;
 pub const DORMOUSE_CONTRACT_BUFFER: dormouse_contract = 2;
 /// Takes no bytes: exports are called one by one.
 pub const DORMOUSE_CONTRACT_PLAIN: dormouse_contract = 3;
+/// An Extism plug-in: imports functions of `extism:host/env`, and exports the entry, `() -> i32` or `()`.
+pub const DORMOUSE_CONTRACT_EXTISM: dormouse_contract = 4;
 
-/// A variable of a guest's environment.
+/// A variable of a guest's environment, or a value of a plug-in's configuration.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_variable {
@@ -61,7 +64,7 @@ pub struct dormouse_deploy_options {
     pub instances_max: u64,
     /// How long an invocation waits in nanoseconds while all instances are in use; 1 s. 0 is not at all.
     pub max_wait_ns: u64,
-    /// The export that is given events; no text for `handle`.
+    /// The export that is given events; no text for `handle`, or the only one of a plug-in that fits.
     pub entry: dormouse_string,
     /// How the guest takes its input; DORMOUSE_CONTRACT_DETECT.
     pub contract: dormouse_contract,
@@ -95,6 +98,18 @@ pub struct dormouse_deploy_options {
     pub seeds_user_data: *mut c_void,
     /// Called when the seeds are not needed any more; may be NULL.
     pub seeds_user_data_free: dormouse_user_data_free,
+    /// The configuration of an Extism plug-in; NULL for none. Of one key the later value holds. 1 MiB at most, 48 bytes
+    /// for each key included. Keys that begin with `DORMOUSE_` are reserved.
+    pub config: *const dormouse_variable,
+    /// How many.
+    pub config_len: usize,
+    /// Variables that an Extism plug-in finds set in each invocation; NULL for none. What it sets itself is gone when the
+    /// invocation ends. 1 MiB at most, 48 bytes for each key included.
+    pub vars: *const dormouse_plugin_variable,
+    /// How many.
+    pub vars_len: usize,
+    /// From which level on an Extism plug-in's log is kept; DORMOUSE_LOG_TRACE.
+    pub log_level: dormouse_log_level,
 }
 
 options!(dormouse_deploy_options);
@@ -117,6 +132,7 @@ unsafe fn choose<'a>(
         DORMOUSE_CONTRACT_COMMAND => deployment.contract(ContractKind::Command),
         DORMOUSE_CONTRACT_BUFFER => deployment.contract(ContractKind::Buffer),
         DORMOUSE_CONTRACT_PLAIN => deployment.contract(ContractKind::Plain),
+        DORMOUSE_CONTRACT_EXTISM => deployment.contract(ContractKind::Extism),
         other => return Err(Failure::argument(format!("{other} is no dormouse_contract"))),
     };
     // SAFETY: the caller's; each pointer is followed by its length.
@@ -136,7 +152,16 @@ unsafe fn choose<'a>(
             let name = variable.name.get("options->env->name")?;
             deployment = deployment.env(name, variable.value.get("options->env->value")?);
         }
+        for pair in Given::new(chosen.config, "options->config").slice(chosen.config_len)? {
+            let key = pair.name.get("options->config->name")?;
+            deployment = deployment.config(key, pair.value.get("options->config->value")?);
+        }
+        for variable in Given::new(chosen.vars, "options->vars").slice(chosen.vars_len)? {
+            let (key, value) = variable.get()?;
+            deployment = deployment.var(key, value);
+        }
     }
+    deployment = deployment.log_level(log_level(chosen.log_level)?);
     if let Some(time) = chosen.time {
         let user = grants.take(chosen.time_user_data, chosen.time_user_data_free);
         deployment = deployment.time(move || {

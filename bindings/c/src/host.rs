@@ -82,7 +82,7 @@ impl dormouse_context {
         Self { context: (&raw mut *context).cast(), failure: Cell::new(None) }
     }
 
-    fn with<T>(&self, run: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    pub(crate) fn with<T>(&self, run: impl FnOnce(&mut Context<'_>) -> T) -> T {
         // SAFETY: from the `&mut Context` of `new`, which outlives this struct, as both are made for one call of a callback and
         // the struct is dropped first. Nothing else borrows it: this runs on the thread of that call, which waits for the
         // callback. Of the methods of `Context`, `delivery` alone calls the host: its clock, which must not call this library.

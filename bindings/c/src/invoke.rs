@@ -12,6 +12,7 @@ use crate::{
     reply::dormouse_reply,
     report::{dormouse_report, time},
     status::{Failure, dormouse_status},
+    text::dormouse_string,
     value::{dormouse_value, values},
 };
 
@@ -31,6 +32,9 @@ pub struct dormouse_invoke_options {
     /// 32 bytes that the random numbers of this invocation come from, for WASI guests, instead of what the deployment
     /// grants; NULL for that. Never printed.
     pub seed: *const u8,
+    /// The export that is given the event, for guests with several, as Extism plug-ins are; no text for the deployment's.
+    /// Calls and sessions do not use it.
+    pub entry: dormouse_string,
 }
 
 options!(dormouse_invoke_options);
@@ -53,6 +57,10 @@ pub(crate) fn invocation<'a>(
     }
     if let Some(seed) = seed.optional() {
         invocation = invocation.seed(*seed);
+    }
+    // SAFETY: as above.
+    if let Some(entry) = unsafe { chosen.entry.optional("options->entry") }? {
+        invocation = invocation.entry(entry);
     }
     Ok(invocation)
 }

@@ -118,6 +118,7 @@ impl From<&DeployReport> for dormouse_deploy_report {
                 "command" => DORMOUSE_CONTRACT_COMMAND,
                 "buffer" => DORMOUSE_CONTRACT_BUFFER,
                 "plain" => DORMOUSE_CONTRACT_PLAIN,
+                "extism" => DORMOUSE_CONTRACT_EXTISM,
                 _ => DORMOUSE_CONTRACT_DETECT,
             },
             takes_bytes: report.contract() != "plain",

@@ -84,7 +84,7 @@ pub enum dormouse_status {
     DORMOUSE_OUTPUT_TOO_LARGE = 209,
     /// No instance is to be had, or there is no room to make one.
     DORMOUSE_BUSY = 210,
-    /// The function has been undeployed.
+    /// The function is not deployed: it was taken out of service, or its alias was removed.
     DORMOUSE_UNDEPLOYED = 211,
     /// New instances of the function kept failing to initialise; it is left alone for a while.
     DORMOUSE_QUARANTINED = 212,
@@ -105,6 +105,12 @@ pub enum dormouse_status {
     DORMOUSE_EXIT = 219,
     /// The guest says that it will never take this input; a delivery is not tried again. The message has the end of its log.
     DORMOUSE_REJECTED = 220,
+    /// An Extism plug-in set an error, or its export answered a code that is not 0. The message has both.
+    DORMOUSE_GUEST_ERROR = 221,
+    /// A handle that is not that of a live block of an Extism plug-in, or an address whose bytes do not lie in one.
+    DORMOUSE_INVALID_HANDLE = 222,
+    /// Blocks of an Extism plug-in do not fit into what its memories leave of the limit.
+    DORMOUSE_MEMORY_LIMIT = 223,
 
     /// What should be an event is none. The message names the attribute.
     DORMOUSE_EVENT = 300,
@@ -441,6 +447,9 @@ pub(crate) fn of_outcome(name: &str) -> dormouse_status {
         "host_panic" => S::DORMOUSE_HOST_PANIC,
         "exit" => S::DORMOUSE_EXIT,
         "rejected" => S::DORMOUSE_REJECTED,
+        "guest_error" => S::DORMOUSE_GUEST_ERROR,
+        "invalid_handle" => S::DORMOUSE_INVALID_HANDLE,
+        "memory_limit" => S::DORMOUSE_MEMORY_LIMIT,
         "contract" => S::DORMOUSE_CONTRACT,
         "out_of_bounds" => S::DORMOUSE_OUT_OF_BOUNDS,
         "input_too_large" => S::DORMOUSE_INPUT_TOO_LARGE,

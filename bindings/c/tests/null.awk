@@ -101,6 +101,7 @@ BEGIN {
     needed["dormouse_invoke_options_init:options"] = needed["dormouse_function_deploy_report:report_out"] = 1
     needed["dormouse_event_options_init:options"] = needed["dormouse_trigger_options_init:options"] = 1
     needed["dormouse_request_options_init:options"] = needed["dormouse_runtime_event:options"] = 1
+    needed["dormouse_context_block_len:len_out"] = 1
     needed["dormouse_runtime_bind:options"] = needed["dormouse_runtime_request:options"] = 1
     print "// Made from dormouse.h by null.awk."
     print "#include \"null.h\"\n"

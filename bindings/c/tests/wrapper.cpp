@@ -129,6 +129,31 @@ static void programs(const dormouse::Runtime &runtime) {
     CHECK(runtime.undeploy("tell"));
 }
 
+// What Extism plug-ins are given, and their blocks.
+static void plugins(const dormouse::Runtime &runtime) {
+    dormouse::DeployOptions options;
+    options.entry("work").config("unit", "vowels").var("total", std::string("4\0002", 3));
+    options.host("extism:host/user", "work", {DORMOUSE_I64}, {DORMOUSE_I64},
+                 [](dormouse::Context &guest, const dormouse_value *args, dormouse_value *results) {
+                     auto given = static_cast<std::uint64_t>(args[0].of.i64);
+                     guest.write_block(given, "E");
+                     std::string text = guest.read_block(given);
+                     std::uint64_t made = guest.new_block(text + text), gone = guest.new_block("gone");
+                     CHECK(guest.block_len(made) == 2 * text.size());
+                     guest.free_block(gone);
+                     CHECK(status_of([&] { guest.read_block(gone); }) == DORMOUSE_INVALID_HANDLE);
+                     results[0] = dormouse_i64(static_cast<std::int64_t>(made));
+                 });
+    dormouse::Function plugin = runtime.deploy("plugin", plugin_wasm, options);
+    CHECK(plugin.invoke("event").output() == "EventEvent");
+    dormouse::InvokeOptions chosen;
+    chosen.entry = dormouse_string_of("config");
+    CHECK(plugin.invoke("unit", &chosen).output() == "vowels");
+    chosen.entry = dormouse_string_of("var");
+    CHECK(plugin.invoke("total", &chosen).output() == std::string_view("4\0002", 3));
+    CHECK(runtime.undeploy("plugin"));
+}
+
 // A runtime on a file, with a clock of the host's.
 static void files(const char *program) {
     std::string path = std::string(program) + ".file";
@@ -203,6 +228,7 @@ int main(int, char **argv) {
 
     events(runtime);
     programs(runtime);
+    plugins(runtime);
     files(argv[0]);
     // A host function and what it captures live as long as the function, and are not lost by a failed deployment.
     auto counted = std::make_shared<int>(0);

@@ -154,7 +154,8 @@ typedef enum {
     // The guest ended itself: a program with an exit code that is not 0. The message has the code and the end of its
     // log.
     DORMOUSE_EXIT = 219,
-    // The guest says that it will never take this input; a delivery is not tried again. The message has the end of its log.
+    // The guest says that it will never take this input; a delivery is not tried again. The message has the end of
+    // its log.
     DORMOUSE_REJECTED = 220,
     // An Extism plug-in set an error, or its export answered a code that is not 0. The message has both.
     DORMOUSE_GUEST_ERROR = 221,
@@ -162,6 +163,14 @@ typedef enum {
     DORMOUSE_INVALID_HANDLE = 222,
     // Blocks of an Extism plug-in do not fit into what its memories leave of the limit.
     DORMOUSE_MEMORY_LIMIT = 223,
+    // Another invocation has changed a key of the key-value store since this one compared it. Nothing is written; it
+    // can be invoked again.
+    DORMOUSE_KV_CONFLICT = 224,
+    // What was staged for the key-value store is more than the namespace may hold, with what others have committed
+    // meanwhile.
+    DORMOUSE_KV_FULL = 225,
+    // The key-value store failed. The message has its words.
+    DORMOUSE_KV_STORE = 226,
     // What should be an event is none. The message names the attribute.
     DORMOUSE_EVENT = 300,
     // The event type is reserved: types that begin with `dormouse.` are the runtime's own.
@@ -315,8 +324,8 @@ typedef struct dormouse_function dormouse_function;
 // never keep it.
 typedef struct dormouse_guest dormouse_guest;
 
-// Names that a call found: ids of triggers. The caller's, who frees it with `dormouse_names_free`. It never changes:
-// any number of threads may read it.
+// Names that a call found: ids of triggers, keys of a store. The caller's, who frees it with `dormouse_names_free`. It
+// never changes: any number of threads may read it.
 typedef struct dormouse_names dormouse_names;
 
 // What `dormouse_runtime_dispatch` did, trigger by trigger in the order of binding. The caller's, who frees it with
@@ -345,6 +354,18 @@ typedef struct dormouse_response dormouse_response;
 // handle, no function handle and no call under way needs it. So a callback may free the handle of the runtime that
 // it runs in: that takes effect when the call is over.
 typedef struct dormouse_runtime dormouse_runtime;
+
+// A key-value store, where functions keep what must outlast an invocation: namespaces of keys and values. A
+// deployment grants it by `dormouse_deploy_options.store`; guests import it from `dormouse:kv`, plug-ins from
+// `extism:host/user`, as README says under State.
+//
+// What an invocation writes is committed, all at once, when it has ended well; one that fails leaves nothing.
+//
+// Thread safety: any number of threads may use one handle at once, while functions use the store.
+// Ownership: made by `dormouse_store_new` and `dormouse_store_open`, freed once, by `dormouse_store_free`. Functions
+// keep the store that they were granted, so that the handle may be freed before them; what is in memory goes with the
+// last of these.
+typedef struct dormouse_store dormouse_store;
 
 // Text that a call made. The caller's, who frees it with `dormouse_text_free`. It never changes: any number of
 // threads may read it.
@@ -564,6 +585,23 @@ typedef struct {
 // From which level on an Extism plug-in's log is kept: one of the DORMOUSE_LOG_ constants.
 typedef uint32_t dormouse_log_level;
 
+// What a function may keep in a key-value store, and what one of its invocations may do. Part of
+// `dormouse_deploy_options`, whose init function fills in the defaults.
+typedef struct {
+    // Bytes of a key, and of a prefix; 1 KiB, 64 KiB at most.
+    uint32_t key;
+    // Bytes of a value; 1 MiB.
+    uint32_t value;
+    // Entries of the namespace; 100,000.
+    uint64_t entries;
+    // Bytes of the namespace's keys and values; 64 MiB.
+    uint64_t bytes;
+    // Bytes that an invocation may stage: keys, values, what they are compared with, and 128 for each; 4 MiB.
+    uint64_t staged;
+    // Keys that a guest is given by one call; 1,000.
+    uint32_t list;
+} dormouse_store_limits;
+
 // Choices for a deployment. Fill in with `dormouse_deploy_options_init`, then change.
 typedef struct {
     // The size of this struct, by which the library knows the header's version.
@@ -610,18 +648,25 @@ typedef struct {
     void *seeds_user_data;
     // Called when the seeds are not needed any more; may be NULL.
     dormouse_user_data_free seeds_user_data_free;
-    // The configuration of an Extism plug-in; NULL for none. Of one key the later value holds. 1 MiB at most, 48 bytes
-    // for each key included. Keys that begin with `DORMOUSE_` are reserved.
+    // The configuration of an Extism plug-in; NULL for none. Of one key the later value holds. 1 MiB at most, 48
+    // bytes for each key included. Keys that begin with `DORMOUSE_` are reserved.
     const dormouse_variable *config;
     // How many.
     size_t config_len;
-    // Variables that an Extism plug-in finds set in each invocation; NULL for none. What it sets itself is gone when the
-    // invocation ends. 1 MiB at most, 48 bytes for each key included.
+    // Variables that an Extism plug-in finds set in each invocation; NULL for none. What it sets itself is gone when
+    // the invocation ends. 1 MiB at most, 48 bytes for each key included.
     const dormouse_plugin_variable *vars;
     // How many.
     size_t vars_len;
     // From which level on an Extism plug-in's log is kept; DORMOUSE_LOG_TRACE.
     dormouse_log_level log_level;
+    // The key-value store that the guest may use; NULL for none.
+    const dormouse_store *store;
+    // The namespace in it that the guest sees, 1 to 64 of the characters A-Z a-z 0-9 . _ -; no text for the
+    // function's name.
+    dormouse_string store_namespace;
+    // What it may keep there.
+    dormouse_store_limits store_limits;
 } dormouse_deploy_options;
 
 // What one deployment found and cost. Plain data.
@@ -1529,6 +1574,98 @@ dormouse_status dormouse_context_new_block(dormouse_context *context,
 dormouse_status dormouse_context_free_block(dormouse_context *context,
                                             uint64_t handle,
                                             dormouse_error **error_out);
+
+// Makes an empty store in memory.
+//
+// Statuses: DORMOUSE_NULL.
+dormouse_status dormouse_store_new(dormouse_store **store_out,
+                                   dormouse_error **error_out);
+
+// Opens a store in a file, which is made if it is not there. The file is this store's alone until it is gone, and
+// not that of a runtime. What an invocation has written is on disk when it returns.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_BUILT, 320 to 329.
+dormouse_status dormouse_store_open(const char *path,
+                                    size_t path_len,
+                                    dormouse_store **store_out,
+                                    dormouse_error **error_out);
+
+// The length of the value of a key. A function's namespace has its name, unless the deployment says another.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND if the key has no value, DORMOUSE_KV_STORE.
+dormouse_status dormouse_store_len(const dormouse_store *store,
+                                   const char *name_space,
+                                   size_t name_space_len,
+                                   const uint8_t *key,
+                                   size_t key_len,
+                                   size_t *len_out,
+                                   dormouse_error **error_out);
+
+// Copies the value of a key to `bytes`, all of it, and says how long it is.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND if the key has no value, DORMOUSE_NO_ROOM,
+// DORMOUSE_KV_STORE.
+dormouse_status dormouse_store_get(const dormouse_store *store,
+                                   const char *name_space,
+                                   size_t name_space_len,
+                                   const uint8_t *key,
+                                   size_t key_len,
+                                   uint8_t *bytes,
+                                   size_t room,
+                                   size_t *len_out,
+                                   dormouse_error **error_out);
+
+// Gives a key a value, whatever it has: a commit of its own, without regard to what a deployment allows its
+// function. The key has 1 byte or more, the value may be empty.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, DORMOUSE_KV_STORE.
+dormouse_status dormouse_store_set(const dormouse_store *store,
+                                   const char *name_space,
+                                   size_t name_space_len,
+                                   const uint8_t *key,
+                                   size_t key_len,
+                                   const uint8_t *value,
+                                   size_t value_len,
+                                   dormouse_error **error_out);
+
+// Takes a key's value away, if it has any.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, DORMOUSE_KV_STORE.
+dormouse_status dormouse_store_delete(const dormouse_store *store,
+                                      const char *name_space,
+                                      size_t name_space_len,
+                                      const uint8_t *key,
+                                      size_t key_len,
+                                      dormouse_error **error_out);
+
+// Keys that begin with `prefix`, in the order of their bytes, `max` at most: from the first behind `after` on, or
+// from the beginning if that is empty. They are bytes, and may have NULs; each has another behind it.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_KV_STORE.
+dormouse_status dormouse_store_list(const dormouse_store *store,
+                                    const char *name_space,
+                                    size_t name_space_len,
+                                    const uint8_t *prefix,
+                                    size_t prefix_len,
+                                    const uint8_t *after,
+                                    size_t after_len,
+                                    size_t max,
+                                    dormouse_names **names_out,
+                                    dormouse_error **error_out);
+
+// What a namespace holds: keys that have a value, and bytes of these keys and of their values; 0 of both where it
+// was never written to.
+//
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_KV_STORE.
+dormouse_status dormouse_store_size(const dormouse_store *store,
+                                    const char *name_space,
+                                    size_t name_space_len,
+                                    uint64_t *entries_out,
+                                    uint64_t *bytes_out,
+                                    dormouse_error **error_out);
+
+// Frees a handle of a store. NULL is allowed.
+void dormouse_store_free(dormouse_store *store);
 
 // Makes a cancel handle that has not been used yet.
 //

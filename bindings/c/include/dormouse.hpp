@@ -104,7 +104,11 @@ inline std::string owned(dormouse_text *made) {
 inline std::vector<std::string> owned(dormouse_names *made) {
     Owned<dormouse_names, dormouse_names_free> names(made);
     std::vector<std::string> all;
-    for (std::size_t i = 0; i < dormouse_names_count(names.get()); i++) all.emplace_back(dormouse_names_at(names.get(), i, nullptr));
+    for (std::size_t i = 0; i < dormouse_names_count(names.get()); i++) {
+        std::size_t len = 0;
+        const char *at = dormouse_names_at(names.get(), i, &len);
+        all.emplace_back(at, len);
+    }
     return all;
 }
 
@@ -192,6 +196,70 @@ public:
 
 private:
     std::shared_ptr<dormouse_cancel> handle_;
+};
+
+// A key-value store, which copies share: in memory, or in a file.
+class Store {
+public:
+    Store() : handle_(detail::make<dormouse_store>(dormouse_store_new), dormouse_store_free) {}
+    static Store open(std::string_view path) {
+        return Store(detail::make<dormouse_store>(
+            [&](auto out, auto error) { return dormouse_store_open(path.data(), path.size(), out, error); }));
+    }
+
+    // The value of a key, if it has any.
+    std::optional<std::string> get(std::string_view name_space, std::string_view key) const {
+        for (;;) {
+            std::size_t len = 0;
+            if (!detail::found([&](auto error) {
+                    return dormouse_store_len(get(), name_space.data(), name_space.size(), detail::bytes(key), key.size(), &len, error);
+                }))
+                return std::nullopt;
+            std::string value(len, '\0');
+            dormouse_error *error = nullptr;
+            dormouse_status status = dormouse_store_get(get(), name_space.data(), name_space.size(), detail::bytes(key), key.size(),
+                                                        reinterpret_cast<std::uint8_t *>(value.data()), value.size(), &len, &error);
+            value.resize(status == DORMOUSE_OK ? len : 0);
+            if (status == DORMOUSE_OK) return value;
+            Error failed(status, error);
+            // Somebody has changed it since its length was asked for.
+            if (status != DORMOUSE_NO_ROOM && status != DORMOUSE_NOT_FOUND) throw failed;
+        }
+    }
+    void set(std::string_view name_space, std::string_view key, std::string_view value) const {
+        detail::check([&](auto error) {
+            return dormouse_store_set(get(), name_space.data(), name_space.size(), detail::bytes(key), key.size(), detail::bytes(value),
+                                      value.size(), error);
+        });
+    }
+    void erase(std::string_view name_space, std::string_view key) const {
+        detail::check([&](auto error) {
+            return dormouse_store_delete(get(), name_space.data(), name_space.size(), detail::bytes(key), key.size(), error);
+        });
+    }
+    // Keys that begin with `prefix` and come behind `after`, in the order of their bytes.
+    std::vector<std::string> list(std::string_view name_space, std::string_view prefix = {}, std::string_view after = {},
+                                  std::size_t max = SIZE_MAX) const {
+        dormouse_names *made = detail::make<dormouse_names>([&](auto out, auto error) {
+            return dormouse_store_list(get(), name_space.data(), name_space.size(), detail::bytes(prefix), prefix.size(),
+                                       detail::bytes(after), after.size(), max, out, error);
+        });
+        return detail::owned(made);
+    }
+    // Keys that have a value, and bytes of both.
+    std::pair<std::uint64_t, std::uint64_t> size(std::string_view name_space) const {
+        std::pair<std::uint64_t, std::uint64_t> size;
+        detail::check([&](auto error) {
+            return dormouse_store_size(get(), name_space.data(), name_space.size(), &size.first, &size.second, error);
+        });
+        return size;
+    }
+    const dormouse_store *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit Store(dormouse_store *handle) : handle_(handle, dormouse_store_free) {}
+
+    std::shared_ptr<dormouse_store> handle_;
 };
 
 // Choices for one invocation, with their defaults.
@@ -472,6 +540,12 @@ public:
         vars_.emplace_back(std::move(key), std::move(value));
         return *this;
     }
+    // A key-value store that the guest may use, and the namespace in it, instead of the function's name.
+    DeployOptions &store(Store store, std::optional<std::string> name_space = std::nullopt) {
+        store_ = std::move(store);
+        name_space_ = std::move(name_space);
+        return *this;
+    }
     DeployOptions &time(TimeSource source) {
         time_ = std::move(source);
         return *this;
@@ -492,6 +566,8 @@ private:
     std::optional<std::string> entry_;
     std::optional<std::vector<std::string>> args_;
     std::vector<std::pair<std::string, std::string>> env_, config_, vars_;
+    std::optional<Store> store_;
+    std::optional<std::string> name_space_;
     TimeSource time_;
     SeedSource seeds_;
 
@@ -557,6 +633,10 @@ private:
         if (!vars.empty()) {
             chosen.vars = vars.data();
             chosen.vars_len = vars.size();
+        }
+        if (store_) {
+            chosen.store = store_->get();
+            chosen.store_namespace = detail::optional(name_space_);
         }
         std::optional<detail::Granted<TimeSource>> time;
         if (time_) {

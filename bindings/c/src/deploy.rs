@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use dormouse::{ContractKind, Deployment, Limits};
+use dormouse::{ContractKind, Deployment, Limits, kv};
 
 use crate::{
     callback::{Grants, dormouse_seeds, dormouse_time, dormouse_user_data_free},
@@ -15,11 +15,12 @@ use crate::{
     error::dormouse_error,
     function::dormouse_function,
     host::dormouse_host_function,
-    limits::{Bounds, clamped, dormouse_limits},
+    limits::{Bounds, clamped, dormouse_limits, dormouse_store_limits},
     plugin::{dormouse_log_level, dormouse_plugin_variable, log_level},
     report::{nanos, time},
     runtime::dormouse_runtime,
     status::{Failure, dormouse_status},
+    store::{dormouse_store, grant},
     text::dormouse_string,
 };
 
@@ -98,18 +99,25 @@ pub struct dormouse_deploy_options {
     pub seeds_user_data: *mut c_void,
     /// Called when the seeds are not needed any more; may be NULL.
     pub seeds_user_data_free: dormouse_user_data_free,
-    /// The configuration of an Extism plug-in; NULL for none. Of one key the later value holds. 1 MiB at most, 48 bytes
-    /// for each key included. Keys that begin with `DORMOUSE_` are reserved.
+    /// The configuration of an Extism plug-in; NULL for none. Of one key the later value holds. 1 MiB at most, 48
+    /// bytes for each key included. Keys that begin with `DORMOUSE_` are reserved.
     pub config: *const dormouse_variable,
     /// How many.
     pub config_len: usize,
-    /// Variables that an Extism plug-in finds set in each invocation; NULL for none. What it sets itself is gone when the
-    /// invocation ends. 1 MiB at most, 48 bytes for each key included.
+    /// Variables that an Extism plug-in finds set in each invocation; NULL for none. What it sets itself is gone when
+    /// the invocation ends. 1 MiB at most, 48 bytes for each key included.
     pub vars: *const dormouse_plugin_variable,
     /// How many.
     pub vars_len: usize,
     /// From which level on an Extism plug-in's log is kept; DORMOUSE_LOG_TRACE.
     pub log_level: dormouse_log_level,
+    /// The key-value store that the guest may use; NULL for none.
+    pub store: *const dormouse_store,
+    /// The namespace in it that the guest sees, 1 to 64 of the characters A-Z a-z 0-9 . _ -; no text for the
+    /// function's name.
+    pub store_namespace: dormouse_string,
+    /// What it may keep there.
+    pub store_limits: dormouse_store_limits,
 }
 
 options!(dormouse_deploy_options);
@@ -162,6 +170,10 @@ unsafe fn choose<'a>(
         }
     }
     deployment = deployment.log_level(log_level(chosen.log_level)?);
+    // SAFETY: as above.
+    if let Some(grant) = unsafe { grant(chosen.store, chosen.store_namespace, &chosen.store_limits) }? {
+        deployment = deployment.kv(grant);
+    }
     if let Some(time) = chosen.time {
         let user = grants.take(chosen.time_user_data, chosen.time_user_data_free);
         deployment = deployment.time(move || {
@@ -199,6 +211,7 @@ exported! { fallible:
     ) -> dormouse_status {
         crate::options::init(options, size, |options| {
             options.limits.set(Limits::default());
+            options.store_limits.set(kv::Limits::default());
             options.instances_max = 2 * cores();
             options.max_wait_ns = nanos(Duration::from_secs(1));
         })

@@ -28,6 +28,7 @@ mod request;
 mod runtime;
 mod session;
 mod status;
+mod store;
 mod text;
 mod trigger;
 mod value;
@@ -53,6 +54,7 @@ pub use request::*;
 pub use runtime::*;
 pub use session::*;
 pub use status::*;
+pub use store::*;
 pub use text::*;
 pub use trigger::*;
 pub use value::*;
@@ -62,7 +64,7 @@ pub use workers::*;
 /// What the header says that any number of threads may use, and free.
 const _: () = {
     const fn shared<T: Send + Sync>() {}
-    shared::<(dormouse_runtime, dormouse_function, dormouse_cancel, dormouse_workers)>();
+    shared::<(dormouse_runtime, dormouse_function, dormouse_cancel, dormouse_workers, dormouse_store)>();
     shared::<(dormouse_reply, dormouse_error, dormouse_response, dormouse_text, dormouse_names)>();
     shared::<(dormouse_event, dormouse_pattern, dormouse_outcomes, dormouse_dead_letters)>();
 };

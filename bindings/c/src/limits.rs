@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use dormouse::{EventLimits, Limits, Reset, RuntimeLimits, WhenFull};
+use dormouse::{EventLimits, Limits, Reset, RuntimeLimits, WhenFull, kv::Limits as StoreLimits};
 
 use crate::{
     report::{nanos, time},
@@ -59,6 +59,25 @@ pub struct dormouse_limits {
     pub body_bytes: u32,
     /// Local variables of one function; 10,000.
     pub locals: u32,
+}
+
+/// What a function may keep in a key-value store, and what one of its invocations may do. Part of
+/// `dormouse_deploy_options`, whose init function fills in the defaults.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dormouse_store_limits {
+    /// Bytes of a key, and of a prefix; 1 KiB, 64 KiB at most.
+    pub key: u32,
+    /// Bytes of a value; 1 MiB.
+    pub value: u32,
+    /// Entries of the namespace; 100,000.
+    pub entries: u64,
+    /// Bytes of the namespace's keys and values; 64 MiB.
+    pub bytes: u64,
+    /// Bytes that an invocation may stage: keys, values, what they are compared with, and 128 for each; 4 MiB.
+    pub staged: u64,
+    /// Keys that a guest is given by one call; 1,000.
+    pub list: u32,
 }
 
 /// How used instances are made clean: one of the DORMOUSE_RESET_ constants. All are right; they differ in speed.
@@ -177,6 +196,7 @@ macro_rules! bounds {
 bounds! {
     dormouse_limits has Limits: fuel, input, output, log, memory, table_elements, stack, module_bytes, call_depth, functions, imports,
         exports, globals, types, memories, tables, data_segments, element_segments, body_bytes, locals; deadline_ns for deadline.
+    dormouse_store_limits has StoreLimits: key, value, entries, bytes, staged, list.
     dormouse_runtime_options has RuntimeLimits: functions, instances, resident_memory; idle_ns for idle_for.
     dormouse_runtime_options has EventLimits: triggers, deliveries, delivery_bytes, event_bytes, dead_letters, dead_letter_bytes, hops,
         when_full.

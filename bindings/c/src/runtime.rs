@@ -94,11 +94,7 @@ fn builder(options: Given<dormouse_runtime_options>, grants: &mut Grants) -> Res
 /// Makes a runtime on a file.
 #[cfg(feature = "durable")]
 fn open(builder: RuntimeBuilder, path: &[u8]) -> Result<Runtime, Failure> {
-    #[cfg(unix)]
-    let path = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(path);
-    #[cfg(not(unix))]
-    let path = std::str::from_utf8(path).map_err(|error| Failure::utf8("path", error.valid_up_to()))?;
-    Ok(builder.open(path)?)
+    Ok(builder.open(crate::text::path(path)?)?)
 }
 
 #[cfg(not(feature = "durable"))]

@@ -103,7 +103,8 @@ pub enum dormouse_status {
     /// The guest ended itself: a program with an exit code that is not 0. The message has the code and the end of its
     /// log.
     DORMOUSE_EXIT = 219,
-    /// The guest says that it will never take this input; a delivery is not tried again. The message has the end of its log.
+    /// The guest says that it will never take this input; a delivery is not tried again. The message has the end of
+    /// its log.
     DORMOUSE_REJECTED = 220,
     /// An Extism plug-in set an error, or its export answered a code that is not 0. The message has both.
     DORMOUSE_GUEST_ERROR = 221,
@@ -111,6 +112,14 @@ pub enum dormouse_status {
     DORMOUSE_INVALID_HANDLE = 222,
     /// Blocks of an Extism plug-in do not fit into what its memories leave of the limit.
     DORMOUSE_MEMORY_LIMIT = 223,
+    /// Another invocation has changed a key of the key-value store since this one compared it. Nothing is written; it
+    /// can be invoked again.
+    DORMOUSE_KV_CONFLICT = 224,
+    /// What was staged for the key-value store is more than the namespace may hold, with what others have committed
+    /// meanwhile.
+    DORMOUSE_KV_FULL = 225,
+    /// The key-value store failed. The message has its words.
+    DORMOUSE_KV_STORE = 226,
 
     /// What should be an event is none. The message names the attribute.
     DORMOUSE_EVENT = 300,
@@ -229,6 +238,12 @@ impl Failure {
     #[cold]
     pub(crate) fn not_found(what: String) -> Self {
         Self::Edge(S::DORMOUSE_NOT_FOUND, what.into())
+    }
+
+    /// A key-value store does not answer.
+    #[cold]
+    pub(crate) fn store(problem: &dyn std::error::Error) -> Self {
+        Self::Edge(S::DORMOUSE_KV_STORE, problem.to_string().into())
     }
 
     #[cold]
@@ -450,6 +465,9 @@ pub(crate) fn of_outcome(name: &str) -> dormouse_status {
         "guest_error" => S::DORMOUSE_GUEST_ERROR,
         "invalid_handle" => S::DORMOUSE_INVALID_HANDLE,
         "memory_limit" => S::DORMOUSE_MEMORY_LIMIT,
+        "kv_conflict" => S::DORMOUSE_KV_CONFLICT,
+        "kv_full" => S::DORMOUSE_KV_FULL,
+        "kv_store" => S::DORMOUSE_KV_STORE,
         "contract" => S::DORMOUSE_CONTRACT,
         "out_of_bounds" => S::DORMOUSE_OUT_OF_BOUNDS,
         "input_too_large" => S::DORMOUSE_INPUT_TOO_LARGE,

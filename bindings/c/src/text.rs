@@ -57,15 +57,20 @@ impl dormouse_text {
     }
 }
 
-/// Names that a call found: ids of triggers. The caller's, who frees it with `dormouse_names_free`. It never changes:
-/// any number of threads may read it.
+/// Names that a call found: ids of triggers, keys of a store. The caller's, who frees it with `dormouse_names_free`. It
+/// never changes: any number of threads may read it.
 pub struct dormouse_names(Vec<Text>);
 
 owned!(dormouse_names);
 
 impl dormouse_names {
     pub(crate) fn new(names: Vec<String>) -> Box<Self> {
-        Box::new(Self(names.into_iter().map(Text::new).collect()))
+        Self::of_keys(names.into_iter().map(String::into_bytes).collect())
+    }
+
+    /// Names that are any bytes.
+    pub(crate) fn of_keys(keys: Vec<Vec<u8>>) -> Box<Self> {
+        Box::new(Self(keys.into_iter().map(Text::of_bytes).collect()))
     }
 }
 
@@ -106,7 +111,10 @@ pub(crate) struct Text(Cow<'static, [u8]>);
 
 impl Text {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        let mut bytes = text.into().into_bytes();
+        Self::of_bytes(text.into().into_bytes())
+    }
+
+    fn of_bytes(mut bytes: Vec<u8>) -> Self {
         // As most logs are.
         if bytes.is_empty() {
             return Self(Cow::Borrowed(b"\0"));
@@ -140,4 +148,14 @@ pub(crate) fn copy(text: &str, room: &Room<c_char>) -> Result<(), Failure> {
     }
     let (name, needed, has) = (room.name(), with_nul.len(), room.len());
     Err(Failure::no_room(format!("`{name}` needs room for {needed} characters, it has {has}")))
+}
+
+/// A path of the system, from its bytes.
+#[cfg(feature = "durable")]
+pub(crate) fn path(bytes: &[u8]) -> Result<&std::path::Path, Failure> {
+    #[cfg(unix)]
+    let path = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes);
+    #[cfg(not(unix))]
+    let path = std::str::from_utf8(bytes).map_err(|error| Failure::utf8("path", error.valid_up_to()))?;
+    Ok(std::path::Path::new(path))
 }

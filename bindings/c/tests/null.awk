@@ -7,6 +7,7 @@ BEGIN {
     good["const dormouse_reply *"] = "reply"
     good["const dormouse_error *"] = "failure"
     good["const dormouse_cancel *"] = "cancel"
+    good["const dormouse_store *"] = "store"
     good["dormouse_context *"] = "context"
     good["dormouse_guest *"] = "guest"
     good["dormouse_session_callback"] = "body"
@@ -20,6 +21,7 @@ BEGIN {
     good["dormouse_function **"] = "&function_made"
     good["dormouse_reply **"] = "&reply_made"
     good["dormouse_cancel **"] = "&cancel_made"
+    good["dormouse_store **"] = "&store_made"
     good["dormouse_error **"] = "&error_made"
     good["const dormouse_event *"] = "event"
     good["const dormouse_text *"] = "json"
@@ -74,6 +76,8 @@ BEGIN {
     good["dormouse_trigger_options_init size"] = "sizeof trigger_options"
     good["dormouse_request_options_init size"] = "sizeof request_options"
     # No file: refused by the system.
+    good["dormouse_store_open path"] = "\"/\""
+    good["dormouse_store_open path_len"] = "1"
     good["dormouse_runtime_open path"] = "\"/\""
     good["dormouse_runtime_open path_len"] = "1"
     good["dormouse_pattern_new pattern"] = "\"{\\\"a\\\": [1]}\""
@@ -92,7 +96,7 @@ BEGIN {
     good["dormouse_guest_call export_name"] = "\"none\""
     good["dormouse_guest_call args_len"] = "0"
     # NULL is fine here, and says something.
-    split("error_out options report_out user_data len_out idle_out all_out instances_out bytes_out dormouse_runtime_deploy:function_out " \
+    split("error_out options report_out user_data len_out idle_out all_out entries_out instances_out bytes_out dormouse_runtime_deploy:function_out " \
           "dormouse_runtime_trim:count_out dormouse_function_trim:count_out dormouse_guest_call:count_out dormouse_function_call:args " \
           "dormouse_guest_call:args dormouse_runtime_publish:count_out ran_out tick_out dormouse_runtime_redrive:delivery_out why_out", names, " ")
     for (i in names) optional[names[i]] = 1
@@ -101,7 +105,7 @@ BEGIN {
     needed["dormouse_invoke_options_init:options"] = needed["dormouse_function_deploy_report:report_out"] = 1
     needed["dormouse_event_options_init:options"] = needed["dormouse_trigger_options_init:options"] = 1
     needed["dormouse_request_options_init:options"] = needed["dormouse_runtime_event:options"] = 1
-    needed["dormouse_context_block_len:len_out"] = 1
+    needed["dormouse_context_block_len:len_out"] = needed["dormouse_store_len:len_out"] = needed["dormouse_store_get:len_out"] = 1
     needed["dormouse_runtime_bind:options"] = needed["dormouse_runtime_request:options"] = 1
     print "// Made from dormouse.h by null.awk."
     print "#include \"null.h\"\n"

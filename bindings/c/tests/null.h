@@ -8,6 +8,7 @@ static dormouse_runtime *runtime, *runtime_made;
 static dormouse_function *function, *functions[4], *function_made;
 static dormouse_reply *reply, *reply_made;
 static dormouse_cancel *cancel, *cancel_made;
+static dormouse_store *store, *store_made;
 static dormouse_error *failure, *error_made;
 static dormouse_runtime_options runtime_options;
 static dormouse_deploy_options deploy_options;
@@ -57,6 +58,7 @@ static void clear(void) {
     for (int i = 0; i < 4; i++) dormouse_function_free(functions[i]), functions[i] = NULL;
     dormouse_reply_free(reply_made), reply_made = NULL;
     dormouse_cancel_free(cancel_made), cancel_made = NULL;
+    dormouse_store_free(store_made), store_made = NULL;
     dormouse_event_free(event_made), event_made = NULL;
     dormouse_text_free(text_made), text_made = NULL;
     dormouse_outcomes_free(outcomes_made), outcomes_made = NULL;
@@ -72,7 +74,7 @@ static void clear(void) {
 }
 
 static inline void refused(const char *name, const char *where, dormouse_status status) {
-    int made = runtime_made || function_made || functions[0] || reply_made || cancel_made || event_made || text_made || outcomes_made || response_made ||
+    int made = runtime_made || function_made || functions[0] || reply_made || cancel_made || store_made || event_made || text_made || outcomes_made || response_made ||
                names_made || pattern_made || workers_made || letters_made;
 #define DO_LOOK(what) made |= !is_marked(&what, sizeof what);
     PLAIN(DO_LOOK)
@@ -115,6 +117,7 @@ static int run(void *user_data, dormouse_guest *guest) {
 static int null_test(void (*everywhere)(void), void (*in_context)(dormouse_context *), void (*in_session)(dormouse_guest *)) {
     OK(dormouse_runtime_new(NULL, &runtime, &error));
     OK(dormouse_cancel_new(&cancel, &error));
+    OK(dormouse_store_new(&store, &error));
     dormouse_function *current;
     DEPLOY(runtime, "echo", echo_wasm, NULL, &current);
     // What the test undeploys goes on behind a pinned handle.
@@ -226,6 +229,7 @@ static int null_test(void (*everywhere)(void), void (*in_context)(dormouse_conte
     dormouse_reply_free(reply);
     dormouse_function_free(function);
     dormouse_cancel_free(cancel);
+    dormouse_store_free(store);
     dormouse_runtime_free(runtime);
     printf("%d calls\n", calls);
     return calls > 100 ? 0 : 1;

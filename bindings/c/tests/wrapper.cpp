@@ -154,6 +154,22 @@ static void plugins(const dormouse::Runtime &runtime) {
     CHECK(runtime.undeploy("plugin"));
 }
 
+// A key-value store.
+static void stores(const dormouse::Runtime &runtime) {
+    dormouse::Store store;
+    dormouse::DeployOptions options;
+    dormouse::Function visits = runtime.deploy("visits", visits_wasm, options.store(store));
+    dormouse::Function shared = runtime.deploy("shared", visits_wasm, options.store(store, "visits"));
+    CHECK(visits.call("visit", {dormouse_i32(6)}).values()[0].of.i32 == 1 && shared.call("visit", {dormouse_i32(6)}).values()[0].of.i32 == 2);
+    CHECK(store.get("visits", "visits") == std::string("\2\0\0\0", 4) && !store.get("visits", "visit"));
+    store.set("visits", "a key", "");
+    CHECK(store.get("visits", "a key") == "" && store.list("visits") == (std::vector<std::string>{"a key", "visits"}));
+    CHECK(store.list("visits", "v", "", 1).size() == 1 && store.size("visits") == std::make_pair(std::uint64_t(2), std::uint64_t(15)));
+    store.erase("visits", "visits");
+    CHECK(store.list("visits").size() == 1 && status_of([&] { store.set("visits", "", "x"); }) == DORMOUSE_ARGUMENT);
+    CHECK(runtime.undeploy("visits") && runtime.undeploy("shared"));
+}
+
 // A runtime on a file, with a clock of the host's.
 static void files(const char *program) {
     std::string path = std::string(program) + ".file";
@@ -229,6 +245,7 @@ int main(int, char **argv) {
     events(runtime);
     programs(runtime);
     plugins(runtime);
+    stores(runtime);
     files(argv[0]);
     // A host function and what it captures live as long as the function, and are not lost by a failed deployment.
     auto counted = std::make_shared<int>(0);

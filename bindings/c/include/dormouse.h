@@ -16,14 +16,15 @@
 // nothing.
 //
 // Text and bytes. Arguments are a pointer and, right behind it, a length; no NUL is needed, or looked for. A pointer
-// may be NULL if its length is 0. Text is UTF-8. DORMOUSE_STR(s) stands for both arguments of a string of C; structs
+// may be NULL if its length is 0; a length that no array can have is DORMOUSE_ARGUMENT, whatever the function. Text is
+// UTF-8. DORMOUSE_STR(s) stands for both arguments of a string of C; structs
 // have the two as a dormouse_string. Text that is given back has a length and a NUL behind it.
 //
 // Ownership. Arguments are borrowed until the call returns. What is made is freed by the `_free` function of its
 // type, once. What is lent is a `const` pointer into a handle, good until that handle is freed.
 //
-// Lifetime. Handles of runtimes, functions and cancel handles are counted, and keep what they need: they may be freed
-// in any order. A call under way keeps what it works on, so that a callback may free the very handles by which it was
+// Lifetime. Handles of runtimes, functions, stores and cancel handles are counted, and keep what they need: they may be
+// freed in any order. A call under way keeps what it works on, so that a callback may free the very handles by which it was
 // reached: that takes effect when the call is over.
 //
 // Threads. `const T *` means that any number of threads may pass the same handle at once; `T *` is for one at a time.
@@ -157,19 +158,20 @@ typedef enum {
     // The guest says that it will never take this input; a delivery is not tried again. The message has the end of
     // its log.
     DORMOUSE_REJECTED = 220,
-    // An Extism plug-in set an error, or its export answered a code that is not 0. The message has both.
+    // An Extism plug-in set an error, or its export answered a code that is not 0. The message has both, and
+    // `dormouse_error_trap` says whether it trapped then, as most do.
     DORMOUSE_GUEST_ERROR = 221,
     // A handle that is not that of a live block of an Extism plug-in, or an address whose bytes do not lie in one.
     DORMOUSE_INVALID_HANDLE = 222,
     // Blocks of an Extism plug-in do not fit into what its memories leave of the limit.
     DORMOUSE_MEMORY_LIMIT = 223,
-    // Another invocation has changed a key of the key-value store since this one compared it. Nothing is written; it
-    // can be invoked again.
+    // Somebody, another invocation or the host, has changed a key of the key-value store since this invocation compared
+    // it. Nothing is written; it can be invoked again.
     DORMOUSE_KV_CONFLICT = 224,
     // What was staged for the key-value store is more than the namespace may hold, with what others have committed
     // meanwhile.
     DORMOUSE_KV_FULL = 225,
-    // The key-value store failed. The message has its words.
+    // The key-value store failed in an invocation. The message has its words.
     DORMOUSE_KV_STORE = 226,
     // What should be an event is none. The message names the attribute.
     DORMOUSE_EVENT = 300,
@@ -195,7 +197,7 @@ typedef enum {
     DORMOUSE_TOO_MANY_ALIASES = 314,
     // The disk is full. Nothing was stored; it goes on when there is room.
     DORMOUSE_STORE_FULL = 320,
-    // Another runtime, here or in another process, has the file open.
+    // Another runtime or store, here or in another process, has the file open.
     DORMOUSE_STORE_IN_USE = 321,
     // The file is damaged, or was not written by this library.
     DORMOUSE_STORE_CORRUPT = 322,
@@ -355,16 +357,18 @@ typedef struct dormouse_response dormouse_response;
 // it runs in: that takes effect when the call is over.
 typedef struct dormouse_runtime dormouse_runtime;
 
-// A key-value store, where functions keep what must outlast an invocation: namespaces of keys and values. A
-// deployment grants it by `dormouse_deploy_options.store`; guests import it from `dormouse:kv`, plug-ins from
-// `extism:host/user`, as README says under State.
+// A key-value store, where functions keep what must outlast an invocation: namespaces of keys and values, each of
+// them bytes. A deployment grants it by `dormouse_deploy_options.store`; what guests import then is told in
+// bindings/README.md. What an invocation writes is committed, all at once, when it has ended well; one that fails
+// leaves nothing. Initialisation cannot use it.
 //
-// What an invocation writes is committed, all at once, when it has ended well; one that fails leaves nothing.
+// A function sees one namespace, which has its name unless the deployment says another. The functions here take any
+// text for one, and do not know which are in use.
 //
 // Thread safety: any number of threads may use one handle at once, while functions use the store.
-// Ownership: made by `dormouse_store_new` and `dormouse_store_open`, freed once, by `dormouse_store_free`. Functions
-// keep the store that they were granted, so that the handle may be freed before them; what is in memory goes with the
-// last of these.
+// Ownership: made by `dormouse_store_new` and `dormouse_store_open`; each handle is freed once, by
+// `dormouse_store_free`. Functions keep the store that they were granted, so that the handle may be freed before them;
+// what is in memory goes with the last of these.
 typedef struct dormouse_store dormouse_store;
 
 // Text that a call made. The caller's, who frees it with `dormouse_text_free`. It never changes: any number of
@@ -389,7 +393,8 @@ typedef uint32_t dormouse_reset;
 // read as zero. Called from any thread, several at once, and often. It must not call this library.
 typedef uint64_t (*dormouse_clock)(void *user_data);
 
-// Frees what a `user_data` points to. Called once, from whichever thread drops the last use.
+// Frees what a `user_data` points to. Called once, from whichever thread drops the last use: perhaps from within a call
+// on a context or guest that a callback was lent, which it must not use.
 typedef void (*dormouse_user_data_free)(void *user_data);
 
 // Choices for a runtime. Fill in with `dormouse_runtime_options_init`, then change.
@@ -556,9 +561,9 @@ typedef struct {
 
 // A variable of a guest's environment, or a value of a plug-in's configuration.
 typedef struct {
-    // Its name: not empty, without `=` and NUL.
+    // Its name: in an environment not empty, and without `=` and NUL; in a configuration any text.
     dormouse_string name;
-    // Its value, without NUL.
+    // Its value: in an environment without NUL; in a configuration any text.
     dormouse_string value;
 } dormouse_variable;
 
@@ -614,7 +619,8 @@ typedef struct {
     uint64_t instances_max;
     // How long an invocation waits in nanoseconds while all instances are in use; 1 s. 0 is not at all.
     uint64_t max_wait_ns;
-    // The export that is given events; no text for `handle`, or the only one of a plug-in that fits.
+    // The export that is given events; no text for `handle`, or the only one of a plug-in that fits. Where several fit,
+    // each invocation has to name one, or fails with DORMOUSE_NO_SUCH_EXPORT.
     dormouse_string entry;
     // How the guest takes its input; DORMOUSE_CONTRACT_DETECT.
     dormouse_contract contract;
@@ -648,7 +654,7 @@ typedef struct {
     void *seeds_user_data;
     // Called when the seeds are not needed any more; may be NULL.
     dormouse_user_data_free seeds_user_data_free;
-    // The configuration of an Extism plug-in; NULL for none. Of one key the later value holds. 1 MiB at most, 48
+    // The configuration of an Extism plug-in; NULL for none, and not used by other guests, like the next two. Of one key the later value holds. 1 MiB at most, 48
     // bytes for each key included. Keys that begin with `DORMOUSE_` are reserved.
     const dormouse_variable *config;
     // How many.
@@ -660,7 +666,8 @@ typedef struct {
     size_t vars_len;
     // From which level on an Extism plug-in's log is kept; DORMOUSE_LOG_TRACE.
     dormouse_log_level log_level;
-    // The key-value store that the guest may use; NULL for none.
+    // The key-value store that the guest may use; NULL for none. A host function of the same module and name as one of
+    // the store's takes its place.
     const dormouse_store *store;
     // The namespace in it that the guest sees, 1 to 64 of the characters A-Z a-z 0-9 . _ -; no text for the
     // function's name.
@@ -709,7 +716,7 @@ typedef struct {
     // grants; NULL for that. Never printed.
     const uint8_t *seed;
     // The export that is given the event, for guests with several, as Extism plug-ins are; no text for the deployment's.
-    // Calls and sessions do not use it.
+    // Calls and sessions do not use it, though it must be text there too.
     dormouse_string entry;
 } dormouse_invoke_options;
 
@@ -973,7 +980,8 @@ typedef struct {
     size_t body_len;
 } dormouse_request_options;
 
-// By the first of the others that the module's imports and exports fit.
+// What the module's imports and exports fit: a plug-in if it imports `extism:host/env`, else a program, else the
+// buffer contract, else plain.
 #define DORMOUSE_CONTRACT_DETECT 0
 
 // A WASI program, which exports `_start`: input on its standard input, output on its standard output, its log on its
@@ -986,7 +994,8 @@ typedef struct {
 // Takes no bytes: exports are called one by one.
 #define DORMOUSE_CONTRACT_PLAIN 3
 
-// An Extism plug-in: imports functions of `extism:host/env`, and exports the entry, `() -> i32` or `()`.
+// An Extism plug-in: imports functions of `extism:host/env`, and exports the entry, `() -> i32` or `()`. 0 is success;
+// after 65 a delivery is not tried again.
 #define DORMOUSE_CONTRACT_EXTISM 4
 
 // All of it.
@@ -1346,7 +1355,8 @@ dormouse_status dormouse_invoke_options_init(dormouse_invoke_options *options,
 // `input` may be NULL if `input_len` is 0. `options` may be NULL for the defaults. Blocks for as long as the
 // guest runs, and up to the deployment's `max_wait_ns` while all instances are in use. Needs 512 KiB of stack.
 //
-// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, 200 to 299. The error of a guest that ran carries its report.
+// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, 200 to 299. The error of a guest that ran carries its
+// report.
 dormouse_status dormouse_function_invoke(const dormouse_function *function,
                                          const uint8_t *input,
                                          size_t input_len,
@@ -1417,7 +1427,7 @@ void dormouse_reply_free(dormouse_reply *reply);
 //
 // `user_data` is the caller's. `options` may be NULL for the defaults. The reply has a log and a report.
 //
-// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, 200 to 299.
+// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, 200 to 299.
 dormouse_status dormouse_function_session(const dormouse_function *function,
                                           dormouse_session_callback body,
                                           void *user_data,
@@ -1590,9 +1600,9 @@ dormouse_status dormouse_store_open(const char *path,
                                     dormouse_store **store_out,
                                     dormouse_error **error_out);
 
-// The length of the value of a key. A function's namespace has its name, unless the deployment says another.
+// The length of the value of a key.
 //
-// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND if the key has no value, DORMOUSE_KV_STORE.
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND if the key has no value, 320 to 329.
 dormouse_status dormouse_store_len(const dormouse_store *store,
                                    const char *name_space,
                                    size_t name_space_len,
@@ -1601,10 +1611,11 @@ dormouse_status dormouse_store_len(const dormouse_store *store,
                                    size_t *len_out,
                                    dormouse_error **error_out);
 
-// Copies the value of a key to `bytes`, all of it, and says how long it is.
+// Copies the value of a key to `bytes`, all of it, and says how long it is. `dormouse_store_len` says it before; if
+// the value has become longer since, this answers DORMOUSE_NO_ROOM.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND if the key has no value, DORMOUSE_NO_ROOM,
-// DORMOUSE_KV_STORE.
+// 320 to 329.
 dormouse_status dormouse_store_get(const dormouse_store *store,
                                    const char *name_space,
                                    size_t name_space_len,
@@ -1618,7 +1629,7 @@ dormouse_status dormouse_store_get(const dormouse_store *store,
 // Gives a key a value, whatever it has: a commit of its own, without regard to what a deployment allows its
 // function. The key has 1 byte or more, the value may be empty.
 //
-// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, DORMOUSE_KV_STORE.
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, 320 to 329.
 dormouse_status dormouse_store_set(const dormouse_store *store,
                                    const char *name_space,
                                    size_t name_space_len,
@@ -1630,7 +1641,7 @@ dormouse_status dormouse_store_set(const dormouse_store *store,
 
 // Takes a key's value away, if it has any.
 //
-// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, DORMOUSE_KV_STORE.
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, 320 to 329.
 dormouse_status dormouse_store_delete(const dormouse_store *store,
                                       const char *name_space,
                                       size_t name_space_len,
@@ -1641,7 +1652,7 @@ dormouse_status dormouse_store_delete(const dormouse_store *store,
 // Keys that begin with `prefix`, in the order of their bytes, `max` at most: from the first behind `after` on, or
 // from the beginning if that is empty. They are bytes, and may have NULs; each has another behind it.
 //
-// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_KV_STORE.
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, 320 to 329.
 dormouse_status dormouse_store_list(const dormouse_store *store,
                                     const char *name_space,
                                     size_t name_space_len,
@@ -1656,7 +1667,7 @@ dormouse_status dormouse_store_list(const dormouse_store *store,
 // What a namespace holds: keys that have a value, and bytes of these keys and of their values; 0 of both where it
 // was never written to.
 //
-// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_KV_STORE.
+// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, 320 to 329.
 dormouse_status dormouse_store_size(const dormouse_store *store,
                                     const char *name_space,
                                     size_t name_space_len,
@@ -2016,7 +2027,8 @@ void dormouse_names_free(dormouse_names *names);
 // What kind of failure it is: what the call returned. DORMOUSE_NULL for NULL.
 dormouse_status dormouse_error_status(const dormouse_error *error);
 
-// How the guest trapped, where the failure is a trap; else DORMOUSE_TRAP_NONE, also for NULL.
+// How the guest trapped, where the failure is a trap, or an error of a plug-in or of initialisation that ended in
+// one; else DORMOUSE_TRAP_NONE, also for NULL.
 dormouse_trap dormouse_error_trap(const dormouse_error *error);
 
 // What went wrong, where, and what to do: one line, or a few. Text that comes from guests is escaped and cut at

@@ -1,10 +1,10 @@
 // dormouse.h for C++17: handles that free themselves, and errors that are thrown. Header only; link with the C library.
 //
 // Each class holds one handle of C, which `get()` lends, and says what the C type of its name says: ownership, lifetime and threads are
-// told in dormouse.h. Classes can be moved; Runtime, Function and Cancel can be copied, which clones the handle. A moved-from object
+// told in dormouse.h. Classes can be moved; Runtime, Function, Cancel and Store can be copied, and stand for the same then. A moved-from object
 // may be assigned to or destroyed, nothing else: calls on it throw DORMOUSE_NULL, or give nothing where they are noexcept.
 //
-// Options are values: they copy what they are given, and may be used again. Views are good as long as what lends them.
+// Options are values: they copy what they are given, but for InvokeOptions, and may be used again. Views are good as long as what lends them.
 //
 // Host functions may throw: what they throw ends the invocation, with its `what()` in the error, and goes no further. Clocks and
 // sources of time and seeds must not.
@@ -262,7 +262,8 @@ private:
     std::shared_ptr<dormouse_store> handle_;
 };
 
-// Choices for one invocation, with their defaults.
+// Choices for one invocation, with their defaults: the struct of C, so `cancel`, `seed` and `entry` are borrowed until the invocation
+// has ended.
 struct InvokeOptions : dormouse_invoke_options {
     InvokeOptions() {
         detail::check([&](auto error) { return dormouse_invoke_options_init(this, sizeof(dormouse_invoke_options), error); });
@@ -611,7 +612,7 @@ private:
         // Room for one even where there is none: no arguments are something else than none given.
         std::vector<dormouse_string> args(1);
         std::vector<dormouse_variable> env, config;
-        std::vector<dormouse_plugin_variable> vars;
+        std::vector<dormouse_plugin_variable> variables;
         if (args_) {
             args.clear();
             args.reserve(args_->size() + 1);
@@ -629,14 +630,15 @@ private:
             chosen.config = config.data();
             chosen.config_len = config.size();
         }
-        for (const auto &[key, value] : vars_) vars.push_back({detail::string(key), detail::bytes(value), value.size()});
-        if (!vars.empty()) {
-            chosen.vars = vars.data();
-            chosen.vars_len = vars.size();
+        for (const auto &[key, value] : vars_) variables.push_back({detail::string(key), detail::bytes(value), value.size()});
+        if (!variables.empty()) {
+            chosen.vars = variables.data();
+            chosen.vars_len = variables.size();
         }
         if (store_) {
+            if (!store_->get()) throw Error(DORMOUSE_NULL, nullptr);
             chosen.store = store_->get();
-            chosen.store_namespace = detail::optional(name_space_);
+            if (name_space_) chosen.store_namespace = detail::optional(name_space_);
         }
         std::optional<detail::Granted<TimeSource>> time;
         if (time_) {

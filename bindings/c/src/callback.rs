@@ -26,7 +26,8 @@ pub type dormouse_time = Option<unsafe extern "C-unwind" fn(user_data: *mut c_vo
 /// invocation that draws random numbers, on the thread that invokes; on several at once if several do.
 pub type dormouse_seeds = Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, seed_out: *mut u8)>;
 
-/// Frees what a `user_data` points to. Called once, from whichever thread drops the last use.
+/// Frees what a `user_data` points to. Called once, from whichever thread drops the last use: perhaps from within a call
+/// on a context or guest that a callback was lent, which it must not use.
 pub type dormouse_user_data_free = Option<unsafe extern "C-unwind" fn(user_data: *mut c_void)>;
 
 /// What a host gave with a callback, to be freed when the last use of it goes, once it has been accepted: until then

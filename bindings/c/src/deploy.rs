@@ -27,7 +27,8 @@ use crate::{
 /// How a guest takes its input and gives its output: one of the DORMOUSE_CONTRACT_ constants.
 pub type dormouse_contract = u32;
 
-/// By the first of the others that the module's imports and exports fit.
+/// What the module's imports and exports fit: a plug-in if it imports `extism:host/env`, else a program, else the
+/// buffer contract, else plain.
 pub const DORMOUSE_CONTRACT_DETECT: dormouse_contract = 0;
 /// A WASI program, which exports `_start`: input on its standard input, output on its standard output, its log on its
 /// standard error; exit code 0 is success.
@@ -36,16 +37,17 @@ pub const DORMOUSE_CONTRACT_COMMAND: dormouse_contract = 1;
 pub const DORMOUSE_CONTRACT_BUFFER: dormouse_contract = 2;
 /// Takes no bytes: exports are called one by one.
 pub const DORMOUSE_CONTRACT_PLAIN: dormouse_contract = 3;
-/// An Extism plug-in: imports functions of `extism:host/env`, and exports the entry, `() -> i32` or `()`.
+/// An Extism plug-in: imports functions of `extism:host/env`, and exports the entry, `() -> i32` or `()`. 0 is success;
+/// after 65 a delivery is not tried again.
 pub const DORMOUSE_CONTRACT_EXTISM: dormouse_contract = 4;
 
 /// A variable of a guest's environment, or a value of a plug-in's configuration.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_variable {
-    /// Its name: not empty, without `=` and NUL.
+    /// Its name: in an environment not empty, and without `=` and NUL; in a configuration any text.
     pub name: dormouse_string,
-    /// Its value, without NUL.
+    /// Its value: in an environment without NUL; in a configuration any text.
     pub value: dormouse_string,
 }
 
@@ -65,7 +67,8 @@ pub struct dormouse_deploy_options {
     pub instances_max: u64,
     /// How long an invocation waits in nanoseconds while all instances are in use; 1 s. 0 is not at all.
     pub max_wait_ns: u64,
-    /// The export that is given events; no text for `handle`, or the only one of a plug-in that fits.
+    /// The export that is given events; no text for `handle`, or the only one of a plug-in that fits. Where several fit,
+    /// each invocation has to name one, or fails with DORMOUSE_NO_SUCH_EXPORT.
     pub entry: dormouse_string,
     /// How the guest takes its input; DORMOUSE_CONTRACT_DETECT.
     pub contract: dormouse_contract,
@@ -99,7 +102,7 @@ pub struct dormouse_deploy_options {
     pub seeds_user_data: *mut c_void,
     /// Called when the seeds are not needed any more; may be NULL.
     pub seeds_user_data_free: dormouse_user_data_free,
-    /// The configuration of an Extism plug-in; NULL for none. Of one key the later value holds. 1 MiB at most, 48
+    /// The configuration of an Extism plug-in; NULL for none, and not used by other guests, like the next two. Of one key the later value holds. 1 MiB at most, 48
     /// bytes for each key included. Keys that begin with `DORMOUSE_` are reserved.
     pub config: *const dormouse_variable,
     /// How many.
@@ -111,7 +114,8 @@ pub struct dormouse_deploy_options {
     pub vars_len: usize,
     /// From which level on an Extism plug-in's log is kept; DORMOUSE_LOG_TRACE.
     pub log_level: dormouse_log_level,
-    /// The key-value store that the guest may use; NULL for none.
+    /// The key-value store that the guest may use; NULL for none. A host function of the same module and name as one of
+    /// the store's takes its place.
     pub store: *const dormouse_store,
     /// The namespace in it that the guest sees, 1 to 64 of the characters A-Z a-z 0-9 . _ -; no text for the
     /// function's name.
@@ -145,6 +149,10 @@ unsafe fn choose<'a>(
     };
     // SAFETY: the caller's; each pointer is followed by its length.
     unsafe {
+        // Before the host functions, which may take the place of its own.
+        if let Some(grant) = grant(chosen.store, chosen.store_namespace, &chosen.store_limits)? {
+            deployment = deployment.kv(grant);
+        }
         if let Some(entry) = chosen.entry.optional("options->entry")? {
             deployment = deployment.entry(entry);
         }
@@ -170,10 +178,6 @@ unsafe fn choose<'a>(
         }
     }
     deployment = deployment.log_level(log_level(chosen.log_level)?);
-    // SAFETY: as above.
-    if let Some(grant) = unsafe { grant(chosen.store, chosen.store_namespace, &chosen.store_limits) }? {
-        deployment = deployment.kv(grant);
-    }
     if let Some(time) = chosen.time {
         let user = grants.take(chosen.time_user_data, chosen.time_user_data_free);
         deployment = deployment.time(move || {

@@ -47,7 +47,8 @@ exported! { total:
         error.optional().map_or(dormouse_status::DORMOUSE_NULL, |error| error.status)
     }
 
-    /// How the guest trapped, where the failure is a trap; else DORMOUSE_TRAP_NONE, also for NULL.
+    /// How the guest trapped, where the failure is a trap, or an error of a plug-in or of initialisation that ended in
+    /// one; else DORMOUSE_TRAP_NONE, also for NULL.
     pub unsafe extern "C" fn dormouse_error_trap(error: *const dormouse_error) -> dormouse_trap {
         error.optional().map_or(dormouse_trap::DORMOUSE_TRAP_NONE, |error| error.trap)
     }

@@ -85,7 +85,8 @@ impl dormouse_context {
     pub(crate) fn with<T>(&self, run: impl FnOnce(&mut Context<'_>) -> T) -> T {
         // SAFETY: from the `&mut Context` of `new`, which outlives this struct, as both are made for one call of a callback and
         // the struct is dropped first. Nothing else borrows it: this runs on the thread of that call, which waits for the
-        // callback. Of the methods of `Context`, `delivery` alone calls the host: its clock, which must not call this library.
+        // callback. Of the methods of `Context`, `delivery` calls the host's clock, which must not call this library, and `new_block` may free
+        // user data with what it evicts, which must not use a context.
         run(unsafe { &mut *self.context.cast::<Context<'_>>() })
     }
 }

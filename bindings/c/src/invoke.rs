@@ -33,7 +33,7 @@ pub struct dormouse_invoke_options {
     /// grants; NULL for that. Never printed.
     pub seed: *const u8,
     /// The export that is given the event, for guests with several, as Extism plug-ins are; no text for the deployment's.
-    /// Calls and sessions do not use it.
+    /// Calls and sessions do not use it, though it must be text there too.
     pub entry: dormouse_string,
 }
 
@@ -96,7 +96,8 @@ exported! { fallible:
     /// `input` may be NULL if `input_len` is 0. `options` may be NULL for the defaults. Blocks for as long as the
     /// guest runs, and up to the deployment's `max_wait_ns` while all instances are in use. Needs 512 KiB of stack.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, 200 to 299. The error of a guest that ran carries its report.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, 200 to 299. The error of a guest that ran carries its
+    /// report.
     pub unsafe extern "C" fn dormouse_function_invoke(
         function: *const dormouse_function,
         input: *const u8,

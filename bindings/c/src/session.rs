@@ -69,7 +69,7 @@ exported! { fallible:
     ///
     /// `user_data` is the caller's. `options` may be NULL for the defaults. The reply has a log and a report.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, 200 to 299.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, 200 to 299.
     pub unsafe extern "C" fn dormouse_function_session(
         function: *const dormouse_function,
         body: dormouse_session_callback,

@@ -3,8 +3,8 @@
 use std::{borrow::Cow, fmt};
 
 use dormouse::{
-    AliasError, DeliveryError, DeployError, EventError, InvokeError, InvokeErrorKind, MatchError, PublishError,
-    RedriveError, Trap, TriggerError,
+    AliasError, DeliveryError, DeployError, EventError, HostError, InvokeError, InvokeErrorKind, MatchError,
+    PublishError, RedriveError, Trap, TriggerError,
 };
 #[cfg(feature = "durable")]
 use dormouse::{StoreError, StoreProblem};
@@ -106,19 +106,20 @@ pub enum dormouse_status {
     /// The guest says that it will never take this input; a delivery is not tried again. The message has the end of
     /// its log.
     DORMOUSE_REJECTED = 220,
-    /// An Extism plug-in set an error, or its export answered a code that is not 0. The message has both.
+    /// An Extism plug-in set an error, or its export answered a code that is not 0. The message has both, and
+    /// `dormouse_error_trap` says whether it trapped then, as most do.
     DORMOUSE_GUEST_ERROR = 221,
     /// A handle that is not that of a live block of an Extism plug-in, or an address whose bytes do not lie in one.
     DORMOUSE_INVALID_HANDLE = 222,
     /// Blocks of an Extism plug-in do not fit into what its memories leave of the limit.
     DORMOUSE_MEMORY_LIMIT = 223,
-    /// Another invocation has changed a key of the key-value store since this one compared it. Nothing is written; it
-    /// can be invoked again.
+    /// Somebody, another invocation or the host, has changed a key of the key-value store since this invocation compared
+    /// it. Nothing is written; it can be invoked again.
     DORMOUSE_KV_CONFLICT = 224,
     /// What was staged for the key-value store is more than the namespace may hold, with what others have committed
     /// meanwhile.
     DORMOUSE_KV_FULL = 225,
-    /// The key-value store failed. The message has its words.
+    /// The key-value store failed in an invocation. The message has its words.
     DORMOUSE_KV_STORE = 226,
 
     /// What should be an event is none. The message names the attribute.
@@ -145,7 +146,7 @@ pub enum dormouse_status {
     DORMOUSE_TOO_MANY_ALIASES = 314,
     /// The disk is full. Nothing was stored; it goes on when there is room.
     DORMOUSE_STORE_FULL = 320,
-    /// Another runtime, here or in another process, has the file open.
+    /// Another runtime or store, here or in another process, has the file open.
     DORMOUSE_STORE_IN_USE = 321,
     /// The file is damaged, or was not written by this library.
     DORMOUSE_STORE_CORRUPT = 322,
@@ -240,10 +241,15 @@ impl Failure {
         Self::Edge(S::DORMOUSE_NOT_FOUND, what.into())
     }
 
-    /// A key-value store does not answer.
+    /// A key-value store does not answer: its file, as the one in memory always does.
     #[cold]
-    pub(crate) fn store(problem: &dyn std::error::Error) -> Self {
-        Self::Edge(S::DORMOUSE_KV_STORE, problem.to_string().into())
+    pub(crate) fn store(problem: HostError) -> Self {
+        #[cfg(feature = "durable")]
+        let problem = match problem.downcast::<StoreError>() {
+            Ok(error) => return (*error).into(),
+            Err(problem) => problem,
+        };
+        Self::Edge(S::DORMOUSE_OTHER, problem.to_string().into())
     }
 
     #[cold]
@@ -275,18 +281,19 @@ impl Failure {
     }
 
     pub(crate) fn trap(&self) -> dormouse_trap {
-        let kind = match self {
-            Self::Invoke(error) => Some(error.kind()),
-            Self::Deploy(DeployError::Initialise { cause, .. }) => Some(&**cause),
-            _ => None,
+        let mut kind = match self {
+            Self::Invoke(error) => error.kind(),
+            Self::Deploy(DeployError::Initialise { cause, .. }) => cause,
+            _ => return dormouse_trap::DORMOUSE_TRAP_NONE,
         };
-        match kind {
-            Some(InvokeErrorKind::Trap(trap)) => (*trap).into(),
-            Some(InvokeErrorKind::Initialise { cause, .. }) => match &**cause {
-                InvokeErrorKind::Trap(trap) => (*trap).into(),
-                _ => dormouse_trap::DORMOUSE_TRAP_NONE,
-            },
-            _ => dormouse_trap::DORMOUSE_TRAP_NONE,
+        loop {
+            kind = match kind {
+                InvokeErrorKind::Trap(trap) => return (*trap).into(),
+                InvokeErrorKind::Initialise { cause, .. } | InvokeErrorKind::GuestError { ended: Some(cause), .. } => {
+                    cause
+                }
+                _ => return dormouse_trap::DORMOUSE_TRAP_NONE,
+            };
         }
     }
 }

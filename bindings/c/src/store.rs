@@ -14,16 +14,18 @@ use crate::{
     text::{dormouse_names, dormouse_string},
 };
 
-/// A key-value store, where functions keep what must outlast an invocation: namespaces of keys and values. A
-/// deployment grants it by `dormouse_deploy_options.store`; guests import it from `dormouse:kv`, plug-ins from
-/// `extism:host/user`, as README says under State.
+/// A key-value store, where functions keep what must outlast an invocation: namespaces of keys and values, each of
+/// them bytes. A deployment grants it by `dormouse_deploy_options.store`; what guests import then is told in
+/// bindings/README.md. What an invocation writes is committed, all at once, when it has ended well; one that fails
+/// leaves nothing. Initialisation cannot use it.
 ///
-/// What an invocation writes is committed, all at once, when it has ended well; one that fails leaves nothing.
+/// A function sees one namespace, which has its name unless the deployment says another. The functions here take any
+/// text for one, and do not know which are in use.
 ///
 /// Thread safety: any number of threads may use one handle at once, while functions use the store.
-/// Ownership: made by `dormouse_store_new` and `dormouse_store_open`, freed once, by `dormouse_store_free`. Functions
-/// keep the store that they were granted, so that the handle may be freed before them; what is in memory goes with the
-/// last of these.
+/// Ownership: made by `dormouse_store_new` and `dormouse_store_open`; each handle is freed once, by
+/// `dormouse_store_free`. Functions keep the store that they were granted, so that the handle may be freed before them;
+/// what is in memory goes with the last of these.
 pub struct dormouse_store(Arc<dyn KeyValue>);
 
 counted!(dormouse_store);
@@ -34,9 +36,9 @@ impl dormouse_store {
             return Err(Failure::argument("`key` is empty".into()));
         }
         self.0.commit(namespace, &[change], Size::MAX).map_err(|error| match error {
-            CommitError::Store(error) => Failure::store(&*error),
+            CommitError::Store(error) => Failure::store(error),
             // Nothing is expected, and there is no quota.
-            error => Failure::store(&error),
+            error => Failure::store(error.into()),
         })
     }
 }
@@ -99,9 +101,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// The length of the value of a key. A function's namespace has its name, unless the deployment says another.
+    /// The length of the value of a key.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND if the key has no value, DORMOUSE_KV_STORE.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND if the key has no value, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_len(
         store: *const dormouse_store,
         name_space: *const c_char,
@@ -114,15 +116,16 @@ exported! { fallible:
         let (store, place) = (store.get()?, len_out.required()?);
         // SAFETY: each pointer is followed by its length.
         let (namespace, key) = unsafe { (name_space.text(name_space_len)?, key.slice(key_len)?) };
-        let len = store.0.len(namespace, key).map_err(|error| Failure::store(&*error))?;
+        let len = store.0.len(namespace, key).map_err(Failure::store)?;
         place.put(len.ok_or_else(|| no_value(key))? as usize);
         Ok(())
     }
 
-    /// Copies the value of a key to `bytes`, all of it, and says how long it is.
+    /// Copies the value of a key to `bytes`, all of it, and says how long it is. `dormouse_store_len` says it before; if
+    /// the value has become longer since, this answers DORMOUSE_NO_ROOM.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND if the key has no value, DORMOUSE_NO_ROOM,
-    /// DORMOUSE_KV_STORE.
+    /// 320 to 329.
     pub unsafe extern "C" fn dormouse_store_get(
         store: *const dormouse_store,
         name_space: *const c_char,
@@ -138,7 +141,7 @@ exported! { fallible:
         // SAFETY: each pointer is followed by its length.
         let (namespace, key, room) =
             unsafe { (name_space.text(name_space_len)?, key.slice(key_len)?, bytes.room(room)?) };
-        let value = store.0.get(namespace, key).map_err(|error| Failure::store(&*error))?;
+        let value = store.0.get(namespace, key).map_err(Failure::store)?;
         let value = value.ok_or_else(|| no_value(key))?;
         if !room.fill(&value) {
             return Err(Failure::no_room(format!("`bytes` needs room for {}, it has {}", value.len(), room.len())));
@@ -150,7 +153,7 @@ exported! { fallible:
     /// Gives a key a value, whatever it has: a commit of its own, without regard to what a deployment allows its
     /// function. The key has 1 byte or more, the value may be empty.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, DORMOUSE_KV_STORE.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_set(
         store: *const dormouse_store,
         name_space: *const c_char,
@@ -170,7 +173,7 @@ exported! { fallible:
 
     /// Takes a key's value away, if it has any.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, DORMOUSE_KV_STORE.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_delete(
         store: *const dormouse_store,
         name_space: *const c_char,
@@ -188,7 +191,7 @@ exported! { fallible:
     /// Keys that begin with `prefix`, in the order of their bytes, `max` at most: from the first behind `after` on, or
     /// from the beginning if that is empty. They are bytes, and may have NULs; each has another behind it.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_KV_STORE.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_list(
         store: *const dormouse_store,
         name_space: *const c_char,
@@ -205,7 +208,7 @@ exported! { fallible:
         // SAFETY: each pointer is followed by its length.
         let (namespace, prefix, after) =
             unsafe { (name_space.text(name_space_len)?, prefix.slice(prefix_len)?, after.slice(after_len)?) };
-        let keys = store.0.list(namespace, prefix, after, max).map_err(|error| Failure::store(&*error))?;
+        let keys = store.0.list(namespace, prefix, after, max).map_err(Failure::store)?;
         place.give(dormouse_names::of_keys(keys));
         Ok(())
     }
@@ -213,7 +216,7 @@ exported! { fallible:
     /// What a namespace holds: keys that have a value, and bytes of these keys and of their values; 0 of both where it
     /// was never written to.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_KV_STORE.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_size(
         store: *const dormouse_store,
         name_space: *const c_char,
@@ -225,7 +228,7 @@ exported! { fallible:
         let store = store.get()?;
         // SAFETY: the pointer is followed by its length.
         let namespace = unsafe { name_space.text(name_space_len) }?;
-        let size = store.0.size(namespace).map_err(|error| Failure::store(&*error))?;
+        let size = store.0.size(namespace).map_err(Failure::store)?;
         if let Some(place) = entries_out.optional() {
             place.put(size.entries);
         }

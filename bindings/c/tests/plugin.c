@@ -60,22 +60,29 @@ static void a_plugin_is_given_what_its_deployment_says(void) {
     dormouse_reply *reply;
     OK(invoke(function, "var", "total", &reply, &error));
     size_t len;
-    CHECK(memcmp(dormouse_reply_output(reply, &len), "4\0002", 3) == 0 && len == 3);
+    const uint8_t *total = dormouse_reply_output(reply, &len);
+    CHECK(len == 3 && memcmp(total, "4\0002", 3) == 0);
     dormouse_reply_free(reply);
     CHECK(answers(function, "var", "none", "", "") && answers(function, "work", "there and back", "there and back", ""));
     CHECK(answers(function, "debug", "look", "", "") && answers(function, "warn", "careful", "", "warn: careful\n"));
     STATUS(DORMOUSE_NO_SUCH_EXPORT, invoke(function, "nothing", "x", &reply, &error));
-    options.log_level = DORMOUSE_LOG_OFF;
-    dormouse_function *quiet;
-    DEPLOY(runtime, "quiet", plugin_wasm, &options, &quiet);
-    CHECK(answers(quiet, "warn", "careful", "", ""));
-    dormouse_function_free(quiet);
+    for (options.log_level = DORMOUSE_LOG_TRACE; options.log_level <= DORMOUSE_LOG_OFF; options.log_level++) {
+        dormouse_function *logs;
+        DEPLOY(runtime, "logs", plugin_wasm, &options, &logs);
+        CHECK(answers(logs, "debug", "look", "", options.log_level <= DORMOUSE_LOG_DEBUG ? "debug: look\n" : ""));
+        CHECK(answers(logs, "warn", "careful", "", options.log_level <= DORMOUSE_LOG_WARN ? "warn: careful\n" : ""));
+        dormouse_function_free(logs);
+    }
 
     // Both what it said and what it answered.
     dormouse_error *why = NULL;
     CHECK(invoke(function, "fail", "no vowels", &reply, &why) == DORMOUSE_GUEST_ERROR);
     CHECK(strstr(dormouse_error_message(why, NULL), "no vowels") != NULL && strstr(dormouse_error_message(why, NULL), "7") != NULL);
-    CHECK(dormouse_error_report(why)->outcome == DORMOUSE_GUEST_ERROR);
+    CHECK(dormouse_error_report(why)->outcome == DORMOUSE_GUEST_ERROR && dormouse_error_trap(why) == DORMOUSE_TRAP_NONE);
+    dormouse_error_free(why);
+    why = NULL;
+    CHECK(invoke(function, "abort", "no vowels", &reply, &why) == DORMOUSE_GUEST_ERROR);
+    CHECK(strstr(dormouse_error_message(why, NULL), "no vowels") != NULL && dormouse_error_trap(why) == DORMOUSE_TRAP_UNREACHABLE);
     dormouse_error_free(why);
     dormouse_function_free(function);
 }
@@ -175,6 +182,66 @@ static void host_functions_read_write_make_and_free_blocks(void) {
     dormouse_function_free(function);
 }
 
+// A block's length is free; all that moves bytes is paid for, and what cannot be ends the invocation.
+static int spends_all(void *user_data, dormouse_context *context, const dormouse_value *args, dormouse_value *results) {
+    uint64_t given = (uint64_t)args[0].of.i64, made = 77;
+    static uint8_t text[64 * 300];
+    size_t len;
+    STATUS(DORMOUSE_OUT_OF_FUEL, dormouse_context_charge(context, UINT64_MAX, &error));
+    for (int i = 0; i < 100; i++) OK(dormouse_context_block_len(context, given, &len, &error));
+    switch (*(int *)user_data) {
+    case 0: STATUS(DORMOUSE_OUT_OF_FUEL, dormouse_context_read_block(context, given, text, sizeof text, &error)); break;
+    case 1: STATUS(DORMOUSE_OUT_OF_FUEL, dormouse_context_write_block(context, given, text, len, &error)); break;
+    default: STATUS(DORMOUSE_OUT_OF_FUEL, dormouse_context_new_block(context, text, sizeof text, &made, &error));
+    }
+    CHECK(made == 77);
+    results[0] = args[0];
+    return 0;
+}
+
+static void blocks_are_paid_for(void) {
+    for (int what = 0; what < 3; what++) {
+        dormouse_host_function host = worker(spends_all, &what);
+        dormouse_deploy_options options = with(&host);
+        options.entry = dormouse_string_of("work");
+        options.limits.fuel = 200;
+        dormouse_function *function;
+        DEPLOY(runtime, "spends", plugin_wasm, &options, &function);
+        dormouse_reply *reply;
+        // More than the fuel that there is pays for.
+        static char input[64 * 300];
+        memset(input, 'x', sizeof input - 1);
+        STATUS(DORMOUSE_OUT_OF_FUEL, invoke(function, NULL, input, &reply, &error));
+        dormouse_function_free(function);
+    }
+}
+
+static void a_plugin_keeps_values_in_a_store(void) {
+    dormouse_host_function host = worker(returns_its_input, NULL);
+    dormouse_deploy_options options = with(&host);
+    dormouse_store *store;
+    OK(dormouse_store_new(&store, &error));
+    options.store = store;
+    options.entry = dormouse_string_of("keep");
+    dormouse_function *function;
+    DEPLOY(runtime, "keeps", keeps_wasm, &options, &function);
+    CHECK(answers(function, NULL, "first", "", "") && answers(function, NULL, "second", "first", ""));
+    uint8_t value[8];
+    size_t len;
+    OK(dormouse_store_get(store, DORMOUSE_STR("keeps"), (const uint8_t *)"last", 4, value, sizeof value, &len, &error));
+    CHECK(len == 6 && memcmp(value, "second", 6) == 0);
+    dormouse_function_free(function);
+
+    // A function of the host's takes the place of the store's.
+    dormouse_host_function hosts[] = {host, {{"extism:host/user", 16}, {"kv_set", 6}, (uint32_t[]){DORMOUSE_I64, DORMOUSE_I64}, 2, i64, 1, returns_its_input, NULL, NULL}};
+    options.host_functions = hosts;
+    options.host_functions_len = 2;
+    DEPLOY(runtime, "mine", keeps_wasm, &options, &function);
+    CHECK(answers(function, NULL, "first", "", "") && answers(function, NULL, "second", "", ""));
+    dormouse_function_free(function);
+    dormouse_store_free(store);
+}
+
 static int has_no_blocks(void *user_data, dormouse_context *context, const dormouse_value *args, dormouse_value *results) {
     (void)user_data, (void)args, (void)results;
     uint8_t byte = 1;
@@ -206,6 +273,8 @@ int main(void) {
     a_plugin_is_given_what_its_deployment_says();
     what_no_plugin_can_be_given_is_refused();
     host_functions_read_write_make_and_free_blocks();
+    blocks_are_paid_for();
+    a_plugin_keeps_values_in_a_store();
     a_guest_of_another_kind_has_no_blocks();
     dormouse_runtime_free(runtime);
     return 0;

@@ -2,7 +2,8 @@
 #define _XOPEN_SOURCE 700
 #include "check.h"
 
-#include <unistd.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 static dormouse_runtime *runtime;
 static char path[4096];
@@ -130,6 +131,39 @@ static void limits_hold(void) {
     dormouse_store_free(store);
 }
 
+static int sets_a(void *user_data, dormouse_context *context, const dormouse_value *args, dormouse_value *results) {
+    (void)context, (void)args, (void)results;
+    OK(dormouse_store_set(user_data, SPACE("changed"), KEY("a"), NULL, 0, &error));
+    return 0;
+}
+
+// The host writes between what a guest stages and its commit.
+static void what_changes_under_an_invocation_ends_it(void) {
+    dormouse_store *store;
+    OK(dormouse_store_new(&store, &error));
+    dormouse_deploy_options options = with(store);
+    dormouse_host_function host = {{"env", 3}, {"change", 6}, NULL, 0, NULL, 0, sets_a, store, NULL};
+    options.host_functions = &host;
+    options.host_functions_len = 1;
+    options.store_limits.entries = 1;
+    dormouse_function *function;
+    DEPLOY(runtime, "changed", changes_wasm, &options, &function);
+    dormouse_reply *reply;
+    dormouse_error *why = NULL;
+    CHECK(dormouse_function_call(function, DORMOUSE_STR("swap"), NULL, 0, NULL, &reply, &why) == DORMOUSE_KV_CONFLICT);
+    CHECK(dormouse_error_report(why)->outcome == DORMOUSE_KV_CONFLICT);
+    dormouse_error_free(why);
+    OK(dormouse_store_delete(store, SPACE("changed"), KEY("a"), &error));
+    STATUS(DORMOUSE_KV_FULL, dormouse_function_call(function, DORMOUSE_STR("set"), NULL, 0, NULL, &reply, &error));
+    size_t len;
+    OK(dormouse_store_len(store, SPACE("changed"), KEY("a"), &len, &error));
+    STATUS(DORMOUSE_NOT_FOUND, dormouse_store_len(store, SPACE("changed"), KEY("b"), &len, &error));
+    CHECK(len == 0);
+    dormouse_function_free(function);
+    OK(dormouse_runtime_undeploy(runtime, DORMOUSE_STR("changed"), &error));
+    dormouse_store_free(store);
+}
+
 // A store in a file outlives its functions, and belongs to one at a time.
 static void files(const char *program) {
     snprintf(path, sizeof path, "%s.store", program);
@@ -158,6 +192,28 @@ static void files(const char *program) {
     OK(dormouse_runtime_undeploy(runtime, DORMOUSE_STR("kept"), &error));
     dormouse_store_free(store);
 
+    // What cannot be written is not there, and it goes on when it can.
+    OK(dormouse_store_open(DORMOUSE_STR(path), &store, &error));
+    struct rlimit all, little;
+    CHECK(getrlimit(RLIMIT_FSIZE, &all) == 0);
+    little = all;
+    little.rlim_cur = 1 << 20;
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK(setrlimit(RLIMIT_FSIZE, &little) == 0);
+    static uint8_t large[500000];
+    dormouse_status status = DORMOUSE_OK;
+    char key = 'a';
+    for (; status == DORMOUSE_OK && key < 'u'; key++)
+        status = dormouse_store_set(store, SPACE("kept"), (const uint8_t *)&key, 1, large, sizeof large, NULL);
+    CHECK(status == DORMOUSE_STORE_IO || status == DORMOUSE_STORE_FULL);
+    CHECK(setrlimit(RLIMIT_FSIZE, &all) == 0);
+    key--;
+    STATUS(DORMOUSE_NOT_FOUND, dormouse_store_len(store, SPACE("kept"), (const uint8_t *)&key, 1, &len, &error));
+    OK(dormouse_store_set(store, SPACE("kept"), (const uint8_t *)&key, 1, large, sizeof large, &error));
+    OK(dormouse_store_len(store, SPACE("kept"), (const uint8_t *)&key, 1, &len, &error));
+    CHECK(len == sizeof large);
+    dormouse_store_free(store);
+
     FILE *file = fopen(path, "wb");
     CHECK(file && fputs("no store", file) >= 0 && fclose(file) == 0);
     STATUS(DORMOUSE_STORE_CORRUPT, dormouse_store_open(DORMOUSE_STR(path), &store, &error));
@@ -171,6 +227,7 @@ int main(int argc, char **argv) {
     a_function_keeps_what_its_host_finds();
     keys_are_any_bytes_in_their_order();
     limits_hold();
+    what_changes_under_an_invocation_ends_it();
     files(argv[0]);
     dormouse_runtime_free(runtime);
     return 0;

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
+#include <thread>
 
 #define CHECK(condition)                                                                    \
     do {                                                                                    \
@@ -168,6 +169,26 @@ static void stores(const dormouse::Runtime &runtime) {
     store.erase("visits", "visits");
     CHECK(store.list("visits").size() == 1 && status_of([&] { store.set("visits", "", "x"); }) == DORMOUSE_ARGUMENT);
     CHECK(runtime.undeploy("visits") && runtime.undeploy("shared"));
+    dormouse::DeployOptions member;
+    member.store_namespace = dormouse_string_of("mine");
+    runtime.deploy("visits", visits_wasm, member.store(store)).call("visit", {dormouse_i32(6)});
+    CHECK(store.get("mine", "visits").has_value() && runtime.undeploy("visits"));
+    dormouse::Store gone = std::move(store);
+    CHECK(status_of([&] { runtime.deploy("visits", visits_wasm, member.store(store)); }) == DORMOUSE_NULL);
+    CHECK(gone.list("mine").size() == 1);
+    CHECK(status_of([] { dormouse::Store::open("/"); }) == DORMOUSE_STORE_IO);
+
+    // A value that changes its length between two looks is read as a whole all the same.
+    std::atomic<bool> done{false};
+    std::thread writer([&] {
+        for (int i = 0; !done; i++) gone.set("s", "k", std::string(static_cast<std::size_t>(i % 7) * 100, 'x'));
+    });
+    for (int i = 0; i < 20000; i++) {
+        std::string value = gone.get("s", "k").value_or("");
+        CHECK(value.size() % 100 == 0 && value.find_first_not_of('x') == std::string::npos);
+    }
+    done = true;
+    writer.join();
 }
 
 // A runtime on a file, with a clock of the host's.

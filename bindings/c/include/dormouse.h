@@ -23,9 +23,9 @@
 // Ownership. Arguments are borrowed until the call returns. What is made is freed by the `_free` function of its
 // type, once. What is lent is a `const` pointer into a handle, good until that handle is freed.
 //
-// Lifetime. Handles of runtimes, functions, stores and cancel handles are counted, and keep what they need: they may be
-// freed in any order. A call under way keeps what it works on, so that a callback may free the very handles by which it was
-// reached: that takes effect when the call is over.
+// Lifetime. Handles of runtimes, functions, stores and cancel handles are counted, and keep what they need: they may
+// be freed in any order. A call under way keeps what it works on, so that a callback may free the very handles by
+// which it was reached: that takes effect when the call is over.
 //
 // Threads. `const T *` means that any number of threads may pass the same handle at once; `T *` is for one at a time.
 // Freeing a handle counts as one more use: no thread may begin a call with it at the same time or later, and a call is
@@ -654,13 +654,14 @@ typedef struct {
     void *seeds_user_data;
     // Called when the seeds are not needed any more; may be NULL.
     dormouse_user_data_free seeds_user_data_free;
-    // The configuration of an Extism plug-in; NULL for none, and not used by other guests, like the next two. Of one key the later value holds. 1 MiB at most, 48
-    // bytes for each key included. Keys that begin with `DORMOUSE_` are reserved.
+    // The configuration of an Extism plug-in; NULL for none. Other guests do not use it, nor the two after it. Of one key
+    // the later value holds. 1 MiB at most, 48 bytes for each key included. Keys that begin with `DORMOUSE_` are
+    // reserved.
     const dormouse_variable *config;
     // How many.
     size_t config_len;
-    // Variables that an Extism plug-in finds set in each invocation; NULL for none. What it sets itself is gone when
-    // the invocation ends. 1 MiB at most, 48 bytes for each key included.
+    // Variables that an Extism plug-in finds set in each invocation; NULL for none. Of one key the later value holds.
+    // What it sets itself is gone when the invocation ends. 1 MiB at most, 48 bytes for each key included.
     const dormouse_plugin_variable *vars;
     // How many.
     size_t vars_len;
@@ -670,7 +671,7 @@ typedef struct {
     // the store's takes its place.
     const dormouse_store *store;
     // The namespace in it that the guest sees, 1 to 64 of the characters A-Z a-z 0-9 . _ -; no text for the
-    // function's name.
+    // function's name. Not looked at without a store.
     dormouse_string store_namespace;
     // What it may keep there.
     dormouse_store_limits store_limits;
@@ -1591,8 +1592,9 @@ dormouse_status dormouse_context_free_block(dormouse_context *context,
 dormouse_status dormouse_store_new(dormouse_store **store_out,
                                    dormouse_error **error_out);
 
-// Opens a store in a file, which is made if it is not there. The file is this store's alone until it is gone, and
-// not that of a runtime. What an invocation has written is on disk when it returns.
+// Opens a store in a file, which is made if it is not there. The file is this store's alone until that is gone, and
+// must not be a runtime's. What an invocation has written is on disk when it returns. `path` is bytes on Unix,
+// UTF-8 elsewhere.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_BUILT, 320 to 329.
 dormouse_status dormouse_store_open(const char *path,
@@ -1627,7 +1629,7 @@ dormouse_status dormouse_store_get(const dormouse_store *store,
                                    dormouse_error **error_out);
 
 // Gives a key a value, whatever it has: a commit of its own, without regard to what a deployment allows its
-// function. The key has 1 byte or more, the value may be empty.
+// function. The key has 1 byte or more, the value may be empty. After a failure it has the new value or the old.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, 320 to 329.
 dormouse_status dormouse_store_set(const dormouse_store *store,
@@ -1665,7 +1667,7 @@ dormouse_status dormouse_store_list(const dormouse_store *store,
                                     dormouse_error **error_out);
 
 // What a namespace holds: keys that have a value, and bytes of these keys and of their values; 0 of both where it
-// was never written to.
+// was never written to. Either place may be NULL.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, 320 to 329.
 dormouse_status dormouse_store_size(const dormouse_store *store,

@@ -102,13 +102,14 @@ pub struct dormouse_deploy_options {
     pub seeds_user_data: *mut c_void,
     /// Called when the seeds are not needed any more; may be NULL.
     pub seeds_user_data_free: dormouse_user_data_free,
-    /// The configuration of an Extism plug-in; NULL for none, and not used by other guests, like the next two. Of one key the later value holds. 1 MiB at most, 48
-    /// bytes for each key included. Keys that begin with `DORMOUSE_` are reserved.
+    /// The configuration of an Extism plug-in; NULL for none. Other guests do not use it, nor the two after it. Of one key
+    /// the later value holds. 1 MiB at most, 48 bytes for each key included. Keys that begin with `DORMOUSE_` are
+    /// reserved.
     pub config: *const dormouse_variable,
     /// How many.
     pub config_len: usize,
-    /// Variables that an Extism plug-in finds set in each invocation; NULL for none. What it sets itself is gone when
-    /// the invocation ends. 1 MiB at most, 48 bytes for each key included.
+    /// Variables that an Extism plug-in finds set in each invocation; NULL for none. Of one key the later value holds.
+    /// What it sets itself is gone when the invocation ends. 1 MiB at most, 48 bytes for each key included.
     pub vars: *const dormouse_plugin_variable,
     /// How many.
     pub vars_len: usize,
@@ -118,7 +119,7 @@ pub struct dormouse_deploy_options {
     /// the store's takes its place.
     pub store: *const dormouse_store,
     /// The namespace in it that the guest sees, 1 to 64 of the characters A-Z a-z 0-9 . _ -; no text for the
-    /// function's name.
+    /// function's name. Not looked at without a store.
     pub store_namespace: dormouse_string,
     /// What it may keep there.
     pub store_limits: dormouse_store_limits,

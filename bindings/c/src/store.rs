@@ -85,8 +85,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Opens a store in a file, which is made if it is not there. The file is this store's alone until it is gone, and
-    /// not that of a runtime. What an invocation has written is on disk when it returns.
+    /// Opens a store in a file, which is made if it is not there. The file is this store's alone until that is gone, and
+    /// must not be a runtime's. What an invocation has written is on disk when it returns. `path` is bytes on Unix,
+    /// UTF-8 elsewhere.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_BUILT, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_open(
@@ -151,7 +152,7 @@ exported! { fallible:
     }
 
     /// Gives a key a value, whatever it has: a commit of its own, without regard to what a deployment allows its
-    /// function. The key has 1 byte or more, the value may be empty.
+    /// function. The key has 1 byte or more, the value may be empty. After a failure it has the new value or the old.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_set(
@@ -214,7 +215,7 @@ exported! { fallible:
     }
 
     /// What a namespace holds: keys that have a value, and bytes of these keys and of their values; 0 of both where it
-    /// was never written to.
+    /// was never written to. Either place may be NULL.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_size(

@@ -1,4 +1,6 @@
 //! Extism plug-ins: what a deployment gives them, and their blocks, as host functions see them.
+//!
+//! Invariant: the bytes of a block are copied, all of them or none, and paid for; none of them is lent.
 
 use dormouse::LogLevel;
 

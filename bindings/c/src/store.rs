@@ -53,9 +53,9 @@ pub(crate) unsafe fn grant(
     limits: &dormouse_store_limits,
 ) -> Result<Option<Grant>, Failure> {
     // SAFETY: the caller's.
-    let (store, namespace) =
-        unsafe { (Given::new(store, "options->store"), namespace.optional("options->store_namespace")?) };
-    let Some(store) = store.optional() else { return Ok(None) };
+    let Some(store) = unsafe { Given::new(store, "options->store") }.optional() else { return Ok(None) };
+    // SAFETY: as above.
+    let namespace = unsafe { namespace.optional("options->store_namespace") }?;
     let grant = Grant::new(Arc::clone(&store.0)).limits(limits.bounds()?);
     Ok(Some(match namespace {
         Some(namespace) => grant.namespace(namespace),

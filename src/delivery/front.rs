@@ -332,7 +332,7 @@ impl Runtime {
         #[cfg(feature = "schedule")]
         let agenda = self.hub().agenda.lock();
         let queue = self.hub().queue.lock();
-        if queue.ready() > 0 {
+        if queue.has_ready(u64::MAX) {
             return Some(Duration::ZERO);
         }
         let due = queue.next_due().map(|due| due.saturating_sub(now));

@@ -128,7 +128,7 @@ impl Hub {
         if queue.unsaved() >= SAVE_AT {
             self.save_later(&mut queue, SAVE_AT, clock.now());
         }
-        if waits || queue.ready() > 0 {
+        if waits || queue.has_ready(u64::MAX) {
             self.wake.notify_one();
         }
     }

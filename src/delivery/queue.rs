@@ -592,8 +592,9 @@ impl Queue {
         self.next
     }
 
-    pub(super) fn ready(&self) -> usize {
-        self.ready.len()
+    /// Whether there is anything for [`Self::take`].
+    pub(super) fn has_ready(&self, before: u64) -> bool {
+        self.ready.first().is_some_and(|id| *id < before)
     }
 
     /// How many are ready, or will be as soon as those before them in their order have ended.

@@ -88,10 +88,11 @@ fn work(hub: &Hub, end: &AtomicU64, runtime: &Weak<Inner>) {
         // The last handle may be this one, and its end takes the lock.
         drop(runtime);
         let mut queue = hub.queue.lock();
-        let ends = end.load(Ordering::Relaxed) != u64::MAX || hub.is_closed();
-        if !ends && queue.ready() > 0 {
+        let (end, is_closed) = (end.load(Ordering::Relaxed), hub.is_closed());
+        if !is_closed && queue.has_ready(end) {
             continue;
         }
+        let ends = is_closed || end != u64::MAX;
         // Also at the end: nobody might come by for long.
         hub.save_later(&mut queue, 0, now);
         if ends {

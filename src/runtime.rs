@@ -385,7 +385,7 @@ impl RuntimeBuilder {
 
     /// The runtime.
     pub fn build(self) -> Runtime {
-        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         Runtime(Arc::new(Inner {
             slots: RwLock::default(),
             superseded: Mutex::default(),

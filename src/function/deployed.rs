@@ -229,7 +229,7 @@ impl Deployed {
                 .map_err(|cause| InvokeErrorKind::Initialise { step: "instantiation", cause: Box::new(cause) })?
         };
         let bound = mould.contract.bind(&instance);
-        Ok(Ready { instance, bound, lane, is_newborn: false })
+        Ok(Ready { instance, bound, lane, is_newborn: false, since: Duration::ZERO })
     }
 
     /// An instance made where it can be cleaned fastest, if that is due. The first one of a version begins on ordinary memory, as
@@ -290,7 +290,7 @@ impl Deployed {
         let lane = ready.lane;
         if let Some(instance) = self.on_region(lane, reservation) {
             let bound = mould.contract.bind(&instance);
-            *ready = Ready { instance, bound, lane, is_newborn: false };
+            *ready = Ready { instance, bound, lane, is_newborn: false, since: Duration::ZERO };
         }
     }
 

@@ -397,7 +397,9 @@ impl<'a> Deployment<'a> {
         });
         if *instances.end() > 0 {
             let bound = deployed.mould.contract.bind(&instance);
-            deployed.pool.adopt(Ready { instance, bound, lane: 0, is_newborn: true }, clock.now());
+            deployed
+                .pool
+                .adopt(Ready { instance, bound, lane: 0, is_newborn: true, since: Duration::ZERO }, clock.now());
         }
         if *instances.start() > 0 {
             deployed.prewarm(*instances.start()).map_err(refused)?;

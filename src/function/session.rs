@@ -2,14 +2,10 @@
 
 use std::marker::PhantomData;
 
-use smallvec::{SmallVec, smallvec};
-use wasmi::Val;
-
 use crate::{
     error::{InvokeErrorKind, arguments, cut},
     instance::Instance,
-    module::Export,
-    value::{Value, ValueType, Values},
+    value::{Value, Values},
 };
 
 /// A running instance, in [`Function::session`](crate::Function::session).
@@ -45,27 +41,25 @@ impl<'a> Guest<'a> {
     /// deadline.
     pub fn call(&mut self, export: &str, args: &[Value]) -> Result<Values, InvokeErrorKind> {
         let prepared = self.instance.prepared();
-        let Some((slot, found)) = prepared.export(export) else {
+        let Some((slot, _)) = prepared.export(export) else {
             return Err(prepared.no_such_export(export));
-        };
-        if !takes(found, args) {
-            return Err(InvokeErrorKind::Signature {
-                name: cut(export),
-                ty: cut(&found.signature()),
-                given: cut(&arguments(args)),
-            });
-        }
-        let mut outputs: SmallVec<[Val; 4]> = smallvec![Val::I32(0); found.ty.results().len()];
-        let Some(function) = self.instance.export(slot) else {
-            return Err(self.instance.prepared().no_such_export(export));
         };
         // A call shorter than a slice does not look at the time itself. The first one has just been given its time.
         if std::mem::replace(&mut self.called, true) {
             self.instance.check_time()?;
         }
-        let inputs: SmallVec<[Val; 8]> = args.iter().map(|value| wasm_value(*value)).collect();
-        self.instance.call(function, &inputs, &mut outputs)?;
-        Ok(Values(outputs.iter().filter_map(number).collect()))
+        self.instance.call(slot, args).unwrap_or_else(|| Err(self.mismatch(slot, args)))
+    }
+
+    /// The error of who calls an export with other arguments than it takes.
+    #[cold]
+    fn mismatch(&self, slot: usize, args: &[Value]) -> InvokeErrorKind {
+        let export = &self.instance.prepared().exports[slot];
+        InvokeErrorKind::Signature {
+            name: cut(&export.name),
+            ty: cut(&export.signature()),
+            given: cut(&arguments(args)),
+        }
     }
 
     /// Copies `len` bytes at address `at` out of the guest's memory: the export `memory`, or else the first memory that
@@ -83,41 +77,5 @@ impl<'a> Guest<'a> {
     /// [`InvokeErrorKind::OutOfBounds`].
     pub fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), InvokeErrorKind> {
         self.instance.write(u64::from(at), bytes)
-    }
-}
-
-/// Whether an export takes these arguments and gives numbers.
-fn takes(export: &Export, args: &[Value]) -> bool {
-    let params = export.ty.params();
-    export.is_scalar()
-        && params.len() == args.len()
-        && params.iter().zip(args).all(|(ty, value)| {
-            matches!(
-                (ty, value.ty()),
-                (wasmparser::ValType::I32, ValueType::I32)
-                    | (wasmparser::ValType::I64, ValueType::I64)
-                    | (wasmparser::ValType::F32, ValueType::F32)
-                    | (wasmparser::ValType::F64, ValueType::F64)
-            )
-        })
-}
-
-fn wasm_value(value: Value) -> Val {
-    match value {
-        Value::I32(value) => Val::I32(value),
-        Value::I64(value) => Val::I64(value),
-        Value::F32(value) => Val::F32(wasmi::F32::from_bits(value.to_bits())),
-        Value::F64(value) => Val::F64(wasmi::F64::from_bits(value.to_bits())),
-    }
-}
-
-/// A number, none for vectors and references, which `takes` has ruled out.
-fn number(value: &Val) -> Option<Value> {
-    match value {
-        Val::I32(value) => Some(Value::I32(*value)),
-        Val::I64(value) => Some(Value::I64(*value)),
-        Val::F32(value) => Some(Value::F32(f32::from_bits(value.to_bits()))),
-        Val::F64(value) => Some(Value::F64(f64::from_bits(value.to_bits()))),
-        Val::V128(_) | Val::FuncRef(_) | Val::ExternRef(_) => None,
     }
 }

@@ -12,6 +12,7 @@
 //! nothing of an earlier invocation. Only this file and [`reset`] change the mark.
 
 mod cancel;
+mod export;
 mod gate;
 mod grow;
 mod image;
@@ -25,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-use wasmi::{Extern, Func, Global, Memory, MemoryType, Ref, Store, Table, TypedFunc, Val, WasmParams, WasmResults};
+use wasmi::{Extern, Global, Memory, MemoryType, Ref, Store, Table, TypedFunc, Val, WasmParams, WasmResults};
 
 pub use cancel::Cancel;
 pub(crate) use image::{Image, MemoryImage};
@@ -47,6 +48,7 @@ use crate::{
     module::{Code, Prepared},
     sys::{Mapped, Regions},
     usage::{Label, Reservation},
+    value::{Value, Values},
 };
 use gate::Gate;
 use slices::{Meter, kind_of};
@@ -74,7 +76,7 @@ pub(crate) struct Instance {
     pristine_tables: Vec<Vec<Ref>>,
     pristine_references: Vec<Option<Val>>,
     /// Handles of exported functions, each found on its first use.
-    functions: Vec<Option<Func>>,
+    functions: Vec<Option<export::Handle>>,
     /// For each memory what is known of its pages, where memories stand on regions of ours; else empty.
     gates: Vec<Gate>,
     /// Times that it was made clean.
@@ -351,15 +353,20 @@ impl Instance {
         self.instance.get_typed_func(&self.store, name).ok()
     }
 
-    /// The exported function in a slot of `Prepared::exports`, looked up by name once.
-    pub(crate) fn export(&mut self, slot: usize) -> Option<Func> {
+    /// Calls the exported function in a slot of `Prepared::exports`, looked up by name once; none if it does not take these arguments.
+    pub(crate) fn call(&mut self, slot: usize, args: &[Value]) -> Option<Result<Values, InvokeErrorKind>> {
         if self.functions.is_empty() {
-            self.functions = vec![None; self.prepared.exports.len()];
+            self.functions.resize_with(self.prepared.exports.len(), || None);
         }
-        if self.functions[slot].is_none() {
-            self.functions[slot] = self.instance.get_func(&self.store, &self.prepared.exports[slot].name);
-        }
-        self.functions[slot]
+        let handle = match &mut self.functions[slot] {
+            Some(handle) => handle,
+            empty => {
+                let export = &self.prepared.exports[slot];
+                let function = self.instance.get_func(&self.store, &export.name)?;
+                empty.insert(export::handle(&self.store, function, export))
+            }
+        };
+        handle.call(&mut self.store, args)
     }
 
     pub(crate) fn call_typed<P: WasmParams, R: WasmResults>(
@@ -368,10 +375,6 @@ impl Instance {
         params: P,
     ) -> Result<R, InvokeErrorKind> {
         slices::call_typed(&mut self.store, function, params)
-    }
-
-    pub(crate) fn call(&mut self, function: Func, inputs: &[Val], outputs: &mut [Val]) -> Result<(), InvokeErrorKind> {
-        slices::call(&mut self.store, function, inputs, outputs)
     }
 
     /// The run that begins is initialisation: nothing that may differ between runs is used in it.

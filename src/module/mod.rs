@@ -10,6 +10,6 @@ mod rewrite;
 mod self_check;
 mod survey;
 
-pub(crate) use prepared::{Code, ELEMENT_BYTES, Export, Prepared, WRITTEN_ELEMENT_BYTES};
+pub(crate) use prepared::{Code, ELEMENT_BYTES, Export, Prepared, WRITTEN_ELEMENT_BYTES, scalar};
 pub(crate) use self_check::self_check;
 pub(crate) use survey::{Growable, Survey};

@@ -1,6 +1,12 @@
 //! Platforms on which pages cannot be found: nothing of [`super`] can be made, so none of it can be called.
 
-use std::{convert::Infallible, io, ops::Range};
+use std::{
+    convert::Infallible,
+    io,
+    ops::Range,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use wasmi::{Memory, MemoryType, Store};
 
@@ -15,6 +21,12 @@ pub(crate) fn faults() -> Option<Faults> {
 }
 
 pub(crate) fn release() {}
+
+/// Time since this was first asked.
+pub(crate) fn now() -> Duration {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    BEGAN.get_or_init(Instant::now).elapsed()
+}
 
 pub(crate) struct Mapped(Infallible);
 

@@ -29,6 +29,8 @@
 //! image is never written to after it has been sealed.
 
 mod faults;
+#[cfg(target_arch = "x86_64")]
+mod ticks;
 
 use std::{
     fs::File,
@@ -43,6 +45,7 @@ use std::{
         OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -52,6 +55,10 @@ pub(crate) use faults::faults;
 #[cfg(test)]
 pub(super) use faults::{ASKS_BEFORE_RING, has_ring};
 use faults::{begin_epoch, by_system_call, epoch};
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) use kernel_time as now;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use ticks::now;
 
 /// A mapping of ours, unmapped when dropped.
 struct Mapping {
@@ -112,6 +119,16 @@ impl Drop for Mapping {
 }
 
 const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
+
+/// Monotonic time since the machine was started, its sleeps left out, by the kernel's clock: what [`Instant`](std::time::Instant) reads as well, in 17 ns
+/// instead of 21 with the difference of two.
+fn kernel_time() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a value of this type, which the call may write to.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    // Every Linux has this clock, and it is never below zero.
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
 
 /// Bytes of a page.
 fn page() -> usize {

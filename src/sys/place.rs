@@ -51,14 +51,15 @@ mod tests {
     fn each_value_that_is_put_into_a_place_comes_out_once_whichever_thread_takes_it() {
         let (place, counted) = (Place::default(), Arc::new(()));
         let turns = 10_000;
-        let taken = std::thread::scope(|scope| {
-            let run = || {
-                (0..turns).filter(|turn| {
-                    let value = (turn % 3 != 0).then(|| Box::new(Arc::clone(&counted)));
-                    if value.is_some() { place.swap(value) } else { place.take() }.is_some()
-                })
+        let run = || {
+            let takes_one = |turn: &i32| match turn % 3 {
+                0 => place.take().is_some(),
+                _ => place.swap(Some(Box::new(Arc::clone(&counted)))).is_some(),
             };
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| run().count())).collect();
+            (0..turns).filter(takes_one).count()
+        };
+        let taken = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap_or(0)).sum::<usize>()
         });
         let put = 4 * (0..turns).filter(|turn| turn % 3 != 0).count();

@@ -3,6 +3,7 @@
 
 mod aliases;
 mod attack;
+mod calls;
 mod corpus;
 #[cfg(feature = "events")]
 mod delivery;

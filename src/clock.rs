@@ -6,7 +6,7 @@ use crate::sys;
 
 /// Monotonic time as the runtime sees it.
 ///
-/// The default reads the machine's, as [`Instant`](std::time::Instant) does. A host that has a clock of its own, or a test that wants to be told the time, gives
+/// The default reads the machine's monotonic clock. It never goes back on one thread; what two threads read at once may be some hundred nanoseconds apart. A host that has a clock of its own, or a test that wants to be told the time, gives
 /// another to [`RuntimeBuilder::clock`](crate::RuntimeBuilder::clock). Guests never see it.
 ///
 /// ```

@@ -130,10 +130,11 @@ fn instances() -> String {
 }
 
 fn cold_starts() -> String {
-    let mut cells = head(&["guest", "raw", "ours", "`ours` / `raw`"]);
+    let names = ["raw", "ours", "replacing"];
+    let mut cells = head(&["guest", "raw", "ours", "replacing", "`ours` / `raw`"]);
     let written = cold::WRITTEN.iter().map(|(name, _)| *name);
     for name in written.chain(cold::BUILT.iter().map(|(name, ..)| *name)) {
-        cells.push(row(format!("`{name}`"), &format!("cold/{name}"), &["raw", "ours"], &[("ours", "raw")]));
+        cells.push(row(format!("`{name}`"), &format!("cold/{name}"), &names, &[("ours", "raw")]));
     }
     table(&cells)
 }

@@ -239,7 +239,7 @@ impl Deployed {
         let bytes = self.image.memory_bytes();
         let is_due = match self.reset {
             Reset::Auto if bytes >= ALWAYS_ON_REGION => !is_first,
-            Reset::Auto => bytes >= BORN_ON_REGION && (self.mapped.get().is_some() || self.pool.counts().1 > 1),
+            Reset::Auto => bytes >= BORN_ON_REGION && (self.mapped.get().is_some() || self.pool.live() > 1),
             _ => true,
         };
         if !is_due || !self.is_mappable() {

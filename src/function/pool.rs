@@ -6,12 +6,13 @@
 //! caches warm and lets the rest age, so that they can be trimmed.
 //!
 //! The latest of a lane lies on top, where it is put and taken by one atomic operation each, some 6 ns; those below it, which only
-//! more runs at once than lanes need, under a lock, held for a push or a pop and never while a guest runs, an instance is made or one is
-//! dropped. (A stack under a lock alone took four such operations a run, and 30 ns.) Whoever wants others than the latest moves it down first.
+//! more runs at once than lanes need, under a lock, held for a push, a pop or a look at all, and never while a guest runs, an instance is made or one is
+//! dropped. (A stack under a lock alone took four such operations a run, and 30 ns.) Whoever looks at all moves the one on top down first, and
+//! the next run of the lane takes it from there.
 //!
 //! Invariants: `live` counts the instances that are idle, lent or being made, in all and for each lane, and is never above `max`;
-//! idle instances are clean; each lane is ordered by the time since when its instances have been idle, oldest in front, but for some that
-//! came back at the same moment. Whoever gives an
+//! idle instances are clean; each lane is ordered by the time since when its instances have been idle, oldest in front, but for one whose thread is
+//! interrupted while it puts another on top. Whoever gives an
 //! instance or a place back looks afterwards whether somebody waits, and whoever waits looks for both after it has said so.
 
 use std::{
@@ -151,7 +152,12 @@ impl Pool {
 
     /// Idle instances, and all. A moment's figures: the lanes are looked at one after the other.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.idle(), self.live.load(Ordering::Relaxed))
+        (self.idle(), self.live())
+    }
+
+    /// How many live.
+    pub(super) fn live(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
     }
 
     fn idle(&self) -> usize {
@@ -256,8 +262,8 @@ impl Pool {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let mut in_time = true;
         let found = loop {
-            // Either this finds what is given back, or `give_back`, which holds the same locks, or `forget`, whose count is in
-            // one order with this one, finds that somebody waits.
+            // Either this finds what is given back, or `give_back` and `forget` find that somebody waits: they put down an instance or a place and
+            // look then, this has said so and looks now, and all four are in one order.
             if let Some(ready) = self.pop(own) {
                 break Ok(Found::Idle(ready));
             }

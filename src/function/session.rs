@@ -44,11 +44,14 @@ impl<'a> Guest<'a> {
         let Some((slot, _)) = prepared.export(export) else {
             return Err(prepared.no_such_export(export));
         };
-        // A call shorter than a slice does not look at the time itself. The first one has just been given its time.
-        if std::mem::replace(&mut self.called, true) {
-            self.instance.check_time()?;
+        // The first call has just been given its time.
+        match self.instance.call(slot, args, self.called) {
+            Some(called) => {
+                self.called = true;
+                called
+            }
+            None => Err(self.mismatch(slot, args)),
         }
-        self.instance.call(slot, args).unwrap_or_else(|| Err(self.mismatch(slot, args)))
     }
 
     /// The error of who calls an export with other arguments than it takes.

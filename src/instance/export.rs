@@ -23,8 +23,8 @@ use crate::{
 pub(super) type Handle = Box<dyn Call + Send>;
 
 pub(super) trait Call {
-    /// Calls it; none if it does not take these arguments, or takes or gives what is no number.
-    fn call(&self, store: &mut Store<State>, args: &[Value]) -> Option<Result<Values, InvokeErrorKind>>;
+    /// Calls it, having looked at the time if it `is_late`; none if it does not take these arguments, or takes or gives what is no number.
+    fn call(&self, store: &mut Store<State>, args: &[Value], is_late: bool) -> Option<Result<Values, InvokeErrorKind>>;
 }
 
 /// The handle for an export that is this function.
@@ -56,6 +56,11 @@ fn with_results<P: Params, R: Results>(store: &Store<State>, function: Func, exp
     }
     let function: TypedFunc<P, R> = function.typed(store).ok()?;
     Some(Box::new(function))
+}
+
+/// A call shorter than a slice does not look at the time itself.
+fn in_time(store: &Store<State>, is_late: bool) -> Result<(), InvokeErrorKind> {
+    if is_late { store.data().meter.check_time() } else { Ok(()) }
 }
 
 /// Numbers as wasmi takes them by type.
@@ -117,9 +122,9 @@ impl Results for i64 {
 }
 
 impl<P: Params, R: Results> Call for TypedFunc<P, R> {
-    fn call(&self, store: &mut Store<State>, args: &[Value]) -> Option<Result<Values, InvokeErrorKind>> {
+    fn call(&self, store: &mut Store<State>, args: &[Value], is_late: bool) -> Option<Result<Values, InvokeErrorKind>> {
         let params = P::of(args)?;
-        Some(call_typed(store, self, params).map(|results| {
+        Some(in_time(store, is_late).and_then(|()| call_typed(store, self, params)).map(|results| {
             let mut values = Values::default();
             results.add_to(&mut values);
             values
@@ -143,7 +148,7 @@ impl ByValues {
 }
 
 impl Call for ByValues {
-    fn call(&self, store: &mut Store<State>, args: &[Value]) -> Option<Result<Values, InvokeErrorKind>> {
+    fn call(&self, store: &mut Store<State>, args: &[Value], is_late: bool) -> Option<Result<Values, InvokeErrorKind>> {
         let results = self.results?;
         let fits = |(ty, value): (&ValType, &Value)| scalar(*ty) == Some(value.ty());
         if self.params.len() != args.len() || !self.params.iter().zip(args).all(fits) {
@@ -153,7 +158,8 @@ impl Call for ByValues {
         let (mut inputs, mut outputs) = (SmallVec::<[Val; 8]>::new(), SmallVec::<[Val; 4]>::new());
         inputs.extend(args.iter().map(|value| wasm_value(*value)));
         outputs.resize(results, Val::I32(0));
-        Some(call(store, self.function, &inputs, &mut outputs).map(|()| {
+        let called = in_time(store, is_late).and_then(|()| call(store, self.function, &inputs, &mut outputs));
+        Some(called.map(|()| {
             let mut values = Values::default();
             values.0.extend(outputs.iter().filter_map(number));
             values

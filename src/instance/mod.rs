@@ -313,11 +313,6 @@ impl Instance {
         self.mark == Mark::Clean
     }
 
-    /// `Err` if the run is past its deadline or cancelled.
-    pub(crate) fn check_time(&self) -> Result<(), InvokeErrorKind> {
-        self.store.data().meter.check_time()
-    }
-
     /// The run's deadline, for runs within it.
     pub(crate) fn deadline_at(&self) -> Duration {
         self.store.data().meter.deadline_at()
@@ -353,8 +348,14 @@ impl Instance {
         self.instance.get_typed_func(&self.store, name).ok()
     }
 
-    /// Calls the exported function in a slot of `Prepared::exports`, looked up by name once; none if it does not take these arguments.
-    pub(crate) fn call(&mut self, slot: usize, args: &[Value]) -> Option<Result<Values, InvokeErrorKind>> {
+    /// Calls the exported function in a slot of `Prepared::exports`, looked up by name once; none if it does not take these arguments. Time may have
+    /// passed since the run began if it `is_late`.
+    pub(crate) fn call(
+        &mut self,
+        slot: usize,
+        args: &[Value],
+        is_late: bool,
+    ) -> Option<Result<Values, InvokeErrorKind>> {
         if self.functions.is_empty() {
             self.functions.resize_with(self.prepared.exports.len(), || None);
         }
@@ -362,11 +363,12 @@ impl Instance {
             Some(handle) => handle,
             empty => {
                 let export = &self.prepared.exports[slot];
+                // It is there: the rewriting keeps all exports.
                 let function = self.instance.get_func(&self.store, &export.name)?;
                 empty.insert(export::handle(&self.store, function, export))
             }
         };
-        handle.call(&mut self.store, args)
+        handle.call(&mut self.store, args, is_late)
     }
 
     pub(crate) fn call_typed<P: WasmParams, R: WasmResults>(

@@ -1,4 +1,4 @@
-//! Platforms on which pages cannot be found: nothing of [`super`] can be made, so none of it can be called.
+//! Platforms on which pages cannot be found: no region of [`super`] can be made, so nothing of one can be called. The time is the standard library's.
 
 use std::{
     convert::Infallible,

@@ -1,8 +1,10 @@
-//! Memory that we own, and the only unsafe code of the library: linear memories whose used pages can be found.
+//! The only unsafe code of the library: linear memories whose used pages can be found, the time in few nanoseconds, and places that hand a
+//! box from thread to thread.
 //!
 //! [`linux`] maps the image of a memory copy-on-write, so that the kernel knows which pages a run has written to; what is
 //! done with that knowledge is safe code, in `instance/gate.rs`. Where the platform or the moment offers none of it,
 //! [`absent`] stands in: then memories are wasmi's own, and are cleaned by writing zeros and the image's runs.
+//! The time is the kernel's everywhere, told by the processor's counter where that can be done. A [`Place`] is the same on all platforms.
 #![allow(unsafe_code, reason = "the one room that may: each block has its argument")]
 
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]

@@ -17,6 +17,7 @@ use std::{
             Ordering::{Acquire, Relaxed, Release},
         },
     },
+    thread,
     time::Duration,
 };
 
@@ -53,10 +54,14 @@ struct Tally {
 }
 
 impl Tally {
-    /// Runs `count` while nobody else reads or changes the counters. For a few instructions, so that whoever waits need not sleep.
+    /// Runs `count` while nobody else reads or changes the counters: for some dozens of instructions, so that nobody waits for long but for a thread that
+    /// was interrupted in between, which waiters give the processor to.
     fn hold<T>(&self, count: impl FnOnce(&Self) -> T) -> T {
         let backoff = Backoff::new();
         while self.is_held.swap(true, Acquire) {
+            if backoff.is_completed() {
+                thread::sleep(Duration::from_micros(50));
+            }
             backoff.snooze();
         }
         let counted = count(self);

@@ -153,6 +153,8 @@ pub(crate) fn cold<'a>(guest: &Guest<'a>) -> Vec<(Peer, Contender<'a>)> {
     let ours = move || {
         let function = runtime.deploy("f", black_box(guest.bytes)).expect("it deploys");
         assert_eq!(function.invoke(guest.event).expect("it answers").output(), guest.answer);
+        // As the others drop what they have compiled before they compile again.
+        assert!(runtime.undeploy("f"));
     };
     let mut contenders = vec![(Peer::Dormouse, repeat(ours)), (Peer::WasmiFresh, repeat(lazy))];
     for peer in [Peer::Wasmtime, Peer::Winch] {

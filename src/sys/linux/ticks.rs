@@ -5,19 +5,21 @@
 //! is measured over 10 ms, and held against the kernel's clock whenever a thread reads both again. Measured over 3 million readings: 30 ns apart
 //! at most.
 //!
-//! What this rests on: the counter runs at one rate, the same on all cores, and goes on while they sleep. CPUID says whether it does (Intel SDM, volume 3,
-//! "Invariant TSC"), and the kernel's own clock rests on it too. Where it does not after all, because the machine slept or was moved, a time is wrong by less than a
+//! What this rests on: the counter runs at one rate and does not stop, which CPUID says (Intel SDM, volume 3, "Invariant TSC"), and is the same on all cores,
+//! which the kernel finds out: where it is not, the kernel tells the time by other means, and reading those takes longer than [`GLANCE`], so that nothing is told by
+//! the counter here either. Where something of it does not hold after all, because the machine slept or was moved, a time is wrong by less than a
 //! window, as a reading that is not within one asks the kernel; the next such finds out, and until the rate has been measured anew, all ask the
 //! kernel.
 //!
-//! Invariant: on one thread the time goes back only where the counter was wrong.
+//! Invariant: on one thread the time never goes back. What has been told ahead of the kernel's clock is waited for. (Threads may be apart by as much as each is
+//! from the kernel's clock.)
 
 use std::{
     arch::x86_64::{__cpuid, _rdtsc},
     cell::Cell,
     sync::{
         OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -29,8 +31,11 @@ use super::kernel_time;
 /// Ticks for which a moment serves: 0.2 to 1 ms.
 const WINDOW: u64 = 1 << 20;
 
-/// Ticks that reading the kernel's clock may take: else the thread was interrupted in it, or the counter is dear to read here.
+/// Ticks that reading the kernel's clock may take: else the thread was interrupted in it, or the counter or the clock is dear to read here.
 const GLANCE: u64 = 1 << 10;
+
+/// How often in a row that may happen before the counter is left alone.
+const MISSES_MAX: u32 = 1_000;
 
 /// For how long a rate is measured. Between moments that lie further apart the machine may have slept, or the kernel's clock have been slewed.
 const MEASURED_FOR: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(1);
@@ -44,8 +49,10 @@ static RATE: AtomicU64 = AtomicU64::new(0);
 /// Where the measurement of the rate began.
 static BASE: Mutex<Option<Moment>> = Mutex::new(None);
 
+static MISSES: AtomicU32 = AtomicU32::new(0);
+
 thread_local! {
-    static LATEST: Cell<Moment> = const { Cell::new(Moment { ticks: 0, time: Duration::ZERO }) };
+    static LATEST: Cell<Told> = const { Cell::new(Told { ticks: 0, time: Duration::ZERO, ahead: 0, rate: 0 }) };
 }
 
 /// One moment on both clocks.
@@ -55,55 +62,75 @@ struct Moment {
     time: Duration,
 }
 
+/// What a thread told at such a moment, and how it goes on from there.
+#[derive(Clone, Copy)]
+struct Told {
+    ticks: u64,
+    time: Duration,
+    /// How far ahead of the kernel's clock that was, in ticks: so long the time stands still.
+    ahead: u64,
+    rate: u64,
+}
+
 /// Monotonic time since the machine was started, its sleeps left out.
 pub(crate) fn now() -> Duration {
-    let rate = RATE.load(Relaxed);
-    if rate != 0 {
-        let latest = LATEST.get();
+    let latest = LATEST.get();
+    if latest.rate != 0 {
         let passed = ticks().wrapping_sub(latest.ticks);
         if passed < WINDOW {
-            return latest.after(passed, rate);
+            return latest.after(passed);
         }
     }
-    look()
+    look(latest)
 }
 
 fn ticks() -> u64 {
-    // SAFETY: every x86-64 has the instruction. A process for which it is forbidden could not read the kernel's clock either, which is told by it.
+    // SAFETY: every x86-64 has the instruction. Where a process has forbidden it to itself it ends here, by a signal.
     unsafe { _rdtsc() }
 }
 
 /// Reads both clocks.
 #[cold]
-fn look() -> Duration {
-    if !is_steady() {
-        return kernel_time();
+fn look(latest: Told) -> Duration {
+    if !is_steady() || MISSES.load(Relaxed) > MISSES_MAX {
+        return kernel_time().max(latest.after(WINDOW));
     }
     let (began, time, ended) = (ticks(), kernel_time(), ticks());
     let glance = ended.wrapping_sub(began);
+    let moment = Moment { ticks: began.wrapping_add(glance / 2), time };
+    // Nothing later has been told, as a reading beyond the window would have come by here.
+    let before = latest.after(moment.ticks.wrapping_sub(latest.ticks).min(WINDOW));
     if glance > GLANCE {
-        return time;
+        MISSES.fetch_add(1, Relaxed);
+        return time.max(before);
     }
-    let mut moment = Moment { ticks: began.wrapping_add(glance / 2), time };
-    let (latest, rate) = (LATEST.get(), RATE.load(Relaxed));
+    MISSES.store(0, Relaxed);
+    let mut rate = RATE.load(Relaxed);
     if rate == 0 {
-        // Who finds it held leaves it to the other.
-        if let Some(mut base) = BASE.try_lock() {
-            let (next, measured) = moment.measure(*base);
-            *base = next;
-            RATE.store(measured, Relaxed);
-        }
-    } else if latest.ticks != 0 {
-        if latest.agrees(moment, rate) {
-            // What has been answered since then was not beyond this.
-            let passed = moment.ticks.wrapping_sub(latest.ticks).min(WINDOW);
-            moment.time = moment.time.max(latest.after(passed, rate));
-        } else {
-            RATE.store(0, Relaxed);
-        }
+        rate = measure(moment);
+    } else if rate == latest.rate && !latest.agrees(moment) {
+        // Unless somebody has noticed it before, and measured.
+        let _ = RATE.compare_exchange(rate, 0, Relaxed, Relaxed);
+        rate = 0;
     }
-    LATEST.set(moment);
-    moment.time
+    let told = Told::at(moment, before, rate);
+    LATEST.set(told);
+    told.time
+}
+
+/// The rate as it has turned out by this moment, 0 as long as it has not.
+#[cold]
+fn measure(moment: Moment) -> u64 {
+    // Who finds it held leaves it to the other.
+    let Some(mut base) = BASE.try_lock() else { return 0 };
+    let known = RATE.load(Relaxed);
+    if known != 0 {
+        return known;
+    }
+    let (next, rate) = moment.measure(*base);
+    *base = next;
+    RATE.store(rate, Relaxed);
+    rate
 }
 
 /// Whether the processor says that its counter is a clock.
@@ -119,22 +146,40 @@ fn is_steady() -> bool {
     })
 }
 
-impl Moment {
+fn nanos(ticks: u64, rate: u64) -> u64 {
+    ((u128::from(ticks) * u128::from(rate)) >> 32) as u64
+}
+
+impl Told {
+    /// What is told at a moment, where `before` has been told already.
+    fn at(moment: Moment, before: Duration, rate: u64) -> Self {
+        let ahead = before.saturating_sub(moment.time);
+        let ticks = (ahead.as_nanos() << 32).checked_div(u128::from(rate)).unwrap_or(0);
+        Self {
+            ticks: moment.ticks,
+            time: moment.time.max(before),
+            ahead: u64::try_from(ticks).unwrap_or(u64::MAX),
+            rate,
+        }
+    }
+
     /// The time so many ticks later, at most a window.
-    fn after(self, ticks: u64, rate: u64) -> Duration {
-        // Below 2^20 times below 2^43, as long as a tick is shorter than 2 us.
-        let nanos = (ticks.wrapping_mul(rate) >> 32) as u32;
+    fn after(self, ticks: u64) -> Duration {
+        // Below 2^20 times below 2^42.
+        let nanos = (ticks.saturating_sub(self.ahead).wrapping_mul(self.rate) >> 32) as u32;
         Duration::new(self.time.as_secs(), self.time.subsec_nanos().wrapping_add(nanos))
     }
 
-    /// Whether the later moment is where the rate says.
-    fn agrees(self, later: Self, rate: u64) -> bool {
-        let ticks = later.ticks.wrapping_sub(self.ticks);
-        let told = ((u128::from(ticks) * u128::from(rate)) >> 32) as u64;
-        let passed = later.time.saturating_sub(self.time);
+    /// Whether a later moment is where the rate says.
+    fn agrees(self, later: Moment) -> bool {
+        let kernel = self.time.saturating_sub(Duration::from_nanos(nanos(self.ahead, self.rate)));
+        let told = nanos(later.ticks.wrapping_sub(self.ticks), self.rate);
+        let passed = later.time.saturating_sub(kernel);
         passed.abs_diff(Duration::from_nanos(told)) <= APART + passed / 1_024
     }
+}
 
+impl Moment {
     /// The rate since `base`, and where the next measurement begins; 0 if there is none yet.
     fn measure(self, base: Option<Self>) -> (Option<Self>, u64) {
         let Some(base) = base else { return (Some(self), 0) };
@@ -153,7 +198,6 @@ impl Moment {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 mod tests {
     use super::*;
 
@@ -169,7 +213,7 @@ mod tests {
         loop {
             let (before, told, after) = (kernel_time(), now(), kernel_time());
             assert!(told + allowed >= before && told <= after + allowed, "{before:?} {told:?} {after:?}");
-            assert!(told + allowed / 2 >= latest, "{told:?} after {latest:?}");
+            assert!(told >= latest, "{told:?} after {latest:?}");
             latest = told;
             if before > end {
                 return;
@@ -177,21 +221,29 @@ mod tests {
         }
     }
 
+    /// The rate, as soon as it is known; 0 if this processor's counter is not read.
+    fn rate() -> u64 {
+        for _ in 0..100 {
+            watch(Duration::from_millis(20), Duration::from_millis(2));
+            match RATE.load(Relaxed) {
+                0 => {}
+                known => return known,
+            }
+        }
+        assert!(!is_steady() || MISSES.load(Relaxed) > MISSES_MAX, "a rate is measured within two seconds");
+        0
+    }
+
     #[test]
     fn the_time_is_the_kernels_and_a_rate_that_turns_out_wrong_is_measured_anew() {
-        let apart = 5 * APART;
-        watch(Duration::from_millis(40), apart);
-        if !is_steady() || RATE.load(Relaxed) == 0 {
-            return;
-        }
-        let right = RATE.load(Relaxed);
+        let right = rate();
+        watch(Duration::from_millis(20), 5 * APART);
         for wrong in [right * 2, right / 2, right + right / 100] {
-            RATE.store(wrong, Relaxed);
             // Within a window it is believed.
-            watch(Duration::from_millis(40), Duration::from_millis(2));
-            watch(Duration::from_millis(40), apart);
-            let anew = RATE.load(Relaxed);
-            assert!(anew.abs_diff(right) < right / 1_000, "{right}, {wrong}, {anew}");
+            RATE.store(wrong, Relaxed);
+            let anew = rate();
+            assert!(anew.abs_diff(right) <= right / 1_000, "{right}, {wrong}, {anew}");
+            watch(Duration::from_millis(20), 5 * APART);
         }
     }
 
@@ -205,8 +257,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_told_ahead_of_the_kernels_clock_is_waited_for_and_does_not_add_up() {
+        let mut told = Told::at(moment(0, 0), Duration::ZERO, GHZ);
+        for window in 1..1_000 {
+            // The kernel's clock goes slower by 100 ns a window than when the rate was measured.
+            let next = moment(window * WINDOW, window * (WINDOW - 100));
+            assert!(told.agrees(next));
+            let before = told.after(WINDOW);
+            told = Told::at(next, before, GHZ);
+            assert_eq!((told.time, told.after(50), told.after(told.ahead)), (before, before, before));
+            assert!(told.time.saturating_sub(next.time) <= Duration::from_nanos(100), "{window}");
+            assert_eq!(told.after(1_000), next.time + Duration::from_nanos(1_000));
+        }
+        assert_eq!(Told::at(moment(5, 7), Duration::from_nanos(9), 0).after(WINDOW), Duration::from_nanos(9));
+    }
+
+    #[test]
     fn moments_agree_unless_the_machine_slept_or_another_rate_holds_between_them() {
-        let first = moment(u64::MAX - 10, 5_000_000_000);
+        let first = Told::at(moment(u64::MAX - 10, 5_000_000_000), Duration::from_nanos(5_000_000_300), GHZ);
         for (ticks, nanos, expected) in [
             (1_000, 1_000, true),
             (1_000, 2_999, true),
@@ -219,10 +287,10 @@ mod tests {
             (u64::MAX - 1_000, 1_000_000, false),
         ] {
             let later = moment(first.ticks.wrapping_add(ticks), 5_000_000_000 + nanos);
-            assert_eq!(first.agrees(later, GHZ), expected, "{ticks} {nanos}");
+            assert_eq!(first.agrees(later), expected, "{ticks} {nanos}");
         }
-        assert_eq!(first.after(1_000_000, GHZ / 2), Duration::from_nanos(5_000_500_000));
-        assert_eq!(moment(0, 1_999_999_999).after(2, GHZ), Duration::from_nanos(2_000_000_001));
+        let slow = Told::at(moment(0, 1_999_999_999), Duration::ZERO, GHZ / 2);
+        assert_eq!(slow.after(1_000_000), Duration::from_nanos(2_000_499_999));
     }
 
     #[test]

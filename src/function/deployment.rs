@@ -381,7 +381,7 @@ impl<'a> Deployment<'a> {
         };
         trace::report(&report);
         let pool = Arc::new(Pool::new(*instances.start(), *instances.end(), lanes, max_wait));
-        let tallies = runtime.books().open(mould.label(), lanes);
+        let tallies = runtime.books().open(mould.label());
         let deployed = Arc::new(Deployed {
             report,
             image,
@@ -397,9 +397,11 @@ impl<'a> Deployment<'a> {
         });
         if *instances.end() > 0 {
             let bound = deployed.mould.contract.bind(&instance);
-            deployed
-                .pool
-                .adopt(Ready { instance, bound, lane: 0, is_newborn: true, since: Duration::ZERO }, clock.now());
+            let counter = deployed.tallies.counter();
+            deployed.pool.adopt(
+                Ready { instance, bound, counter, lane: 0, is_newborn: true, since: Duration::ZERO },
+                clock.now(),
+            );
         }
         if *instances.start() > 0 {
             deployed.prewarm(*instances.start()).map_err(refused)?;

@@ -217,7 +217,6 @@ impl<'a> Invocation<'a> {
 
         let ready = lease.ready();
         ready.is_newborn = false;
-        let lane = ready.lane;
         let began = ready.instance.arm(Allowance {
             fuel: self.fuel.min(limits.fuel),
             deadline: self.deadline.min(limits.deadline),
@@ -258,6 +257,10 @@ impl<'a> Invocation<'a> {
             log_cut: used.log_cut,
             outcome: ran.as_ref().map_or_else(|kind| kind.name(), |_| "ok"),
         };
+        ready.counter.ran(&report);
+        if let Err(kind) = &ran {
+            deployed.tallies.failed(kind.name());
+        }
         // An empty vector allocates nothing: a log costs only those who log.
         let log = ready.instance.log().to_vec();
         let cleaned = ready.instance.reset(&deployed.image, deployed.mapped(), deployed.technique);
@@ -268,10 +271,6 @@ impl<'a> Invocation<'a> {
             deployed.settle_in(ready);
             lease.give_back(began.saturating_add(used.duration));
         }
-        if let Err(kind) = &ran {
-            deployed.tallies.failed(kind.name());
-        }
-        deployed.tallies.ran(lane, &report);
         trace::report(&report);
         match ran {
             Ok(_) => Ok((log, report)),

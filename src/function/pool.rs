@@ -32,7 +32,7 @@ use crate::{
         thread_number,
     },
     sys::Place,
-    usage::{Evict, Start},
+    usage::{Counter, Evict, Start},
 };
 
 /// Failures in a row after which a function is left alone, and for how long: doubling up to the longest.
@@ -47,6 +47,7 @@ const WAIT_LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
 pub(super) struct Ready {
     pub(super) instance: Instance,
     pub(super) bound: Bound,
+    pub(super) counter: Counter,
     /// The lane that it was made for.
     pub(super) lane: usize,
     /// Left by deployment for the first invocation, which is a cold start all the same: nobody has asked for an instance to be

@@ -9,7 +9,7 @@ pub(crate) mod trace;
 mod version;
 
 pub(crate) use budget::{Budget, Evict, Reservation};
-pub(crate) use ledger::{Books, Tallies};
+pub(crate) use ledger::{Books, Counter, Tallies};
 pub use ledger::{Ledger, Usage};
 #[cfg(feature = "events")]
 pub(crate) use origin::Origin;

@@ -1,8 +1,8 @@
 //! The instances of one version: bounded, most recently used first.
 //!
-//! Idle instances lie in lanes. A thread looks into its own lane first and goes through the others before it makes an
+//! Idle instances lie in lanes. A thread looks into the lane of the core that it runs on first and goes through the others before it makes an
 //! instance: so there are never more instances than run at once. A new one is for the lane that has fewest, and goes back there
-//! after each use: so threads that keep running come to find one each that they share nothing with. Most recently used first keeps
+//! after each use: so threads that run at once come to find one each that they share nothing with, however many threads there are. Most recently used first keeps
 //! caches warm and lets the rest age, so that they can be trimmed.
 //!
 //! The latest of a lane lies on top, where it is put and taken by one atomic operation each, some 6 ns; those below it, which only
@@ -29,7 +29,7 @@ use crate::{
     sync::{
         Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        thread_number,
+        core_number,
     },
     sys::Place,
     usage::{Counter, Evict, Start},
@@ -174,7 +174,7 @@ impl Pool {
         now: impl Fn() -> Duration,
         make: impl FnOnce(usize) -> Result<Ready, InvokeErrorKind>,
     ) -> Result<Lease<'_>, InvokeErrorKind> {
-        let own = thread_number() % self.lanes.len();
+        let own = core_number() % self.lanes.len();
         if let Some(ready) = self.pop(own) {
             return Ok(Lease::of(self, ready));
         }
@@ -338,7 +338,7 @@ impl Pool {
             if self.idle() + made.len() >= count {
                 break Ok(());
             }
-            let Some(lane) = self.claim(thread_number() % self.lanes.len()) else { break Ok(()) };
+            let Some(lane) = self.claim(core_number() % self.lanes.len()) else { break Ok(()) };
             // Gives the place back if making fails or panics.
             let mut lease = Lease::place(self, lane);
             match make(lane) {

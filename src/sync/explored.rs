@@ -102,6 +102,7 @@ impl Condvar {
     }
 }
 
-pub(crate) fn thread_number() -> usize {
+/// Each thread has a core of its own.
+pub(crate) fn core_number() -> usize {
     shuttle::current::me().into()
 }

@@ -10,12 +10,12 @@
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod linux;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-pub(crate) use linux::{Mapped, Region, Regions, available, faults, now, release};
+pub(crate) use linux::{Mapped, Region, Regions, available, core_number, faults, now, release};
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 mod absent;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-pub(crate) use absent::{Mapped, Region, Regions, available, faults, now, release};
+pub(crate) use absent::{Mapped, Region, Regions, available, core_number, faults, now, release};
 
 mod place;
 pub(crate) use place::Place;

@@ -1,14 +1,10 @@
 //! Platforms on which pages cannot be found: no region of [`super`] can be made, so nothing of one can be called. The time is the standard library's.
 
 use std::{
-    cell::Cell,
     convert::Infallible,
     io,
     ops::Range,
-    sync::{
-        OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -25,19 +21,6 @@ pub(crate) fn faults() -> Option<Faults> {
 }
 
 pub(crate) fn release() {}
-
-/// A number of the thread's instead of the core's: threads are counted as they first ask.
-pub(crate) fn core_number() -> usize {
-    static NUMBERS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
-    }
-    NUMBER.get().unwrap_or_else(|| {
-        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        NUMBER.set(Some(number));
-        number
-    })
-}
 
 /// Time since this was first asked.
 pub(crate) fn now() -> Duration {

@@ -130,27 +130,6 @@ fn kernel_time() -> Duration {
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
-/// The core that this thread runs on, by the order in which cores were first seen here, so that those which a process may use have the lowest numbers.
-/// The thread may be on another when this returns. 2 ns where the C library has the kernel write the core to the thread (glibc since 2.35), some 10 elsewhere.
-pub(crate) fn core_number() -> usize {
-    const MAX: usize = 1_024;
-    static NUMBERS: [AtomicUsize; MAX] = [const { AtomicUsize::new(0) }; MAX];
-    static SEEN: AtomicUsize = AtomicUsize::new(0);
-    // SAFETY: it takes nothing, and answers a number, below 0 where the kernel does not say.
-    let core = unsafe { libc::sched_getcpu() };
-    let number = &NUMBERS[usize::try_from(core).unwrap_or(0) % MAX];
-    match number.load(Ordering::Relaxed) {
-        0 => {
-            // Threads that see it first at once leave a number out.
-            let next = SEEN.fetch_add(1, Ordering::Relaxed) + 1;
-            number
-                .compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed)
-                .map_or_else(|first| first - 1, |_| next - 1)
-        }
-        known => known - 1,
-    }
-}
-
 /// Bytes of a page.
 fn page() -> usize {
     static PAGE: OnceLock<usize> = OnceLock::new();

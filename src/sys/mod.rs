@@ -4,20 +4,23 @@
 //! [`linux`] maps the image of a memory copy-on-write, so that the kernel knows which pages a run has written to; what is
 //! done with that knowledge is safe code, in `instance/gate.rs`. Where the platform or the moment offers none of it,
 //! [`absent`] stands in: then memories are wasmi's own, and are cleaned by writing zeros and the image's runs.
-//! The time is the kernel's everywhere, told by the processor's counter where that can be done. A [`Place`] is the same on all platforms.
+//! The time is the kernel's everywhere, told by the processor's counter where that can be done. [`cores`] and [`place`] are the same on all platforms, or nearly.
 #![allow(unsafe_code, reason = "the one room that may: each block has its argument")]
 
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod linux;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-pub(crate) use linux::{Mapped, Region, Regions, available, core_number, faults, now, release};
+pub(crate) use linux::{Mapped, Region, Regions, available, faults, now, release};
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 mod absent;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-pub(crate) use absent::{Mapped, Region, Regions, available, core_number, faults, now, release};
+pub(crate) use absent::{Mapped, Region, Regions, available, faults, now, release};
 
+mod cores;
 mod place;
+#[cfg(not(shuttle))]
+pub(crate) use cores::core_number;
 pub(crate) use place::Place;
 
 #[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]

@@ -511,36 +511,3 @@ fn more_functions_than_there_are_descriptors_for_stay_clean_the_portable_way() {
         assert!(open < 300, "{open} descriptors are open");
     });
 }
-
-#[test]
-fn each_core_has_a_number_of_its_own_and_keeps_it() {
-    // A thread of its own, as it is moved about.
-    std::thread::spawn(|| {
-        // SAFETY: a set of cores is bits, all of which may be 0; the calls read or write this one, of this size.
-        let allowed = unsafe {
-            let mut allowed: libc::cpu_set_t = std::mem::zeroed();
-            assert_eq!(libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut allowed), 0);
-            allowed
-        };
-        // SAFETY: the numbers are below the size of the set.
-        let cores: Vec<usize> =
-            (0..libc::CPU_SETSIZE as usize).filter(|core| unsafe { libc::CPU_ISSET(*core, &allowed) }).collect();
-        let number_on = |core: &usize| {
-            // SAFETY: as above.
-            unsafe {
-                let mut one: libc::cpu_set_t = std::mem::zeroed();
-                libc::CPU_SET(*core, &mut one);
-                assert_eq!(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const one), 0);
-            }
-            super::core_number()
-        };
-        let numbers: Vec<usize> = cores.iter().map(number_on).collect();
-        assert_eq!(numbers, cores.iter().map(number_on).collect::<Vec<_>>());
-        let mut distinct = numbers.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        assert_eq!(distinct.len(), cores.len(), "{numbers:?}");
-    })
-    .join()
-    .unwrap();
-}

@@ -1,0 +1,76 @@
+//! Which core a thread runs on, for things that threads on different cores had better not share.
+//!
+//! Invariant: what is answered is a hint; the thread may be on another core by then.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// The number of this thread's core: cores are counted as they are first seen here, so that those which a process may use have the lowest
+/// numbers. 2 ns where the C library has the kernel write the core to the thread (glibc since 2.35), some 10 by the kernel's vDSO.
+#[cfg(all(target_os = "linux", any(target_env = "gnu", target_arch = "x86_64")))]
+pub(crate) fn core_number() -> usize {
+    const MAX: usize = 1_024;
+    static NUMBERS: [AtomicUsize; MAX] = [const { AtomicUsize::new(0) }; MAX];
+    static SEEN: AtomicUsize = AtomicUsize::new(0);
+    // SAFETY: it takes nothing, and answers a number, below 0 where the kernel does not say.
+    let core = unsafe { libc::sched_getcpu() };
+    let number = &NUMBERS[usize::try_from(core).unwrap_or(0) % MAX];
+    match number.load(Relaxed) {
+        0 => {
+            // Threads that see it first at once leave a number out.
+            let next = SEEN.fetch_add(1, Relaxed) + 1;
+            number.compare_exchange(0, next, Relaxed, Relaxed).map_or_else(|first| first - 1, |_| next - 1)
+        }
+        known => known - 1,
+    }
+}
+
+/// A number of this thread's, where asking for its core takes a system call or cannot be done: threads are counted as they first ask.
+#[cfg(not(all(target_os = "linux", any(target_env = "gnu", target_arch = "x86_64"))))]
+pub(crate) fn core_number() -> usize {
+    use std::cell::Cell;
+    static NUMBERS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    NUMBER.get().unwrap_or_else(|| {
+        let number = NUMBERS.fetch_add(1, Relaxed);
+        NUMBER.set(Some(number));
+        number
+    })
+}
+
+#[cfg(all(test, target_os = "linux", any(target_env = "gnu", target_arch = "x86_64")))]
+mod tests {
+    #[test]
+    fn each_core_has_a_number_of_its_own_and_keeps_it() {
+        // A thread of its own, as it is moved about.
+        std::thread::spawn(|| {
+            // SAFETY: a set of cores is bits, all of which may be 0; the calls read or write this one, of this size.
+            let allowed = unsafe {
+                let mut allowed: libc::cpu_set_t = std::mem::zeroed();
+                assert_eq!(libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut allowed), 0);
+                allowed
+            };
+            // SAFETY: the numbers are below the size of the set.
+            let cores: Vec<usize> =
+                (0..libc::CPU_SETSIZE as usize).filter(|core| unsafe { libc::CPU_ISSET(*core, &allowed) }).collect();
+            let number_on = |core: &usize| {
+                // SAFETY: as above.
+                unsafe {
+                    let mut one: libc::cpu_set_t = std::mem::zeroed();
+                    libc::CPU_SET(*core, &mut one);
+                    assert_eq!(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const one), 0);
+                }
+                super::core_number()
+            };
+            let numbers: Vec<usize> = cores.iter().map(number_on).collect();
+            assert_eq!(numbers, cores.iter().map(number_on).collect::<Vec<_>>());
+            let mut distinct = numbers.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            assert_eq!(distinct.len(), cores.len(), "{numbers:?}");
+        })
+        .join()
+        .expect("the thread ends well");
+    }
+}

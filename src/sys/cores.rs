@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The number of this thread's core: cores are counted as they are first seen here, so that those which a process may use have the lowest
 /// numbers. 2 ns where the C library has the kernel write the core to the thread (glibc since 2.35), some 10 by the kernel's vDSO.
-#[cfg(all(target_os = "linux", any(target_env = "gnu", target_arch = "x86_64")))]
+#[cfg(all(target_os = "linux", target_pointer_width = "64", any(target_env = "gnu", target_arch = "x86_64")))]
 pub(crate) fn core_number() -> usize {
     const MAX: usize = 1_024;
     static NUMBERS: [AtomicUsize; MAX] = [const { AtomicUsize::new(0) }; MAX];
@@ -25,7 +25,7 @@ pub(crate) fn core_number() -> usize {
 }
 
 /// A number of this thread's, where asking for its core takes a system call or cannot be done: threads are counted as they first ask.
-#[cfg(not(all(target_os = "linux", any(target_env = "gnu", target_arch = "x86_64"))))]
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64", any(target_env = "gnu", target_arch = "x86_64"))))]
 pub(crate) fn core_number() -> usize {
     use std::cell::Cell;
     static NUMBERS: AtomicUsize = AtomicUsize::new(0);
@@ -39,7 +39,7 @@ pub(crate) fn core_number() -> usize {
     })
 }
 
-#[cfg(all(test, target_os = "linux", any(target_env = "gnu", target_arch = "x86_64")))]
+#[cfg(all(test, target_os = "linux", target_pointer_width = "64", any(target_env = "gnu", target_arch = "x86_64")))]
 mod tests {
     #[test]
     fn each_core_has_a_number_of_its_own_and_keeps_it() {

@@ -12,7 +12,7 @@ mod real {
 
     pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
 
-    pub(crate) use crate::sys::core_number;
+    pub(crate) use crate::sys::{core_number, thread_number};
 }
 #[cfg(not(shuttle))]
 pub(crate) use real::*;

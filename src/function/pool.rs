@@ -29,7 +29,7 @@ use crate::{
     sync::{
         Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        core_number,
+        core_number, thread_number,
     },
     sys::Place,
     usage::{Counter, Evict, Start},
@@ -79,8 +79,9 @@ pub(crate) struct Pool {
 struct Lane {
     /// The instance that came back last.
     top: Place<Ready>,
-    /// Those that lay there before.
+    /// Those that lay there before, and how many they are: most often none, and whoever looks through the lanes need not lock them.
     below: Mutex<VecDeque<Box<Ready>>>,
+    count: AtomicUsize,
     live: AtomicUsize,
 }
 
@@ -204,17 +205,17 @@ impl Pool {
         }
     }
 
-    /// The lane of the core that this thread runs on.
+    /// The lane of the core that this thread runs on. Where there are fewer lanes than cores, as in a container that may use a part of each, the
+    /// further cores have none: there the thread's number decides.
     fn own(&self) -> usize {
         let core = core_number();
-        // Mostly there is a lane for each; a division takes 3 ns.
-        if core < self.lanes.len() { core } else { core % self.lanes.len() }
+        if core < self.lanes.len() { core } else { thread_number() % self.lanes.len() }
     }
 
     /// An idle instance: of this lane, else of another.
     fn pop(&self, own: usize) -> Option<Box<Ready>> {
         let lanes = self.lanes[own..].iter().chain(&self.lanes[..own]);
-        lanes.into_iter().find_map(|lane| lane.top.take().or_else(|| lane.below.lock().pop_back()))
+        lanes.into_iter().find_map(|lane| lane.take())
     }
 
     /// Takes a place for an instance to come, in the lane that has fewest, this one among equals.
@@ -310,7 +311,7 @@ impl Pool {
         }
         let lane = &self.lanes[ready.lane];
         if let Some(before) = lane.top.swap(Some(ready)) {
-            lane.below.lock().push_back(before);
+            lane.below(|below| below.push_back(before));
         }
         let waiting = self.waiting.load(Ordering::SeqCst);
         if waiting > 0 {
@@ -406,7 +407,7 @@ impl Pool {
             let spare = |live: usize| (live > self.min).then(|| live - 1);
             if self.live.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spare).is_err() {
                 // Others went in between.
-                self.lanes[idle.lane].below.lock().push_front(idle);
+                self.lanes[idle.lane].below(|below| below.push_front(idle));
                 self.notify();
                 break;
             }
@@ -446,12 +447,28 @@ enum Found {
 }
 
 impl Lane {
+    /// The instance that came back last, of those that are here.
+    fn take(&self) -> Option<Box<Ready>> {
+        // Who puts one there counts it before it looks whether somebody waits, and who waits looks here after it has said so.
+        let below = || (self.count.load(Ordering::SeqCst) > 0).then(|| self.below(VecDeque::pop_back));
+        self.top.take().or_else(|| below().flatten())
+    }
+
+    fn below<T>(&self, change: impl FnOnce(&mut VecDeque<Box<Ready>>) -> T) -> T {
+        let mut below = self.below.lock();
+        let changed = change(&mut below);
+        self.count.store(below.len(), Ordering::SeqCst);
+        changed
+    }
+
     /// Looks at all idle instances, the one on top having been moved down to the others.
     fn all<T>(&self, look: impl FnOnce(&mut VecDeque<Box<Ready>>) -> T) -> T {
-        let mut below = self.below.lock();
-        // Within the lock, so that nobody finds it in neither place.
-        below.extend(self.top.take());
-        look(&mut below)
+        self.below(|below| {
+            // Counted before it is taken down: whoever finds the top empty comes here, and waits for the lock.
+            self.count.store(below.len() + 1, Ordering::SeqCst);
+            below.extend(self.top.take());
+            look(below)
+        })
     }
 
     /// Since when the instance that has been idle longest has been so.

@@ -104,5 +104,9 @@ impl Condvar {
 
 /// Each thread has a core of its own.
 pub(crate) fn core_number() -> usize {
+    thread_number()
+}
+
+pub(crate) fn thread_number() -> usize {
     shuttle::current::me().into()
 }

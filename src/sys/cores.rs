@@ -2,32 +2,46 @@
 //!
 //! Invariant: what is answered is a hint; the thread may be on another core by then.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+use parking_lot::Mutex;
 
 /// The number of this thread's core: cores are counted as they are first seen here, so that those which a process may use have the lowest
-/// numbers. 2 ns where the C library has the kernel write the core to the thread (glibc since 2.35), some 10 by the kernel's vDSO.
-#[cfg(all(target_os = "linux", target_pointer_width = "64", any(target_env = "gnu", target_arch = "x86_64")))]
+/// numbers. 2 ns where the C library has the kernel write the core to the thread (glibc since 2.35), some 10 by the kernel's vDSO, which every x86-64 has.
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 pub(crate) fn core_number() -> usize {
     const MAX: usize = 1_024;
     static NUMBERS: [AtomicUsize; MAX] = [const { AtomicUsize::new(0) }; MAX];
-    static SEEN: AtomicUsize = AtomicUsize::new(0);
+    static SEEN: Mutex<usize> = Mutex::new(0);
     // SAFETY: it takes nothing, and answers a number, below 0 where the kernel does not say.
     let core = unsafe { libc::sched_getcpu() };
     let number = &NUMBERS[usize::try_from(core).unwrap_or(0) % MAX];
     match number.load(Relaxed) {
         0 => {
-            // Threads that see it first at once leave a number out.
-            let next = SEEN.fetch_add(1, Relaxed) + 1;
-            number.compare_exchange(0, next, Relaxed, Relaxed).map_or_else(|first| first - 1, |_| next - 1)
+            let mut seen = SEEN.lock();
+            // Another thread may have been here first.
+            if number.load(Relaxed) == 0 {
+                *seen += 1;
+                number.store(*seen, Relaxed);
+            }
+            number.load(Relaxed) - 1
         }
         known => known - 1,
     }
 }
 
-/// A number of this thread's, where asking for its core takes a system call or cannot be done: threads are counted as they first ask.
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64", any(target_env = "gnu", target_arch = "x86_64"))))]
+/// The thread's number, where asking for its core takes a system call or cannot be done.
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
 pub(crate) fn core_number() -> usize {
-    use std::cell::Cell;
+    thread_number()
+}
+
+/// This thread's number: they are counted as they first ask.
+pub(crate) fn thread_number() -> usize {
     static NUMBERS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
@@ -39,7 +53,7 @@ pub(crate) fn core_number() -> usize {
     })
 }
 
-#[cfg(all(test, target_os = "linux", target_pointer_width = "64", any(target_env = "gnu", target_arch = "x86_64")))]
+#[cfg(all(test, target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 mod tests {
     #[test]
     fn each_core_has_a_number_of_its_own_and_keeps_it() {

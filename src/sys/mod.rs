@@ -17,10 +17,11 @@ mod absent;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 pub(crate) use absent::{Mapped, Region, Regions, available, faults, now, release};
 
+#[cfg(not(shuttle))]
 mod cores;
 mod place;
 #[cfg(not(shuttle))]
-pub(crate) use cores::core_number;
+pub(crate) use cores::{core_number, thread_number};
 pub(crate) use place::Place;
 
 #[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]

@@ -3,7 +3,7 @@
 //! Each live instance has counters of its own, which only the invocation writes to that uses it: without an atomic operation or a line of the cache that
 //! others write to. (A lock around the counters of each lane took two of the former, 12 ns, and threads that shared a lane waited for each other.)
 //!
-//! Invariants: whoever reads counters finds an invocation in all of them or in none; the sum over all
+//! Invariants: whoever reads an instance's counters finds an invocation in all of them or in none, and no error without its invocation; the sum over all
 //! entries and what is retired never loses one that has ended. (One that a panic of the host unwinds through has not.)
 
 use std::{
@@ -159,16 +159,17 @@ impl Tallies {
     }
 
     fn add_to(&self, usage: &mut Usage) {
+        // In the other order than they are counted in, so that no error is found without its invocation.
+        for (kind, count) in &*self.errors.lock() {
+            *usage.errors.entry(kind).or_default() += count;
+        }
+        usage.refused += self.refused.load(Relaxed);
         let live: Vec<_> = {
             let kept = self.tallies.lock();
             usage.add(&kept.gone);
             kept.live.values().cloned().collect()
         };
         live.iter().for_each(|tally| usage.add(&tally.read()));
-        usage.refused += self.refused.load(Relaxed);
-        for (kind, count) in &*self.errors.lock() {
-            *usage.errors.entry(kind).or_default() += count;
-        }
     }
 }
 
@@ -191,24 +192,24 @@ impl Books {
         Self { limit, entries: Mutex::default() }
     }
 
-    /// The counters of a version: those that it had before, if it was deployed before. Where there is no room, the version that has been gone
-    /// longest is retired.
+    /// The counters of a version: those that it had before, if it was deployed before. Where there is no room, of the versions that are gone the one whose last
+    /// deployment is longest ago is retired.
     pub(crate) fn open(&self, label: &Label) -> Arc<Tallies> {
         let mut entries = self.entries.lock();
         let key = (label.name.clone(), label.version);
-        if let Some((_, tallies)) = entries.by_version.get(&key) {
-            return Arc::clone(tallies);
-        }
-        if entries.by_version.len() >= self.limit {
-            let gone = entries.by_version.iter().filter(|(_, (_, tallies))| Arc::strong_count(tallies) == 1);
-            if let Some(key) = gone.min_by_key(|(_, (opened, _))| *opened).map(|(key, _)| key.clone()) {
-                if let Some((_, tallies)) = entries.by_version.remove(&key) {
-                    tallies.add_to(&mut entries.retired);
-                }
-            }
-        }
         let opened = entries.opened;
         entries.opened += 1;
+        if let Some((last, tallies)) = entries.by_version.get_mut(&key) {
+            *last = opened;
+            return Arc::clone(tallies);
+        }
+        while entries.by_version.len() >= self.limit {
+            let gone = entries.by_version.iter().filter(|(_, (_, tallies))| Arc::strong_count(tallies) == 1);
+            let Some(key) = gone.min_by_key(|(_, (opened, _))| *opened).map(|(key, _)| key.clone()) else { break };
+            if let Some((_, tallies)) = entries.by_version.remove(&key) {
+                tallies.add_to(&mut entries.retired);
+            }
+        }
         let tallies = Arc::<Tallies>::default();
         entries.by_version.insert(key, (opened, Arc::clone(&tallies)));
         tallies

@@ -52,8 +52,7 @@ pub(crate) const PROPOSALS: &[(WasmFeatures, &str, &str)] = {
 ///
 /// - Translation and validation cost no fuel: at wasmi's prices the first call of a function would burn more than later
 ///   ones, and a cold start more than a warm one.
-/// - `Lazy` is safe because the survey has validated every body; it starts faster than `LazyTranslation`, which would
-///   validate a second time.
+/// - `Lazy`, as functions are not validated any more: the survey has done that.
 /// - Start functions are run by us, in slices, so a module that still has one is refused by wasmi.
 pub(crate) fn config(limits: &Limits, stacks: usize) -> Config {
     let mut config = Config::default();

@@ -18,6 +18,7 @@ use crate::{
     capability::HostFunction,
     error::{DeployError, InvokeErrorKind, UnknownImport, cut, signature},
     limits::Limits,
+    sys::Valid,
     value::ValueType,
 };
 
@@ -31,7 +32,7 @@ pub(crate) const WRITTEN_ELEMENT_BYTES: u64 = 2 * ELEMENT_BYTES + size_of::<Ref>
 /// A module ready to be instantiated any number of times.
 pub(crate) struct Prepared {
     /// The rewritten module and how the interpreter is set up for it: what [`Code`] is made from.
-    bytes: Box<[u8]>,
+    rewritten: Valid,
     config: Config,
     /// It imports functions of WASI that the host has not replaced by its own.
     #[cfg(feature = "wasi")]
@@ -120,7 +121,7 @@ impl Prepared {
         stacks: usize,
     ) -> Result<Self, DeployError> {
         let imports = resolve(survey, provided)?;
-        let rewritten = rewrite(bytes, survey);
+        let rewritten = rewrite(bytes, survey)?;
         let functions = survey.exports.iter().filter(|export| export.kind == ExternalKind::Func);
         let mut exports: Box<[_]> = functions
             .map(|export| Export { name: export.name.clone(), ty: survey.function_type(export.index).clone() })
@@ -137,7 +138,7 @@ impl Prepared {
             imports_wasi: imports.iter().any(|import| *import.module == *wasi::MODULE && !import.is_custom()),
             #[cfg(feature = "extism")]
             imports_extism: imports.iter().any(|import| *import.module == *extism::MODULE),
-            bytes: rewritten.bytes.into(),
+            rewritten: rewritten.module,
             config: engine::config(limits, stacks),
             imports,
             memories: survey.memories.clone(),
@@ -163,7 +164,7 @@ impl Prepared {
     /// What the interpreter says where it refuses the module; once it has taken it, it always does.
     pub(crate) fn compile(&self) -> Result<Code, Box<str>> {
         let engine = Engine::new(&self.config);
-        let module = Module::new(&engine, &self.bytes[..]).map_err(|error| cut(&error.to_string()))?;
+        let module = self.rewritten.compile(&engine).map_err(|error| cut(&error.to_string()))?;
         Ok(Code { engine, module })
     }
 

@@ -26,7 +26,9 @@
 //! Everything else is copied as it is; splicing takes 1 to 2 % of the time of wasmi's own lazy compilation, where a full
 //! re-encoding takes twice that time. Custom sections are left out.
 //!
-//! Invariant: no index of type, function, table, memory, global, element or named data segment changes.
+//! Invariants: no index of type, function, table, memory, global, element or named data segment changes. What was valid stays valid, as
+//! the interpreter takes this file's word for it ([`Valid`]): a stub has the type of the operator that its call replaces, an empty block fits
+//! before any operator, and what is added stands behind all that is named by number.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -37,13 +39,18 @@ use wasm_encoder::{
 use wasmparser::ExternalKind;
 
 use super::survey::{ExportFact, Grow, Growable, Survey};
+use crate::{error::DeployError, sys::Valid};
+
+/// Types, functions, imports and exports each, and tables, of a module that the interpreter's validator accepts.
+const ENTRIES_MAX: usize = 1_000_000;
+const TABLES_MAX: usize = 100;
 
 /// What the names of added exports begin with; a number that no guest export has, and a colon, follow.
 const PREFIX: &str = "dormouse:";
 
 /// A rewritten module and where its additions are.
 pub(crate) struct Rewritten {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) module: Valid,
     /// The exports under the reserved prefix.
     pub(crate) globals: Vec<String>,
     pub(crate) tables: Vec<(u32, String)>,
@@ -53,11 +60,16 @@ pub(crate) struct Rewritten {
 }
 
 /// Rewrites a module that has been surveyed, and whose imports are all functions.
-pub(crate) fn rewrite(module: &[u8], survey: &Survey) -> Rewritten {
+///
+/// # Errors
+/// `Refused` where it leaves no room for what is added.
+pub(crate) fn rewrite(module: &[u8], survey: &Survey) -> Result<Rewritten, DeployError> {
     let names = Names::of(survey);
+    let growables = survey.growables();
+    has_room(survey, &names, growables.len())?;
     let mut out = Vec::with_capacity(module.len() + 1024);
     out.extend_from_slice(&module[..8]);
-    let mut writer = Writer { module, survey, names: &names, growables: survey.growables(), out };
+    let mut writer = Writer { module, survey, names: &names, growables, out };
     // The sections that may have to appear although the module has none, in the order of the specification.
     let mut pending = [
         SectionId::Type,
@@ -84,14 +96,32 @@ pub(crate) fn rewrite(module: &[u8], survey: &Survey) -> Rewritten {
     for next in pending {
         writer.section(next, None);
     }
-    let bytes = writer.out;
-    Rewritten {
-        bytes,
+    Ok(Rewritten {
+        module: Valid::vouched_for(writer.out),
         globals: names.globals.into_iter().map(|(_, name)| name).collect(),
         tables: names.tables,
         start: names.start,
         grow_table: names.grow_table,
+    })
+}
+
+/// Holds what is added, `stubs` among it, against the interpreter's limits.
+fn has_room(survey: &Survey, names: &Names, stubs: usize) -> Result<(), DeployError> {
+    for (what, had, added, limit) in [
+        ("types", survey.types.len(), stubs, ENTRIES_MAX),
+        ("functions", survey.functions.len(), stubs, ENTRIES_MAX),
+        ("imports", survey.imports.len(), survey.memories.len(), ENTRIES_MAX),
+        ("exports", survey.exports.len(), names.count(), ENTRIES_MAX),
+        ("tables", survey.tables.len(), usize::from(stubs > 0), TABLES_MAX),
+    ] {
+        if had + added > limit {
+            let problem = format!(
+                "it has {had} {what}, and what makes its state reachable and its growth safe takes {added} more, above the interpreter's limit of {limit}"
+            );
+            return Err(DeployError::Refused { problem: problem.into() });
+        }
     }
+    Ok(())
 }
 
 /// Where a section stands in a module: not the order of the ids, as the data count section comes before the code.
@@ -125,6 +155,13 @@ impl Names {
             start: survey.start.map(|_| format!("{prefix}start")),
             grow_table: (!survey.grows.is_empty()).then(|| format!("{prefix}grow")),
         }
+    }
+
+    fn count(&self) -> usize {
+        self.globals.len()
+            + self.tables.len()
+            + usize::from(self.start.is_some())
+            + usize::from(self.grow_table.is_some())
     }
 }
 

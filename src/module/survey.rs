@@ -17,9 +17,6 @@ use crate::{
     limits::Limits,
 };
 
-/// Tables of a module that the interpreter's validator accepts, the one of growth functions included.
-const TABLES_MAX: usize = 100;
-
 /// Operands that one function may have on its stack. The interpreter numbers them with 16 bits; the validator keeps them
 /// all, and two bytes of code, the call of a function with 1,000 results, add 1,000: 1 MiB of them would take 2 GB.
 const OPERANDS_MAX: u32 = u16::MAX as u32;
@@ -301,13 +298,6 @@ impl<'a> Surveyor<'a> {
         // Dropping an active segment again changes nothing: it was dropped when it was applied.
         survey.drops_segments |=
             survey.data.iter().zip(&dropped).any(|(data, &dropped)| dropped && data.active.is_none());
-        if !survey.grows.is_empty() && survey.tables.len() >= TABLES_MAX {
-            let problem = format!(
-                "it has {} tables and grows its memory or a table, which needs a table more, above the interpreter's limit of {TABLES_MAX}",
-                survey.tables.len()
-            );
-            return Err(DeployError::Refused { problem: problem.into() }.into());
-        }
         Ok(survey)
     }
 

@@ -157,8 +157,37 @@ fn the_default_of_tables_is_the_most_and_growing_takes_one_of_them() {
         assert_eq!(function.call("grow", &[]).unwrap().values(), [Value::I32(1)]);
         let error = deploy(&module(grows, 100), Limits::default()).unwrap_err();
         assert!(matches!(error, DeployError::Refused { .. }), "{error:?}");
-        assert!(error.to_string().contains("100 tables and grows its memory or a table"), "{error}");
+        assert!(
+            error.to_string().contains("it has 100 tables") && error.to_string().contains("takes 1 more"),
+            "{error}"
+        );
     }
+}
+
+/// The stub by which a memory grows has a type of its own.
+#[test]
+fn as_many_types_as_the_interpreter_takes_leave_no_room_for_that_of_a_growth() {
+    use wasm_encoder::{CodeSection, Function, FunctionSection, MemorySection, MemoryType, Module, TypeSection};
+    let module = |count| {
+        let (mut types, mut functions) = (TypeSection::new(), FunctionSection::new());
+        (0..count).for_each(|_| drop(types.ty().function([], [])));
+        functions.function(0);
+        let mut memories = MemorySection::new();
+        memories.memory(MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None });
+        let mut grow = Function::new([]);
+        grow.instructions().i32_const(1).memory_grow(0).drop().end();
+        let mut code = CodeSection::new();
+        code.function(&grow);
+        Module::new().section(&types).section(&functions).section(&memories).section(&code).clone().finish()
+    };
+    let limits = Limits { types: u32::MAX, ..Limits::default() };
+    deploy(&module(999_999), limits.clone()).unwrap();
+    let error = deploy(&module(1_000_000), limits).unwrap_err();
+    assert!(matches!(error, DeployError::Refused { .. }), "{error:?}");
+    assert!(
+        error.to_string().contains("it has 1000000 types") && error.to_string().contains("takes 1 more"),
+        "{error}"
+    );
 }
 
 #[test]

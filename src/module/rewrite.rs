@@ -398,3 +398,91 @@ fn leb(bytes: &[u8]) -> (u32, usize) {
     }
     (value, bytes.len())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
+mod tests {
+    use std::fs;
+
+    use arbitrary::Unstructured;
+    use wasmi::Engine;
+
+    use super::*;
+    use crate::{limits::Limits, module::engine};
+
+    /// What the interpreter's own validator says of the module once it is rewritten; none if the survey refuses it as it is.
+    fn rewritten(bytes: &[u8]) -> Option<Result<(), String>> {
+        let limits = Limits::default();
+        let survey = Survey::of(bytes, &limits).ok()?;
+        let rewritten = rewrite(bytes, &survey).ok()?;
+        Some(rewritten.module.validate(&Engine::new(&engine::config(&limits, 1))))
+    }
+
+    #[test]
+    fn each_guest_of_the_tests_stays_valid() {
+        let mut guests = 0;
+        for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guests")).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = match path.extension().and_then(|extension| extension.to_str()) {
+                Some("wasm") => fs::read(&path).unwrap(),
+                Some("wat") => wat::parse_file(&path).unwrap(),
+                _ => continue,
+            };
+            let Some(outcome) = rewritten(&bytes) else { continue };
+            assert_eq!(outcome, Ok(()), "{}", path.display());
+            guests += 1;
+        }
+        assert!(guests > 30, "{guests}");
+    }
+
+    #[test]
+    fn generated_modules_stay_valid() {
+        let mut seed = 1u64;
+        let mut modules = 0;
+        for _ in 0..400 {
+            let bytes: Vec<u8> = (0..2_048)
+                .map(|_| {
+                    seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    (seed >> 56) as u8
+                })
+                .collect();
+            let config = wasm_smith::Config {
+                max_memories: 3,
+                max_tables: 3,
+                min_funcs: 1,
+                max_imports: 0,
+                tail_call_enabled: true,
+                memory64_enabled: cfg!(feature = "memory64"),
+                simd_enabled: cfg!(feature = "simd"),
+                relaxed_simd_enabled: cfg!(feature = "simd"),
+                exceptions_enabled: false,
+                gc_enabled: false,
+                threads_enabled: false,
+                custom_page_sizes_enabled: false,
+                wide_arithmetic_enabled: false,
+                shared_everything_threads_enabled: false,
+                ..wasm_smith::Config::default()
+            };
+            let Ok(module) = wasm_smith::Module::new(config, &mut Unstructured::new(&bytes)) else { continue };
+            let Some(outcome) = rewritten(&module.to_bytes()) else { continue };
+            assert_eq!(outcome, Ok(()), "module {modules}");
+            modules += 1;
+        }
+        assert!(modules > 100, "{modules}");
+    }
+
+    /// Numbers may take more bytes than they need (WebAssembly core specification, 5.2.2), that behind a prefix as well.
+    #[test]
+    fn operators_with_long_numbers_are_replaced_whole() {
+        let grow_memory: &[u8] = &[0x41, 1, 0x40, 0x80, 0x80, 0x80, 0x80, 0];
+        let grow_table: &[u8] = &[0xd0, 0x70, 0x41, 1, 0xfc, 0x8f, 0x80, 0x80, 0x80, 0, 0x80, 0x80, 0];
+        for grow in [grow_memory, grow_table] {
+            let body = [&[0][..], grow, &[0x1a, 0x0b]].concat();
+            let mut module =
+                b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x04\x04\x01\x70\0\x01\x05\x03\x01\0\x01".to_vec();
+            module.extend([0x0a, body.len() as u8 + 2, 1, body.len() as u8]);
+            module.extend(body);
+            assert_eq!(rewritten(&module), Some(Ok(())));
+        }
+    }
+}

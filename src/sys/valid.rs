@@ -18,16 +18,17 @@ impl Valid {
         Self(bytes.into())
     }
 
+    /// What the interpreter's own validator says of it.
+    pub(crate) fn validate(&self, engine: &Engine) -> Result<(), String> {
+        Module::validate(engine, &self.0).map_err(|error| error.to_string())
+    }
+
     /// Compiles it, in an engine that is set up by `module/engine.rs`.
     ///
     /// # Errors
     /// What the interpreter says where it refuses a valid module, for a bound of its own.
     pub(crate) fn compile(&self, engine: &Engine) -> Result<Module, Error> {
-        debug_assert_eq!(
-            Module::validate(engine, &self.0).map_err(|error| error.to_string()),
-            Ok(()),
-            "a rewritten module is valid"
-        );
+        debug_assert_eq!(self.validate(engine), Ok(()), "a rewritten module is valid");
         // SAFETY: the module must be valid, and keep to the engine's configuration. The survey has had wasmparser, in the version that wasmi
         // itself validates with, validate the module with exactly the features that the engine has on (`module/engine.rs`), each body
         // included. The rewriting replaces operators by such of the same type, puts empty blocks between operators, and adds entries at

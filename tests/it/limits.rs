@@ -170,7 +170,7 @@ fn as_many_types_as_the_interpreter_takes_leave_no_room_for_that_of_a_growth() {
     use wasm_encoder::{CodeSection, Function, FunctionSection, MemorySection, MemoryType, Module, TypeSection};
     let module = |count| {
         let (mut types, mut functions) = (TypeSection::new(), FunctionSection::new());
-        (0..count).for_each(|_| drop(types.ty().function([], [])));
+        (0..count).for_each(|_| types.ty().function([], []));
         functions.function(0);
         let mut memories = MemorySection::new();
         memories.memory(MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None });

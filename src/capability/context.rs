@@ -130,14 +130,16 @@ impl<'a> Context<'a> {
         Ok(extism.block(handle).ok_or(InvokeErrorKind::InvalidHandle { handle })?.len())
     }
 
-    /// Copies `bytes` into a block of an Extism plug-in, at its handle or an offset added to it: all or nothing.
+    /// Copies `bytes` into a block of an Extism plug-in, at its handle or an offset added to it: all or nothing. 0 is the block of no bytes,
+    /// which takes none.
     ///
     /// # Errors
     /// As [`read_block`](Self::read_block), if the bytes do not lie in one live block.
     #[cfg(feature = "extism")]
     pub fn write_block(&mut self, at: u64, bytes: &[u8]) -> Result<(), InvokeErrorKind> {
         self.pay(bytes.len() as u64)?;
-        if self.extism()?.write(at, bytes) { Ok(()) } else { Err(InvokeErrorKind::InvalidHandle { handle: at }) }
+        let written = self.extism()?.write(at, bytes) || (at == 0 && bytes.is_empty());
+        if written { Ok(()) } else { Err(InvokeErrorKind::InvalidHandle { handle: at }) }
     }
 
     /// Copies `bytes` into a new block of an Extism plug-in and gives its handle: 0 for no bytes.

@@ -420,6 +420,7 @@ fn host_functions_read_write_make_and_free_blocks() {
         guest.write_block(handle + 1, b"XY")?;
         assert_eq!(guest.read_block(handle)?[1..3], *b"XY");
         assert!(guest.read_block(0)?.is_empty() && guest.new_block(b"")? == 0);
+        guest.write_block(0, b"")?;
         assert_eq!((guest.block_len(handle)?, guest.block_len(0)?), (text.len(), 0));
         let made = guest.new_block(&text)?;
         assert_ne!(made, handle);

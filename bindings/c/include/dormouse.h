@@ -1369,7 +1369,8 @@ dormouse_status dormouse_function_invoke(const dormouse_function *function,
 // allocated, as long as the output has at most 64 KiB and the guest logs nothing. The log is dropped.
 //
 // If the output does not fit, the call fails with DORMOUSE_NO_ROOM, and the `output` of the error's report says
-// how many bytes it has. `report_out` may be NULL. `output` may be the memory of `input`.
+// how many bytes it has. The invocation itself has ended well then: what it wrote to its store and what it published
+// stands. `report_out` may be NULL. `output` may be the memory of `input`.
 //
 // Statuses: as `dormouse_function_invoke`, DORMOUSE_NO_ROOM.
 dormouse_status dormouse_function_invoke_into(const dormouse_function *function,
@@ -1558,7 +1559,8 @@ dormouse_status dormouse_context_read_block(dormouse_context *context,
                                             size_t room,
                                             dormouse_error **error_out);
 
-// Copies bytes into a block, at its handle or an offset added to it: all or nothing.
+// Copies bytes into a block, at its handle or an offset added to it: all or nothing. 0 is the block of no bytes, which
+// takes none.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_INVALID_HANDLE if they do not lie in one live block, DORMOUSE_CONTRACT,
 // DORMOUSE_OUT_OF_FUEL.

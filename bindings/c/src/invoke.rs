@@ -117,7 +117,8 @@ exported! { fallible:
     /// allocated, as long as the output has at most 64 KiB and the guest logs nothing. The log is dropped.
     ///
     /// If the output does not fit, the call fails with DORMOUSE_NO_ROOM, and the `output` of the error's report says
-    /// how many bytes it has. `report_out` may be NULL. `output` may be the memory of `input`.
+    /// how many bytes it has. The invocation itself has ended well then: what it wrote to its store and what it published
+    /// stands. `report_out` may be NULL. `output` may be the memory of `input`.
     ///
     /// Statuses: as `dormouse_function_invoke`, DORMOUSE_NO_ROOM.
     pub unsafe extern "C" fn dormouse_function_invoke_into(

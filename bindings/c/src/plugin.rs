@@ -108,7 +108,8 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Copies bytes into a block, at its handle or an offset added to it: all or nothing.
+    /// Copies bytes into a block, at its handle or an offset added to it: all or nothing. 0 is the block of no bytes, which
+    /// takes none.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_INVALID_HANDLE if they do not lie in one live block, DORMOUSE_CONTRACT,
     /// DORMOUSE_OUT_OF_FUEL.

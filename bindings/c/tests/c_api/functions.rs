@@ -17,6 +17,7 @@ use super::{
     edge::{self, Out, call, check, ok_unless_null},
     host::{self, User},
     kept::Kept,
+    stores::{Contents, KEY},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,15 +27,70 @@ enum Guest {
     Deed,
     /// Takes no bytes; adds, and traps.
     Plain,
+    /// Does as `Deed` does, and keeps what it is told in a store: see the text.
+    Keeper,
+    /// An Extism plug-in, which answers what the host makes of its input.
+    Plugin,
+}
+
+impl Guest {
+    /// Whether it is refused without the host functions.
+    fn imports(self) -> bool {
+        matches!(self, Self::Deed | Self::Keeper | Self::Plugin)
+    }
+
+    /// Whether it calls `note`.
+    fn notes(self) -> bool {
+        matches!(self, Self::Deed | Self::Keeper)
+    }
 }
 
 const PLAIN: &str = r#"(module (memory (export "memory") 1)
     (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
     (func (export "trap") unreachable))"#;
 
-static MODULES: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
-    [include_str!("../../../../tests/guests/echo.wat"), include_str!("../../../../tests/guests/deed.wat"), PLAIN]
-        .map(|text| wat::parse_str(text).expect("a module"))
+/// Answers what it finds under the key `k`. `e` and more sets that to the rest, `g` takes it away; `t`, `f` and `r` set it and fail.
+const KEEPER: &str = r#"(module
+    (import "test" "note" (func $note (param i32 i32)))
+    (import "dormouse:kv" "get" (func $get (param i32 i32 i32 i32) (result i32)))
+    (import "dormouse:kv" "set" (func $set (param i32 i32 i32 i32) (result i32)))
+    (import "dormouse:kv" "delete" (func $delete (param i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "k")
+    (func (export "alloc") (param $len i32) (result i32) (i32.const 1024))
+    (func (export "handle") (param $ptr i32) (param $len i32) (result i64)
+        (local $deed i32) (local $old i32)
+        (call $note (local.get $ptr) (local.get $len))
+        (local.set $deed (i32.load8_u (local.get $ptr)))
+        (local.set $old (call $get (i32.const 0) (i32.const 1) (i32.const 2048) (i32.const 1024)))
+        (if (i32.or (i32.eq (local.get $deed) (i32.const 116))
+                    (i32.or (i32.eq (local.get $deed) (i32.const 102)) (i32.eq (local.get $deed) (i32.const 114))))
+            (then (drop (call $set (i32.const 0) (i32.const 1) (local.get $ptr) (local.get $len)))))
+        (if (i32.eq (local.get $deed) (i32.const 116)) (then unreachable))
+        (if (i32.eq (local.get $deed) (i32.const 102)) (then (loop (br 0))))
+        (if (i32.eq (local.get $deed) (i32.const 114)) (then (return (i64.const -1))))
+        (if (i32.eq (local.get $deed) (i32.const 103)) (then (drop (call $delete (i32.const 0) (i32.const 1)))))
+        (if (i32.and (i32.eq (local.get $deed) (i32.const 101)) (i32.gt_u (local.get $len) (i32.const 1)))
+            (then (drop (call $set (i32.const 0) (i32.const 1)
+                (i32.add (local.get $ptr) (i32.const 1)) (i32.sub (local.get $len) (i32.const 1))))))
+        (if (i32.le_s (local.get $old) (i32.const 0)) (then (return (i64.const 0))))
+        (i64.or (i64.const 0x80000000000) (i64.extend_i32_u (local.get $old)))))"#;
+
+/// Passes its input to the host in a block, and answers with the block that it gets back.
+const PLUGIN: &str = r#"(module
+    (import "extism:host/env" "input_offset" (func $input (result i64)))
+    (import "extism:host/env" "length" (func $length (param i64) (result i64)))
+    (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+    (import "extism:host/user" "turn" (func $turn (param i64) (result i64)))
+    (func (export "handle") (result i32) (local $at i64)
+        (local.set $at (call $turn (call $input)))
+        (call $output (local.get $at) (call $length (local.get $at)))
+        (i32.const 0)))"#;
+
+static MODULES: LazyLock<[Vec<u8>; 5]> = LazyLock::new(|| {
+    let (echo, deed) =
+        (include_str!("../../../../tests/guests/echo.wat"), include_str!("../../../../tests/guests/deed.wat"));
+    [echo, deed, PLAIN, KEEPER, PLUGIN].map(|text| wat::parse_str(text).expect("a module"))
 });
 
 const INPUTS: [&[u8]; 8] = [b"e", b"e some bytes", b"t", b"f", b"g", b"r", b"", &[b'x'; 100]];
@@ -45,6 +101,8 @@ pub(super) struct Version {
     /// Invocations at most at once.
     max: Cell<u64>,
     user: Option<Rc<User>>,
+    /// What it was granted.
+    store: Option<(Rc<Contents>, &'static str)>,
 }
 
 /// What stands under the names of one runtime.
@@ -113,16 +171,17 @@ impl Machine<'_> {
         let (at, runtime) = self.pick()?;
         let is_named = !self.source.ratio(1, 12)?;
         let name = if is_named { *self.source.choose(&NAMES)? } else { "a name" };
-        let guest = *self.source.choose(&[Guest::Deed, Guest::Echo, Guest::Plain, Guest::Deed])?;
+        let guests = [Guest::Deed, Guest::Echo, Guest::Plain, Guest::Deed, Guest::Keeper, Guest::Plugin];
+        let guest = *self.source.choose(&guests)?;
         let mut options = edge::init(dormouse_c::dormouse_deploy_options_init);
         self.deployed += 1;
         (options.limits.fuel, options.limits.input) = (20_000, INPUT_MAX as u64);
         (options.limits.log, options.max_wait_ns) = (1_000 + self.deployed, 0);
         (options.instances_min, options.instances_max) =
             (self.source.int_in_range(0..=1)?, self.source.int_in_range(1..=2)?);
-        let user = self.users.add();
-        let params = [dormouse_c::DORMOUSE_I32; 2];
-        let granted = dormouse_c::dormouse_host_function {
+        let users = [self.users.add(), self.users.add()];
+        let (params, handle) = ([dormouse_c::DORMOUSE_I32; 2], dormouse_c::DORMOUSE_I64);
+        let note = dormouse_c::dormouse_host_function {
             module: edge::string("test"),
             name: edge::string("note"),
             params: params.as_ptr(),
@@ -130,16 +189,30 @@ impl Machine<'_> {
             results: ptr::null(),
             results_len: 0,
             callback: Some(host::note),
-            user_data: user.data(),
+            user_data: users[0].data(),
             user_data_free: Some(host::free),
         };
-        (options.host_functions, options.host_functions_len) = (&raw const granted, 1);
+        let turn = dormouse_c::dormouse_host_function {
+            module: edge::string("extism:host/user"),
+            name: edge::string("turn"),
+            params: &raw const handle,
+            params_len: 1,
+            results: &raw const handle,
+            results_len: 1,
+            callback: Some(host::turn),
+            user_data: users[1].data(),
+            ..note
+        };
+        let granted = [note, turn];
+        (options.host_functions, options.host_functions_len) = (granted.as_ptr(), granted.len());
+        let store = self.grant(&mut options, name)?;
         let mut expected = Vec::new();
+        expected.extend((guest == Guest::Keeper && store.is_none()).then_some(S::DORMOUSE_UNKNOWN_IMPORTS));
         let mut module = &MODULES[guest as usize][..];
         match self.source.int_in_range(0..=15)? {
             0 => {
                 options.host_functions_len = 0;
-                expected.extend((guest == Guest::Deed).then_some(S::DORMOUSE_UNKNOWN_IMPORTS));
+                expected.extend(guest.imports().then_some(S::DORMOUSE_UNKNOWN_IMPORTS));
             }
             1 => {
                 module = &module[..module.len() / 2];
@@ -180,11 +253,16 @@ impl Machine<'_> {
         assert!(expected.contains(&status), "deploy {guest:?}: {status:?} where {expected:?} is right");
         let (Some(at), S::DORMOUSE_OK) = (at, status) else { return Ok(()) };
         if is_granted {
-            user.accept();
+            users.iter().for_each(|user| user.accept());
         }
         // A function that the guest does not import is not needed.
-        let user = (guest == Guest::Deed).then_some(user);
-        let version = Version { guest, max: options.instances_max.into(), user };
+        let [note, turn] = users;
+        let user = match guest {
+            Guest::Deed | Guest::Keeper => Some(note),
+            Guest::Plugin => Some(turn),
+            Guest::Echo | Guest::Plain => None,
+        };
+        let version = Version { guest, max: options.instances_max.into(), user, store };
         self.runtimes[at].names.current.insert(name, Rc::new(version));
         if wants_handle {
             let made = out.made(status, S::DORMOUSE_OK, "deploy").expect("it went well");
@@ -390,20 +468,35 @@ impl Machine<'_> {
         refusals
     }
 
-    /// What a run comes to, and its output.
+    /// What a run comes to, its output, and what it leaves in its store.
     fn outcome(version: &Version, input: &[u8], script: u8) -> (S, Vec<u8>) {
         if version.guest == Guest::Echo {
             return (S::DORMOUSE_OK, input.into());
         }
+        let is_plugin = version.guest == Guest::Plugin;
         let status = match (script, input.first()) {
             (host::RETURNS_7 | host::SAYS_WHY, _) => S::DORMOUSE_HOST_FUNCTION,
-            (host::CHARGES_ALL, _) | (_, Some(b'f')) => S::DORMOUSE_OUT_OF_FUEL,
+            (host::CHARGES_ALL, _) => S::DORMOUSE_OUT_OF_FUEL,
+            _ if is_plugin => return (S::DORMOUSE_OK, input.iter().rev().copied().collect()),
+            (_, Some(b'f')) => S::DORMOUSE_OUT_OF_FUEL,
             (_, Some(b't')) => S::DORMOUSE_TRAP,
             (_, Some(b'r')) => S::DORMOUSE_REJECTED,
-            (_, Some(b'e')) => return (S::DORMOUSE_OK, input[1..].into()),
             _ => S::DORMOUSE_OK,
         };
-        (status, Vec::new())
+        let output = match (&version.store, input) {
+            (Some((contents, namespace)), _) if version.guest == Guest::Keeper && status == S::DORMOUSE_OK => {
+                let old = contents.get(namespace, KEY).unwrap_or_default();
+                match input {
+                    [b'e', value @ ..] if !value.is_empty() => contents.set(namespace, KEY, value),
+                    [b'g', ..] => contents.delete(namespace, KEY),
+                    _ => {}
+                }
+                old
+            }
+            (_, [b'e', rest @ ..]) if status == S::DORMOUSE_OK => rest.into(),
+            _ => Vec::new(),
+        };
+        (status, output)
     }
 
     /// Says what the host function of a version does from now on; in some cases it frees the handle that the call is made with, which
@@ -412,7 +505,7 @@ impl Machine<'_> {
         let script = self.source.int_in_range(0..=host::SCRIPTS - 1)?;
         let Some(user) = &version.user else { return Ok((script, None)) };
         user.get().script.store(script, SeqCst);
-        if script != host::FREES || version.guest != Guest::Deed {
+        if script != host::FREES || !version.guest.notes() {
             return Ok((script, None));
         }
         let held = self.functions.swap_remove(handle);

@@ -132,7 +132,7 @@ pub(super) unsafe extern "C-unwind" fn note(
             data.is_broken.fetch_or(failed != dormouse_status::DORMOUSE_OK, SeqCst);
             return 1;
         }
-        3 => copies(context, at, len),
+        3 => copies(context, at, len) && has_no_blocks(context),
         4 => is_refused_beyond_memory(context),
         CHARGES_ALL => {
             check(|error| edge::call!(dormouse_c::dormouse_context_charge(context, u64::MAX, error)))
@@ -148,6 +148,85 @@ pub(super) unsafe extern "C-unwind" fn note(
     };
     data.is_broken.fetch_or(!is_right, SeqCst);
     0
+}
+
+/// The host function of the plug-in: gives back what it was given, turned round, in a block of its own.
+pub(super) unsafe extern "C-unwind" fn turn(
+    user_data: *mut c_void,
+    context: *mut dormouse_context,
+    args: *const dormouse_value,
+    results: *mut dormouse_value,
+) -> c_int {
+    let data = data(user_data);
+    // SAFETY: one argument and one result, as it was granted with, of type i64.
+    let (given, answer) = unsafe { ((*args).of.i64 as u64, &mut (*results).of.i64) };
+    let is_right = match data.script.load(SeqCst) {
+        RETURNS_7 => return 7,
+        SAYS_WHY => return 1,
+        CHARGES_ALL => {
+            check(|error| edge::call!(dormouse_c::dormouse_context_charge(context, u64::MAX, error)))
+                == dormouse_status::DORMOUSE_OUT_OF_FUEL
+        }
+        3 => is_refused_beyond_blocks(context, given) && turns(context, given, answer),
+        _ => turns(context, given, answer),
+    };
+    data.is_broken.fetch_or(!is_right, SeqCst);
+    0
+}
+
+/// Reads a block, and puts what it has into another, after a detour.
+fn turns(context: *mut dormouse_context, given: u64, answer: &mut i64) -> bool {
+    let mut len = usize::MAX;
+    let measured = check(|error| edge::call!(dormouse_c::dormouse_context_block_len(context, given, &mut len, error)));
+    if measured != dormouse_status::DORMOUSE_OK {
+        return false;
+    }
+    let (mut bytes, mut made) = (vec![0; len], u64::MAX);
+    let at = bytes.as_mut_ptr();
+    let read = check(|error| edge::call!(dormouse_c::dormouse_context_read_block(context, given, at, len, error)));
+    let zeros = vec![0; len];
+    let new = check(|error| {
+        edge::call!(dormouse_c::dormouse_context_new_block(context, zeros.as_ptr(), len, &mut made, error))
+    });
+    bytes.reverse();
+    let written =
+        check(|error| edge::call!(dormouse_c::dormouse_context_write_block(context, made, bytes.as_ptr(), len, error)));
+    *answer = made as i64;
+    [read, new, written] == [dormouse_status::DORMOUSE_OK; 3] && (made == 0) == (len == 0)
+}
+
+/// What is no block, too little room, and a block that was freed.
+fn is_refused_beyond_blocks(context: *mut dormouse_context, given: u64) -> bool {
+    let (mut len, mut byte, mut made) = (usize::MAX, 0, 0);
+    let nowhere = given.wrapping_add(1 << 40);
+    let measured =
+        check(|error| edge::call!(dormouse_c::dormouse_context_block_len(context, nowhere, &mut len, error)));
+    let new = check(|error| {
+        edge::call!(dormouse_c::dormouse_context_new_block(context, b"ab".as_ptr(), 2, &mut made, error))
+    });
+    let small = check(|error| edge::call!(dormouse_c::dormouse_context_read_block(context, made, &mut byte, 1, error)));
+    let beyond =
+        check(|error| edge::call!(dormouse_c::dormouse_context_write_block(context, made, b"abc".as_ptr(), 3, error)));
+    let freed = check(|error| edge::call!(dormouse_c::dormouse_context_free_block(context, made, error)));
+    let gone = check(|error| edge::call!(dormouse_c::dormouse_context_block_len(context, made, &mut len, error)));
+    let right = [
+        (measured, dormouse_status::DORMOUSE_INVALID_HANDLE),
+        (new, dormouse_status::DORMOUSE_OK),
+        (small, dormouse_status::DORMOUSE_NO_ROOM),
+        (beyond, dormouse_status::DORMOUSE_INVALID_HANDLE),
+        (freed, dormouse_status::DORMOUSE_OK),
+        (gone, dormouse_status::DORMOUSE_INVALID_HANDLE),
+    ];
+    right.iter().all(|(said, right)| said == right) && (len, byte) == (usize::MAX, 0)
+}
+
+/// Blocks are a plug-in's.
+fn has_no_blocks(context: *mut dormouse_context) -> bool {
+    let (mut len, mut made) = (usize::MAX, u64::MAX);
+    let measured = check(|error| edge::call!(dormouse_c::dormouse_context_block_len(context, 1, &mut len, error)));
+    let new =
+        check(|error| edge::call!(dormouse_c::dormouse_context_new_block(context, b"a".as_ptr(), 1, &mut made, error)));
+    [measured, new] == [dormouse_status::DORMOUSE_CONTRACT; 2] && (len, made) == (usize::MAX, u64::MAX)
 }
 
 fn check(call: impl FnOnce(*mut *mut dormouse_c::dormouse_error) -> dormouse_status) -> dormouse_status {

@@ -9,6 +9,7 @@ mod events;
 mod functions;
 mod host;
 mod kept;
+mod stores;
 
 use arbitrary::{Result, Unstructured};
 use dormouse_c::{dormouse_function, dormouse_runtime, dormouse_status};
@@ -55,6 +56,7 @@ struct Machine<'a> {
     runtimes: Vec<Runtime>,
     functions: Vec<Handle>,
     kept: Vec<Kept>,
+    stores: Vec<stores::Store>,
     users: host::Users,
     /// Deployments so far, so that each version is another.
     deployed: u64,
@@ -70,6 +72,7 @@ pub fn c_api(bytes: &[u8]) {
         runtimes: Vec::new(),
         functions: Vec::new(),
         kept: Vec::new(),
+        stores: Vec::new(),
         users: host::Users::default(),
         deployed: 0,
         asks: true,
@@ -89,7 +92,7 @@ impl Machine<'_> {
         if self.runtimes.iter().all(|runtime| runtime.handles.is_empty()) {
             return self.new_runtime();
         }
-        match self.source.int_in_range(0..=39)? {
+        match self.source.int_in_range(0..=45)? {
             0 if self.runtimes.len() < 3 => self.new_runtime(),
             1 => self.clone_runtime(),
             2 => self.free_runtime(),
@@ -118,6 +121,7 @@ impl Machine<'_> {
             36 => self.look_up(),
             37 => self.patterns(),
             38 => self.workers(),
+            39..=44 => self.store(),
             _ => self.look_at_kept(),
         }
     }
@@ -227,6 +231,7 @@ impl Machine<'_> {
         loop {
             let left = self.functions.len()
                 + self.kept.len()
+                + self.stores.len()
                 + self.runtimes.iter().map(|one| one.handles.len()).sum::<usize>();
             if left == 0 {
                 break;
@@ -240,8 +245,11 @@ impl Machine<'_> {
                 let kept = self.kept.swap_remove(at - self.functions.len());
                 kept.look();
                 kept.free();
+            } else if at - self.functions.len() - self.kept.len() < self.stores.len() {
+                let store = self.stores.swap_remove(at - self.functions.len() - self.kept.len());
+                edge::call!(dormouse_c::dormouse_store_free(store.at));
             } else {
-                at -= self.functions.len() + self.kept.len();
+                at -= self.functions.len() + self.kept.len() + self.stores.len();
                 let mut runtimes = self.runtimes.iter_mut().enumerate();
                 let (runtime, handle) = runtimes
                     .find_map(|(runtime, one)| {

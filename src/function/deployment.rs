@@ -381,13 +381,13 @@ impl<'a> Deployment<'a> {
         };
         trace::report(&report);
         let pool = Arc::new(Pool::new(*instances.start(), *instances.end(), lanes, max_wait));
-        let tallies = runtime.books().open(mould.label());
+        let (tallies, is_new) = runtime.books().open(mould.label());
         let deployed = Arc::new(Deployed {
             report,
             image,
             segments: if prepared.reinitialises { segments } else { Vec::new() },
             pool,
-            tallies,
+            tallies: Arc::clone(&tallies),
             reset: runtime.reset(),
             technique,
             mapped: OnceLock::new(),
@@ -403,11 +403,14 @@ impl<'a> Deployment<'a> {
                 clock.now(),
             );
         }
-        if *instances.start() > 0 {
-            deployed.prewarm(*instances.start()).map_err(refused)?;
+        let prewarmed = if *instances.start() > 0 { deployed.prewarm(*instances.start()) } else { Ok(0) };
+        let installed = prewarmed.map_err(refused).and_then(|_| runtime.install(name, &deployed));
+        if installed.is_err() && is_new {
+            let label = Arc::clone(deployed.label());
+            drop(deployed);
+            runtime.books().withdraw(&label, &tallies);
         }
-        let slot = runtime.install(name, &deployed)?;
-        Ok(Function { runtime: runtime.clone(), target: Target::Name(slot) })
+        Ok(Function { runtime: runtime.clone(), target: Target::Name(installed?) })
     }
 }
 

@@ -192,16 +192,16 @@ impl Books {
         Self { limit, entries: Mutex::default() }
     }
 
-    /// The counters of a version: those that it had before, if it was deployed before. Where there is no room, of the versions that are gone the one whose last
-    /// deployment is longest ago is retired.
-    pub(crate) fn open(&self, label: &Label) -> Arc<Tallies> {
+    /// The counters of a version: those that it had before, if it was deployed before, and whether it was not. Where there is no room, of the versions
+    /// that are gone the one whose last deployment is longest ago is retired.
+    pub(crate) fn open(&self, label: &Label) -> (Arc<Tallies>, bool) {
         let mut entries = self.entries.lock();
         let key = (label.name.clone(), label.version);
         let opened = entries.opened;
         entries.opened += 1;
         if let Some((last, tallies)) = entries.by_version.get_mut(&key) {
             *last = opened;
-            return Arc::clone(tallies);
+            return (Arc::clone(tallies), false);
         }
         while entries.by_version.len() >= self.limit {
             let gone = entries.by_version.iter().filter(|(_, (_, tallies))| Arc::strong_count(tallies) == 1);
@@ -212,7 +212,16 @@ impl Books {
         }
         let tallies = Arc::<Tallies>::default();
         entries.by_version.insert(key, (opened, Arc::clone(&tallies)));
-        tallies
+        (tallies, true)
+    }
+
+    /// Forgets a version that was new, and was not deployed in the end.
+    pub(crate) fn withdraw(&self, label: &Label, tallies: &Arc<Tallies>) {
+        let mut entries = self.entries.lock();
+        // Besides this one and the caller's there may be that of a deployment of the same, which went better.
+        if Arc::strong_count(tallies) == 2 {
+            entries.by_version.remove(&(label.name.clone(), label.version));
+        }
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
@@ -451,7 +460,7 @@ mod tests {
     fn versions_that_are_gone_are_retired_into_a_sum_when_there_is_no_room() {
         let books = Books::new(2);
         let label = |name: &str| Label { name: name.into(), version: Version::of(b"", &()) };
-        let (gone, kept) = (books.open(&label("gone")), books.open(&label("kept")));
+        let [(gone, _), (kept, _)] = ["gone", "kept"].map(|name| books.open(&label(name)));
         gone.refused("busy");
         kept.refused("busy");
         drop(gone);
@@ -460,6 +469,6 @@ mod tests {
         let names: Vec<_> = ledger.functions().iter().map(Usage::function).collect();
         assert_eq!(names, ["kept", "third"]);
         assert_eq!(ledger.retired().invocations(), 1);
-        assert_eq!(books.open(&label("kept")).refused.load(Relaxed), 1, "deployed again it goes on");
+        assert_eq!(books.open(&label("kept")).0.refused.load(Relaxed), 1, "deployed again it goes on");
     }
 }

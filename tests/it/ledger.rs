@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use dormouse::{Limits, Runtime, Usage};
+use dormouse::{DeployError, Limits, Runtime, RuntimeLimits, Usage};
 
 use crate::{
     pool::TestClock,
@@ -45,6 +45,21 @@ fn every_invocation_is_counted_with_what_it_used() {
     assert_eq!(usage.durations().map(|(_, count)| count).sum::<u64>(), 5);
     assert!(usage.duration() >= Duration::from_micros(5), "{usage:?}");
     assert_eq!(usage.version(), function.version());
+}
+
+#[test]
+fn a_version_that_could_not_be_deployed_has_no_entry_unless_it_was_deployed_before() {
+    let limits = RuntimeLimits { functions: 2, ..RuntimeLimits::default() };
+    let runtime = Runtime::builder().limits(limits).build();
+    let names = || runtime.ledger().functions().iter().map(|usage| usage.function().to_owned()).collect::<Vec<_>>();
+    runtime.deploy("before", &guest("echo")).unwrap();
+    assert!(runtime.undeploy("before"));
+    ["f", "g"].map(|name| runtime.deploy(name, &guest("echo")).unwrap());
+    for name in ["new", "before"] {
+        let error = runtime.deploy(name, &guest("echo")).unwrap_err();
+        assert!(matches!(error, DeployError::TooManyFunctions { .. }), "{error:?}");
+        assert_eq!(names(), ["before", "f", "g"]);
+    }
 }
 
 #[test]

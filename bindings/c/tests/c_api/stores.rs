@@ -26,7 +26,9 @@ pub(super) struct Store {
 
 /// Values by namespace and key.
 #[derive(Default)]
-pub(super) struct Contents(RefCell<BTreeMap<(String, Vec<u8>), Vec<u8>>>);
+pub(super) struct Contents(RefCell<BTreeMap<Place, Vec<u8>>>);
+
+type Place = (String, Vec<u8>);
 
 impl Contents {
     pub(super) fn get(&self, namespace: &str, key: &[u8]) -> Option<Vec<u8>> {

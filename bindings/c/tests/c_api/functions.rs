@@ -1,13 +1,6 @@
-//! Functions: what stands under names, behind aliases and pinned handles, and what running it comes to.
+//! Functions: what stands under names, behind aliases and pinned handles, and calls of it.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-    ffi::c_char,
-    ptr,
-    rc::Rc,
-    sync::{LazyLock, atomic::Ordering::SeqCst},
-};
+use std::{cell::RefCell, collections::BTreeMap, ffi::c_char, ptr, rc::Rc, sync::atomic::Ordering::SeqCst};
 
 use arbitrary::Result;
 use dormouse_c::{dormouse_function, dormouse_status as S};
@@ -15,95 +8,10 @@ use dormouse_c::{dormouse_function, dormouse_status as S};
 use super::{
     Handle, Machine, NAMES,
     edge::{self, Out, call, check, ok_unless_null},
-    host::{self, User},
+    guests::{self, Guest, INPUT_MAX, INPUTS, MODULES, Version},
+    host,
     kept::Kept,
-    stores::{Contents, KEY},
 };
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Guest {
-    Echo,
-    /// Does as the first byte of its input says, and calls the host before: see the text of the guest.
-    Deed,
-    /// Takes no bytes; adds, and traps.
-    Plain,
-    /// Does as `Deed` does, and keeps what it is told in a store: see the text.
-    Keeper,
-    /// An Extism plug-in, which answers what the host makes of its input.
-    Plugin,
-}
-
-impl Guest {
-    /// Whether it is refused without the host functions.
-    fn imports(self) -> bool {
-        matches!(self, Self::Deed | Self::Keeper | Self::Plugin)
-    }
-
-    /// Whether it calls `note`.
-    fn notes(self) -> bool {
-        matches!(self, Self::Deed | Self::Keeper)
-    }
-}
-
-const PLAIN: &str = r#"(module (memory (export "memory") 1)
-    (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
-    (func (export "trap") unreachable))"#;
-
-/// Answers what it finds under the key `k`. `e` and more sets that to the rest, `g` takes it away; `t`, `f` and `r` set it and fail.
-const KEEPER: &str = r#"(module
-    (import "test" "note" (func $note (param i32 i32)))
-    (import "dormouse:kv" "get" (func $get (param i32 i32 i32 i32) (result i32)))
-    (import "dormouse:kv" "set" (func $set (param i32 i32 i32 i32) (result i32)))
-    (import "dormouse:kv" "delete" (func $delete (param i32 i32) (result i32)))
-    (memory (export "memory") 1)
-    (data (i32.const 0) "k")
-    (func (export "alloc") (param $len i32) (result i32) (i32.const 1024))
-    (func (export "handle") (param $ptr i32) (param $len i32) (result i64)
-        (local $deed i32) (local $old i32)
-        (call $note (local.get $ptr) (local.get $len))
-        (local.set $deed (i32.load8_u (local.get $ptr)))
-        (local.set $old (call $get (i32.const 0) (i32.const 1) (i32.const 2048) (i32.const 1024)))
-        (if (i32.or (i32.eq (local.get $deed) (i32.const 116))
-                    (i32.or (i32.eq (local.get $deed) (i32.const 102)) (i32.eq (local.get $deed) (i32.const 114))))
-            (then (drop (call $set (i32.const 0) (i32.const 1) (local.get $ptr) (local.get $len)))))
-        (if (i32.eq (local.get $deed) (i32.const 116)) (then unreachable))
-        (if (i32.eq (local.get $deed) (i32.const 102)) (then (loop (br 0))))
-        (if (i32.eq (local.get $deed) (i32.const 114)) (then (return (i64.const -1))))
-        (if (i32.eq (local.get $deed) (i32.const 103)) (then (drop (call $delete (i32.const 0) (i32.const 1)))))
-        (if (i32.and (i32.eq (local.get $deed) (i32.const 101)) (i32.gt_u (local.get $len) (i32.const 1)))
-            (then (drop (call $set (i32.const 0) (i32.const 1)
-                (i32.add (local.get $ptr) (i32.const 1)) (i32.sub (local.get $len) (i32.const 1))))))
-        (if (i32.le_s (local.get $old) (i32.const 0)) (then (return (i64.const 0))))
-        (i64.or (i64.const 0x80000000000) (i64.extend_i32_u (local.get $old)))))"#;
-
-/// Passes its input to the host in a block, and answers with the block that it gets back.
-const PLUGIN: &str = r#"(module
-    (import "extism:host/env" "input_offset" (func $input (result i64)))
-    (import "extism:host/env" "length" (func $length (param i64) (result i64)))
-    (import "extism:host/env" "output_set" (func $output (param i64 i64)))
-    (import "extism:host/user" "turn" (func $turn (param i64) (result i64)))
-    (func (export "handle") (result i32) (local $at i64)
-        (local.set $at (call $turn (call $input)))
-        (call $output (local.get $at) (call $length (local.get $at)))
-        (i32.const 0)))"#;
-
-static MODULES: LazyLock<[Vec<u8>; 5]> = LazyLock::new(|| {
-    let (echo, deed) =
-        (include_str!("../../../../tests/guests/echo.wat"), include_str!("../../../../tests/guests/deed.wat"));
-    [echo, deed, PLAIN, KEEPER, PLUGIN].map(|text| wat::parse_str(text).expect("a module"))
-});
-
-const INPUTS: [&[u8]; 8] = [b"e", b"e some bytes", b"t", b"f", b"g", b"r", b"", &[b'x'; 100]];
-const INPUT_MAX: usize = 64;
-
-pub(super) struct Version {
-    guest: Guest,
-    /// Invocations at most at once.
-    max: Cell<u64>,
-    user: Option<Rc<User>>,
-    /// What it was granted.
-    store: Option<(Rc<Contents>, &'static str)>,
-}
 
 /// What stands under the names of one runtime.
 #[derive(Default)]
@@ -457,48 +365,6 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Why an invocation may be refused before it runs.
-    fn refusals(version: Option<&Version>, input: &[u8], is_cancelled: bool, takes_bytes: bool) -> Vec<S> {
-        let Some(version) = version else { return vec![S::DORMOUSE_UNDEPLOYED] };
-        let mut refusals = Vec::new();
-        refusals.extend((version.max.get() == 0).then_some(S::DORMOUSE_BUSY));
-        refusals.extend((input.len() > INPUT_MAX).then_some(S::DORMOUSE_INPUT_TOO_LARGE));
-        refusals.extend(is_cancelled.then_some(S::DORMOUSE_CANCELLED));
-        refusals.extend((takes_bytes && version.guest == Guest::Plain).then_some(S::DORMOUSE_NOT_INVOCABLE));
-        refusals
-    }
-
-    /// What a run comes to, its output, and what it leaves in its store.
-    fn outcome(version: &Version, input: &[u8], script: u8) -> (S, Vec<u8>) {
-        if version.guest == Guest::Echo {
-            return (S::DORMOUSE_OK, input.into());
-        }
-        let is_plugin = version.guest == Guest::Plugin;
-        let status = match (script, input.first()) {
-            (host::RETURNS_7 | host::SAYS_WHY, _) => S::DORMOUSE_HOST_FUNCTION,
-            (host::CHARGES_ALL, _) => S::DORMOUSE_OUT_OF_FUEL,
-            _ if is_plugin => return (S::DORMOUSE_OK, input.iter().rev().copied().collect()),
-            (_, Some(b'f')) => S::DORMOUSE_OUT_OF_FUEL,
-            (_, Some(b't')) => S::DORMOUSE_TRAP,
-            (_, Some(b'r')) => S::DORMOUSE_REJECTED,
-            _ => S::DORMOUSE_OK,
-        };
-        let output = match (&version.store, input) {
-            (Some((contents, namespace)), _) if version.guest == Guest::Keeper && status == S::DORMOUSE_OK => {
-                let old = contents.get(namespace, KEY).unwrap_or_default();
-                match input {
-                    [b'e', value @ ..] if !value.is_empty() => contents.set(namespace, KEY, value),
-                    [b'g', ..] => contents.delete(namespace, KEY),
-                    _ => {}
-                }
-                old
-            }
-            (_, [b'e', rest @ ..]) if status == S::DORMOUSE_OK => rest.into(),
-            _ => Vec::new(),
-        };
-        (status, output)
-    }
-
     /// Says what the host function of a version does from now on; in some cases it frees the handle that the call is made with, which
     /// the machine lets go of then.
     fn script(&mut self, handle: usize, version: &Version) -> Result<(u8, Option<Handle>)> {
@@ -549,12 +415,12 @@ impl Machine<'_> {
             call!(dormouse_c::dormouse_function_invoke(function, at, len, given, out.at(), error))
         });
         call!(dormouse_c::dormouse_cancel_free(cancel));
-        let mut expected = Self::refusals(version.as_deref(), input, is_cancelled, true);
+        let mut expected = guests::refusals(version.as_deref(), input, is_cancelled, true);
         let mut output = Vec::new();
         match &version {
             _ if handle.is_none() => expected = vec![S::DORMOUSE_NULL],
             Some(version) if expected.is_empty() => {
-                let (status, right) = Self::outcome(version, input, script);
+                let (status, right) = guests::outcome(version, input, script);
                 (expected, output) = (vec![status], right);
             }
             _ => {}
@@ -589,11 +455,11 @@ impl Machine<'_> {
                 error
             ))
         });
-        let mut expected = Self::refusals(version.as_deref(), input, false, true);
+        let mut expected = guests::refusals(version.as_deref(), input, false, true);
         match &version {
             _ if handle.is_none() => expected = vec![S::DORMOUSE_NULL],
             Some(version) if expected.is_empty() => {
-                let (ends, right) = Self::outcome(version, input, script.unwrap_or(0));
+                let (ends, right) = guests::outcome(version, input, script.unwrap_or(0));
                 let fits = right.len() <= room;
                 expected.push(if ends == S::DORMOUSE_OK && !fits { S::DORMOUSE_NO_ROOM } else { ends });
                 if status == S::DORMOUSE_OK {
@@ -629,7 +495,7 @@ impl Machine<'_> {
             ))
         });
         let version = handle.and_then(|handle| self.version(handle));
-        let mut expected = Self::refusals(version.as_deref(), b"", false, false);
+        let mut expected = guests::refusals(version.as_deref(), b"", false, false);
         let is_number = args_len == 0 || ty <= 4;
         if handle.is_none() {
             expected = vec![S::DORMOUSE_NULL];

@@ -7,6 +7,7 @@
 mod edge;
 mod events;
 mod functions;
+mod guests;
 mod host;
 mod kept;
 mod stores;

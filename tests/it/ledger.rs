@@ -54,7 +54,9 @@ fn a_version_that_could_not_be_deployed_has_no_entry_unless_it_was_deployed_befo
     let names = || runtime.ledger().functions().iter().map(|usage| usage.function().to_owned()).collect::<Vec<_>>();
     runtime.deploy("before", &guest("echo")).unwrap();
     assert!(runtime.undeploy("before"));
-    ["f", "g"].map(|name| runtime.deploy(name, &guest("echo")).unwrap());
+    for name in ["f", "g"] {
+        runtime.deploy(name, &guest("echo")).unwrap();
+    }
     for name in ["new", "before"] {
         let error = runtime.deploy(name, &guest("echo")).unwrap_err();
         assert!(matches!(error, DeployError::TooManyFunctions { .. }), "{error:?}");

@@ -334,10 +334,10 @@ impl<'a> Deployment<'a> {
         self_check()?;
 
         let survey = Survey::of(module, &options.limits)?;
-        let prepared = Prepared::new(module, &survey, &options.host, &options.limits, *instances.end())?;
+        let prepared = Prepared::new(&survey, &options.host, &options.limits, *instances.end())?;
         let code = prepared.compile().map_err(|problem| DeployError::Refused { problem })?;
         let contract = Contract::detect(&prepared, options.contract, options.entry)?;
-        let segments = segments(module, &survey)?;
+        let segments = segments(&survey)?;
         let version = match &kv {
             None => Version::of(module, &options),
             Some(granted) => Version::of(module, &(&options, granted)),
@@ -462,7 +462,7 @@ fn check_options(options: &Options<'_>, instances: &RangeInclusive<usize>) -> Re
 }
 
 /// The active data segments, each of which must lie within its memory.
-fn segments(module: &[u8], survey: &Survey) -> Result<Vec<Segment>, DeployError> {
+fn segments(survey: &Survey<'_>) -> Result<Vec<Segment>, DeployError> {
     let mut segments = Vec::new();
     for (index, data) in survey.data.iter().enumerate() {
         let Some((memory, offset)) = data.active else { continue };
@@ -474,7 +474,7 @@ fn segments(module: &[u8], survey: &Survey) -> Result<Vec<Segment>, DeployError>
         segments.push(Segment {
             memory: memory as usize,
             at: offset as usize,
-            bytes: module[data.bytes.clone()].into(),
+            bytes: survey.module[data.bytes.clone()].into(),
         });
     }
     Ok(segments)

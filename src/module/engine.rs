@@ -1,14 +1,14 @@
 //! How the interpreter is set up, and which WebAssembly features it runs.
 //!
-//! Invariant: [`features`] names exactly the features that [`config`] leaves on in wasmi, so that what the survey has
-//! validated is what wasmi accepts.
+//! Invariant: [`config`] turns on all of [`features`], so that wasmi, which does not validate again, reads what the survey has validated as it was
+//! meant. It may have more on, simd or memory64, where another crate of the host's asks wasmi for them: what is valid without is read alike.
 
 use wasmi::{CompilationMode, Config, CustomFuelCosts};
 use wasmparser::WasmFeatures;
 
 use crate::limits::Limits;
 
-/// The features that are on: wasmi's own defaults.
+/// The features that are on: wasmi's defaults.
 pub(crate) fn features() -> WasmFeatures {
     let mut features = WasmFeatures::MUTABLE_GLOBAL
         | WasmFeatures::MULTI_VALUE
@@ -56,6 +56,25 @@ pub(crate) const PROPOSALS: &[(WasmFeatures, &str, &str)] = {
 /// - Start functions are run by us, in slices, so a module that still has one is refused by wasmi.
 pub(crate) fn config(limits: &Limits, stacks: usize) -> Config {
     let mut config = Config::default();
+    let has = |feature| features().contains(feature);
+    config
+        .wasm_mutable_global(has(WasmFeatures::MUTABLE_GLOBAL))
+        .wasm_multi_value(has(WasmFeatures::MULTI_VALUE))
+        .wasm_multi_memory(has(WasmFeatures::MULTI_MEMORY))
+        .wasm_saturating_float_to_int(has(WasmFeatures::SATURATING_FLOAT_TO_INT))
+        .wasm_sign_extension(has(WasmFeatures::SIGN_EXTENSION))
+        .wasm_bulk_memory(has(WasmFeatures::BULK_MEMORY))
+        // With these go the types of the proposal gc, as in `features`.
+        .wasm_reference_types(has(WasmFeatures::REFERENCE_TYPES))
+        .wasm_tail_call(has(WasmFeatures::TAIL_CALL))
+        .wasm_extended_const(has(WasmFeatures::EXTENDED_CONST))
+        .floats(has(WasmFeatures::FLOATS))
+        .wasm_custom_page_sizes(has(WasmFeatures::CUSTOM_PAGE_SIZES))
+        .wasm_wide_arithmetic(has(WasmFeatures::WIDE_ARITHMETIC));
+    #[cfg(feature = "simd")]
+    config.wasm_simd(true).wasm_relaxed_simd(true);
+    #[cfg(feature = "memory64")]
+    config.wasm_memory64(true);
     config
         .consume_fuel(true)
         .fuel_cost(CustomFuelCosts {

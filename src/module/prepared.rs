@@ -114,14 +114,13 @@ pub(crate) fn scalar(ty: ValType) -> Option<ValueType> {
 impl Prepared {
     /// Resolves the imports of a surveyed module, rewrites it and compiles it.
     pub(crate) fn new(
-        bytes: &[u8],
-        survey: &Survey,
+        survey: &Survey<'_>,
         provided: &[Arc<HostFunction>],
         limits: &Limits,
         stacks: usize,
     ) -> Result<Self, DeployError> {
         let imports = resolve(survey, provided)?;
-        let rewritten = rewrite(bytes, survey)?;
+        let rewritten = rewrite(survey)?;
         let functions = survey.exports.iter().filter(|export| export.kind == ExternalKind::Func);
         let mut exports: Box<[_]> = functions
             .map(|export| Export { name: export.name.clone(), ty: survey.function_type(export.index).clone() })
@@ -188,7 +187,7 @@ impl Prepared {
 }
 
 /// Bytes of the tables and element segments of an instance.
-fn element_bytes(survey: &Survey) -> u64 {
+fn element_bytes(survey: &Survey<'_>) -> u64 {
     let tables = survey.tables.iter().zip(&survey.tables_written).map(|(table, written)| {
         let each = if *written { WRITTEN_ELEMENT_BYTES } else { ELEMENT_BYTES };
         table.initial.saturating_mul(each)
@@ -198,7 +197,7 @@ fn element_bytes(survey: &Survey) -> u64 {
 }
 
 /// What each import is given, or all of those that nothing provides.
-fn resolve(survey: &Survey, provided: &[Arc<HostFunction>]) -> Result<Vec<Arc<HostFunction>>, DeployError> {
+fn resolve(survey: &Survey<'_>, provided: &[Arc<HostFunction>]) -> Result<Vec<Arc<HostFunction>>, DeployError> {
     let mut resolved = Vec::with_capacity(survey.imports.len());
     let mut unknown = Vec::new();
     for import in &survey.imports {
@@ -237,7 +236,7 @@ fn resolve(survey: &Survey, provided: &[Arc<HostFunction>]) -> Result<Vec<Arc<Ho
 }
 
 /// The type of an import in words.
-fn describe(survey: &Survey, ty: TypeRef) -> String {
+fn describe(survey: &Survey<'_>, ty: TypeRef) -> String {
     match ty {
         TypeRef::Func(ty) => {
             let ty = &survey.types[ty as usize];

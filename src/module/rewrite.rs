@@ -28,7 +28,8 @@
 //!
 //! Invariants: no index of type, function, table, memory, global, element or named data segment changes. What was valid stays valid, as
 //! the interpreter takes this file's word for it ([`Valid`]): a stub has the type of the operator that its call replaces, an empty block fits
-//! before any operator, and what is added stands behind all that is named by number.
+//! before any operator, what is added stands behind all that is named by number, every export stays (functions that it names may be taken as
+//! references), and only what nothing names is taken out.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -45,6 +46,9 @@ use crate::{error::DeployError, sys::Valid};
 const ENTRIES_MAX: usize = 1_000_000;
 const TABLES_MAX: usize = 100;
 
+/// What it accepts of the size of a module's type: for each import and export 1, for one that is a function 2 and its parameters and results.
+const TYPE_SIZE_MAX: usize = 999_998;
+
 /// What the names of added exports begin with; a number that no guest export has, and a colon, follow.
 const PREFIX: &str = "dormouse:";
 
@@ -59,17 +63,22 @@ pub(crate) struct Rewritten {
     pub(crate) grow_table: Option<String>,
 }
 
-/// Rewrites a module that has been surveyed, and whose imports are all functions.
+/// Rewrites a module that has been surveyed.
 ///
 /// # Errors
-/// `Refused` where it leaves no room for what is added.
-pub(crate) fn rewrite(module: &[u8], survey: &Survey) -> Result<Rewritten, DeployError> {
+/// `Refused` where it leaves no room for what is added, and where not all of its imports are functions: who resolves them says so before.
+pub(crate) fn rewrite(survey: &Survey<'_>) -> Result<Rewritten, DeployError> {
+    let module = survey.module;
     let names = Names::of(survey);
     let growables = survey.growables();
     has_room(survey, &names, growables.len())?;
+    // Memories become imports, which moves no index only then.
+    if survey.imports.len() != survey.imported_functions as usize {
+        return Err(DeployError::Refused { problem: "it imports more than functions".into() });
+    }
     let mut out = Vec::with_capacity(module.len() + 1024);
     out.extend_from_slice(&module[..8]);
-    let mut writer = Writer { module, survey, names: &names, growables, out };
+    let mut writer = Writer { survey, names: &names, growables, out };
     // The sections that may have to appear although the module has none, in the order of the specification.
     let mut pending = [
         SectionId::Type,
@@ -106,13 +115,25 @@ pub(crate) fn rewrite(module: &[u8], survey: &Survey) -> Result<Rewritten, Deplo
 }
 
 /// Holds what is added, `stubs` among it, against the interpreter's limits.
-fn has_room(survey: &Survey, names: &Names, stubs: usize) -> Result<(), DeployError> {
+fn has_room(survey: &Survey<'_>, names: &Names, stubs: usize) -> Result<(), DeployError> {
+    let function = |index| {
+        let ty = survey.function_type(index);
+        2 + ty.params().len() + ty.results().len()
+    };
+    let imported = (0..survey.imported_functions).map(function);
+    let exported = survey.exports.iter().map(|export| match export.kind {
+        ExternalKind::Func => function(export.index),
+        _ => 1,
+    });
+    // The start function has neither parameters nor results.
+    let type_size = survey.memories.len() + names.count() + usize::from(survey.start.is_some());
     for (what, had, added, limit) in [
         ("types", survey.types.len(), stubs, ENTRIES_MAX),
         ("functions", survey.functions.len(), stubs, ENTRIES_MAX),
         ("imports", survey.imports.len(), survey.memories.len(), ENTRIES_MAX),
         ("exports", survey.exports.len(), names.count(), ENTRIES_MAX),
         ("tables", survey.tables.len(), usize::from(stubs > 0), TABLES_MAX),
+        ("parts in the types of its imports and exports", imported.chain(exported).sum(), type_size, TYPE_SIZE_MAX),
     ] {
         if had + added > limit {
             let problem = format!(
@@ -139,7 +160,7 @@ struct Names {
 }
 
 impl Names {
-    fn of(survey: &Survey) -> Self {
+    fn of(survey: &Survey<'_>) -> Self {
         // Numbered, not lengthened, so that a guest with long names costs no more than one look at each.
         let numbered = |export: &ExportFact| export.name.strip_prefix(PREFIX)?.split_once(':')?.0.parse().ok();
         let taken: HashSet<usize> = survey.exports.iter().filter_map(numbered).collect();
@@ -166,8 +187,7 @@ impl Names {
 }
 
 struct Writer<'a> {
-    module: &'a [u8],
-    survey: &'a Survey,
+    survey: &'a Survey<'a>,
     names: &'a Names,
     /// What has a stub, in their order.
     growables: Vec<Growable>,
@@ -259,7 +279,7 @@ impl Writer<'_> {
                 for data in &survey.data[..survey.data_named as usize] {
                     match data.active {
                         Some(_) => section.passive([]),
-                        None => section.passive(self.module[data.bytes.clone()].iter().copied()),
+                        None => section.passive(self.survey.module[data.bytes.clone()].iter().copied()),
                     };
                 }
                 self.put(&section);
@@ -267,7 +287,7 @@ impl Writer<'_> {
             SectionId::DataCount | SectionId::Data => {}
             _ => {
                 if let Some(range) = range {
-                    self.put(&RawSection { id: id as u8, data: &self.module[range] });
+                    self.put(&RawSection { id: id as u8, data: &self.survey.module[range] });
                 }
             }
         }
@@ -275,7 +295,7 @@ impl Writer<'_> {
 
     /// Writes a section that is a vector, with `count` entries more at its end.
     fn append(&mut self, id: SectionId, range: Option<Range<usize>>, count: u32, added: &[u8]) {
-        let old = range.map_or(&[0u8][..], |range| &self.module[range]);
+        let old = range.map_or(&[0u8][..], |range| &self.survey.module[range]);
         let (had, entries) = leb(old);
         let mut data = Vec::with_capacity(old.len() + added.len() + 5);
         (had + count).encode(&mut data);
@@ -306,7 +326,7 @@ impl Writer<'_> {
                 if at >= range.end {
                     break;
                 }
-                body.extend_from_slice(&self.module[copied..at]);
+                body.extend_from_slice(&self.survey.module[copied..at]);
                 copied = at;
                 if let Some(grow) = grows.next_if(|grow| grow.at == at) {
                     // All of them are among the growables.
@@ -320,9 +340,9 @@ impl Writer<'_> {
                 }
             }
             if body.is_empty() {
-                section.raw(&self.module[range.clone()]);
+                section.raw(&self.survey.module[range.clone()]);
             } else {
-                body.extend_from_slice(&self.module[copied..range.end]);
+                body.extend_from_slice(&self.survey.module[copied..range.end]);
                 section.raw(&body);
             }
         }
@@ -344,13 +364,13 @@ impl Writer<'_> {
             Growable::Memory(_) => 1,
             Growable::Table(_) => 2,
         };
-        (0..numbers).fold(grow.at + 1, |at, _| at + leb(&self.module[at..]).1)
+        (0..numbers).fold(grow.at + 1, |at, _| at + leb(&self.survey.module[at..]).1)
     }
 }
 
 impl Growable {
     /// Parameters and result of the operator that grows it.
-    fn signature(self, survey: &Survey) -> (Vec<ValType>, ValType) {
+    fn signature(self, survey: &Survey<'_>) -> (Vec<ValType>, ValType) {
         let address = |wide| if wide { ValType::I64 } else { ValType::I32 };
         match self {
             Self::Memory(index) => {
@@ -414,7 +434,7 @@ mod tests {
     fn rewritten(bytes: &[u8]) -> Option<Result<(), String>> {
         let limits = Limits::default();
         let survey = Survey::of(bytes, &limits).ok()?;
-        let rewritten = rewrite(bytes, &survey).ok()?;
+        let rewritten = rewrite(&survey).ok()?;
         Some(rewritten.module.validate(&Engine::new(&engine::config(&limits, 1))))
     }
 
@@ -438,8 +458,8 @@ mod tests {
     #[test]
     fn generated_modules_stay_valid() {
         let mut seed = 1u64;
-        let mut modules = 0;
-        for _ in 0..400 {
+        let (mut modules, mut grow, mut spill, mut name_data, mut import) = (0, 0, 0, 0, 0);
+        for _ in 0..1_000 {
             let bytes: Vec<u8> = (0..2_048)
                 .map(|_| {
                     seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -450,7 +470,7 @@ mod tests {
                 max_memories: 3,
                 max_tables: 3,
                 min_funcs: 1,
-                max_imports: 0,
+                max_imports: 3,
                 tail_call_enabled: true,
                 memory64_enabled: cfg!(feature = "memory64"),
                 simd_enabled: cfg!(feature = "simd"),
@@ -464,11 +484,26 @@ mod tests {
                 ..wasm_smith::Config::default()
             };
             let Ok(module) = wasm_smith::Module::new(config, &mut Unstructured::new(&bytes)) else { continue };
-            let Some(outcome) = rewritten(&module.to_bytes()) else { continue };
+            let bytes = module.to_bytes();
+            let Some(outcome) = rewritten(&bytes) else { continue };
             assert_eq!(outcome, Ok(()), "module {modules}");
             modules += 1;
+            let survey = Survey::of(&bytes, &Limits::default()).unwrap();
+            grow += u32::from(!survey.grows.is_empty());
+            spill += u32::from(!survey.spills.is_empty());
+            name_data += u32::from(survey.data_named > 0);
+            import += u32::from(!survey.imports.is_empty());
         }
-        assert!(modules > 100, "{modules}");
+        let counts = [modules, grow, spill, name_data, import];
+        assert!(counts.iter().all(|count| *count > 20), "{counts:?}");
+    }
+
+    /// Else its memories would be imported under other indices.
+    #[test]
+    fn a_module_that_imports_more_than_functions_is_refused() {
+        let module = wat::parse_str(r#"(module (import "a" "memory" (memory 1)) (memory 1))"#).unwrap();
+        let survey = Survey::of(&module, &Limits::default()).unwrap();
+        assert!(matches!(rewrite(&survey), Err(DeployError::Refused { .. })));
     }
 
     /// Numbers may take more bytes than they need (WebAssembly core specification, 5.2.2), that behind a prefix as well.

@@ -31,9 +31,11 @@ const MOVES_PER_BYTE: u64 = 8;
 /// then of the order of [`MOVES_PER_BYTE`].
 const NARROW_MAX: usize = 16;
 
-/// The facts about one module. Byte ranges are offsets in the module as it was given.
+/// A module, and the facts about it. Byte ranges are offsets in the module as it was given.
 #[derive(Default)]
-pub(crate) struct Survey {
+pub(crate) struct Survey<'a> {
+    /// Its bytes, which are valid.
+    pub(crate) module: &'a [u8],
     /// Sections in their order, custom ones left out: id and the bytes of their content.
     pub(crate) sections: Vec<(u8, Range<usize>)>,
     pub(crate) types: Vec<FuncType>,
@@ -114,11 +116,11 @@ pub(crate) enum Growable {
     Table(u32),
 }
 
-impl Survey {
+impl<'a> Survey<'a> {
     /// Validates the module and notes what it can touch, within the limits.
-    pub(crate) fn of(bytes: &[u8], limits: &Limits) -> Result<Self, DeployError> {
+    pub(crate) fn of(bytes: &'a [u8], limits: &Limits) -> Result<Self, DeployError> {
         within(Bound::ModuleBytes, bytes.len() as u64, limits.module_bytes)?;
-        Surveyor::new(features(), limits).run(bytes).map_err(|refusal| match refusal {
+        Surveyor::new(features(), limits, bytes).run().map_err(|refusal| match refusal {
             Refusal::Limit(error) => error,
             Refusal::Invalid(error) => explain(bytes, limits, &error),
         })
@@ -174,7 +176,7 @@ fn explain(bytes: &[u8], limits: &Limits, error: &BinaryReaderError) -> DeployEr
     }
     // Without the feature `simd` the parser does not know the operators, whatever the validator is told.
     let simd = error.message().starts_with("unexpected SIMD opcode");
-    let further = |features| match Surveyor::new(features, limits).run(bytes) {
+    let further = |features| match Surveyor::new(features, limits, bytes).run() {
         Ok(_) | Err(Refusal::Limit(_)) => true,
         Err(Refusal::Invalid(other)) => other.offset() > error.offset(),
     };
@@ -210,9 +212,9 @@ fn within(bound: Bound, found: u64, limit: u64) -> Result<(), DeployError> {
 }
 
 /// One pass over a module.
-struct Surveyor<'a> {
-    survey: Survey,
-    limits: &'a Limits,
+struct Surveyor<'a, 'l> {
+    survey: Survey<'a>,
+    limits: &'l Limits,
     features: WasmFeatures,
     validator: Validator,
     allocations: FuncValidatorAllocations,
@@ -226,10 +228,10 @@ struct Surveyor<'a> {
     moves: u64,
 }
 
-impl<'a> Surveyor<'a> {
-    fn new(features: WasmFeatures, limits: &'a Limits) -> Self {
+impl<'a, 'l> Surveyor<'a, 'l> {
+    fn new(features: WasmFeatures, limits: &'l Limits, module: &'a [u8]) -> Self {
         Self {
-            survey: Survey::default(),
+            survey: Survey { module, ..Survey::default() },
             limits,
             features,
             validator: Validator::new_with_features(features),
@@ -241,7 +243,8 @@ impl<'a> Surveyor<'a> {
         }
     }
 
-    fn run(mut self, bytes: &[u8]) -> Result<Survey, Refusal> {
+    fn run(mut self) -> Result<Survey<'a>, Refusal> {
+        let bytes = self.survey.module;
         let mut parser = Parser::new(0);
         parser.set_features(self.features);
         self.moves += MOVES_PER_BYTE * bytes.len() as u64;

@@ -3,9 +3,9 @@
 //! wasmi validates each function once more when it is first called, unless it is told that nothing is to be validated. That is a
 //! tenth of a cold start: measured on the echo of the Zig and of the Rust guest, 7 of 74 and 30 of 339 us.
 //!
-//! Invariant: a [`Valid`] is made by `module/rewrite.rs` alone, from a module that the survey has validated, by the features that the
-//! interpreter runs. What rewriting adds keeps it valid, as is argued there; where debug assertions are on, as in all tests and
-//! in fuzzing, the interpreter validates it all the same.
+//! Invariant: a [`Valid`] is made by `module/rewrite.rs` alone, from a survey, which holds the module that it has validated. Rewriting keeps
+//! valid what is valid, as is argued there; where debug assertions are on, as in all tests and in fuzzing, the interpreter validates the module all
+//! the same.
 
 use wasmi::{Engine, Error, Module};
 
@@ -29,11 +29,11 @@ impl Valid {
     /// What the interpreter says where it refuses a valid module, for a bound of its own.
     pub(crate) fn compile(&self, engine: &Engine) -> Result<Module, Error> {
         debug_assert_eq!(self.validate(engine), Ok(()), "a rewritten module is valid");
-        // SAFETY: the module must be valid, and keep to the engine's configuration. The survey has had wasmparser, in the version that wasmi
-        // itself validates with, validate the module with exactly the features that the engine has on (`module/engine.rs`), each body
-        // included. The rewriting replaces operators by such of the same type, puts empty blocks between operators, and adds entries at
-        // the end of index spaces, so that each of its bodies stays valid (`module/rewrite.rs`). Validation in debug builds tests that on
-        // each module of the tests, the generated ones included; a feature that engine and survey do not share fails there as well.
+        // SAFETY: the module must be valid, and keep to the engine's configuration. The survey has had wasmparser validate it as it was given, each
+        // body included, with features that the engine has on, all of them (`module/engine.rs`). The rewriting keeps valid what is valid
+        // (`module/rewrite.rs` says how) and within the bounds that wasmparser sets modules for its own sake; it takes the start function out,
+        // which the configuration forbids. Where debug assertions are on, wasmi's validator with the engine's features has just agreed: so
+        // for each module of the tests and of fuzzing. A wasmi that turned a feature off, or read what is valid in another way, would fail there.
         unsafe { Module::new_unchecked(engine, &self.0) }
     }
 }

@@ -190,6 +190,26 @@ fn as_many_types_as_the_interpreter_takes_leave_no_room_for_that_of_a_growth() {
     );
 }
 
+/// Each import and export counts, and each parameter and result of one that is a function; a global that code sets is exported.
+#[test]
+fn types_of_exports_as_large_as_the_interpreter_takes_leave_no_room_for_those_that_are_added() {
+    let many = "i32 ".repeat(1_000);
+    let exports = (0..499).map(|n| format!(r#"(export "{n}" (func $f))"#)).collect::<String>();
+    // 499 times 2,002, one export of 2, the memory: 999,001.
+    let module = |globals: u64| {
+        let set = (0..globals).map(|n| format!("(global.set {n} (i32.const 1))")).collect::<String>();
+        let globals = "(global (mut i32) (i32.const 0))".repeat(globals as usize);
+        wat(&format!(
+            r#"(module (memory 1) {globals} (func $f (param {many}) (result {many}) unreachable) (func (export "g") {set}) {exports})"#
+        ))
+    };
+    let function = deploy(&module(997), Limits::default()).unwrap();
+    function.call("g", &[]).unwrap();
+    let error = deploy(&module(998), Limits::default()).unwrap_err();
+    assert!(matches!(error, DeployError::Refused { .. }), "{error:?}");
+    assert!(error.to_string().contains("it has 999000 parts in the types of its imports and exports"), "{error}");
+}
+
 #[test]
 fn one_data_segment_more_is_refused() {
     let limits = |n| Limits { data_segments: n as u32, ..Limits::default() };

@@ -182,6 +182,19 @@ fn a_string_is_json_or_text_as_its_media_type_says() {
     assert_eq!(Event::parse(&event.to_json()).unwrap(), event);
 }
 
+/// RFC 8259, 7: each escape is read, and what must be escaped is written so that other readers find the same.
+#[test]
+fn each_escape_is_read_and_each_character_is_written_as_other_readers_have_it() {
+    let escapes = r#"\"\\\/\b\f\n\r\t\u0041\u00e9\u20AC\uD83d\uDE00"#;
+    let event = parse(&format!(r#","datacontenttype":"text/plain","data":"{escapes}""#)).unwrap();
+    assert_eq!(event.data(), Some("\"\\/\u{8}\u{c}\n\r\tA\u{e9}\u{20ac}\u{1f600}".as_bytes()));
+    let all: String = (0..0x100).chain([0x20ac, 0xffff, 0x1f600]).filter_map(char::from_u32).collect();
+    let event = Event::builder("t").id("1").source("/s").data_text(&all).build().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&event.to_json()).unwrap();
+    assert_eq!(json["data"], *all);
+    assert_eq!(Event::parse(&event.to_json()).unwrap().data(), Some(all.as_bytes()));
+}
+
 #[test]
 fn binary_data_is_base64() {
     let event = parse(r#","data_base64":"AAEC/w==""#).unwrap();

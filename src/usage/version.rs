@@ -1,6 +1,9 @@
 //! The identity of a function's content.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt,
+    io::{BufWriter, Write},
+};
 
 use sha2::{Digest, Sha256};
 
@@ -18,10 +21,12 @@ impl Version {
         let mut hash = Sha256::new();
         hash.update((module.len() as u64).to_le_bytes());
         hash.update(module);
-        let mut sink = Sink(hash);
+        // Options are written in some two hundred pieces, each of which would cost as much as a block of the hash.
+        let mut text = BufWriter::with_capacity(2_048, hash);
         // Writing into a hash cannot fail.
-        let _ = write!(sink, "{options:?}");
-        Self(sink.0.finalize().into())
+        let _ = write!(text, "{options:?}");
+        let _ = text.flush();
+        Self(text.get_ref().clone().finalize().into())
     }
 
     /// What `Display` has written.
@@ -45,16 +50,6 @@ impl Version {
     /// The first seven hexadecimal digits.
     pub fn short(&self) -> impl fmt::Display + use<> {
         Hex(*self, 7)
-    }
-}
-
-/// A hash that text can be written into.
-struct Sink(Sha256);
-
-impl Write for Sink {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.update(text.as_bytes());
-        Ok(())
     }
 }
 

@@ -56,7 +56,8 @@ pub(crate) const PROPOSALS: &[(WasmFeatures, &str, &str)] = {
 /// - Start functions are run by us, in slices, so a module that still has one is refused by wasmi.
 pub(crate) fn config(limits: &Limits, stacks: usize) -> Config {
     let mut config = Config::default();
-    let has = |feature| features().contains(feature);
+    let features = features();
+    let has = |feature| features.contains(feature);
     config
         .wasm_mutable_global(has(WasmFeatures::MUTABLE_GLOBAL))
         .wasm_multi_value(has(WasmFeatures::MULTI_VALUE))

@@ -137,7 +137,7 @@ fn has_room(survey: &Survey<'_>, names: &Names, stubs: usize) -> Result<(), Depl
     ] {
         if had + added > limit {
             let problem = format!(
-                "it has {had} {what}, and what makes its state reachable and its growth safe takes {added} more, above the interpreter's limit of {limit}"
+                "it has {had} {what}, and what makes its state reachable and its growth safe takes {added} more, above the interpreter's limit of {limit}; it must have fewer"
             );
             return Err(DeployError::Refused { problem: problem.into() });
         }

@@ -4,8 +4,8 @@
 //! tenth of a cold start: measured on the echo of the Zig and of the Rust guest, 7 of 74 and 30 of 339 us.
 //!
 //! Invariant: a [`Valid`] is made by `module/rewrite.rs` alone, from a survey, which holds the module that it has validated. Rewriting keeps
-//! valid what is valid, as is argued there; where debug assertions are on, as in all tests and in fuzzing, the interpreter validates the module all
-//! the same.
+//! valid what is valid, as is argued there; where debug assertions are on, as in `cargo test` and in fuzzing, the interpreter validates the module
+//! all the same.
 
 use wasmi::{Engine, Error, Module};
 
@@ -33,7 +33,7 @@ impl Valid {
         // body included, with features that the engine has on, all of them (`module/engine.rs`). The rewriting keeps valid what is valid
         // (`module/rewrite.rs` says how) and within the bounds that wasmparser sets modules for its own sake; it takes the start function out,
         // which the configuration forbids. Where debug assertions are on, wasmi's validator with the engine's features has just agreed: so
-        // for each module of the tests and of fuzzing. A wasmi that turned a feature off, or read what is valid in another way, would fail there.
+        // for each module of `cargo test` and of fuzzing. A wasmi that turned a feature off, or read what is valid in another way, would fail there.
         unsafe { Module::new_unchecked(engine, &self.0) }
     }
 }

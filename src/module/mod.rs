@@ -1,10 +1,12 @@
 //! From bytes to [`Prepared`]: once per deployment, immutable, shared by all instances of a version.
 //!
 //! [`survey`] validates the module and notes what it can touch; [`rewrite`] makes its hidden state reachable and its
-//! memory growth safe; [`prepared`] compiles the result. [`engine`] says how the interpreter is set up, and
+//! memory growth safe, and with [`cure`] what the interpreter mistranslates; [`prepared`] compiles the result. [`engine`] says how the interpreter is set up, and
 //! [`self_check`] that this build of it is safe to use at all. Only this room constructs a `Prepared`.
 
+mod cure;
 mod engine;
+mod leb;
 mod prepared;
 mod rewrite;
 mod self_check;

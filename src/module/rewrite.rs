@@ -14,21 +14,14 @@
 //!   when it is entered, so 900 nested calls that each have 100 growths left run 90,000 of them, 16 MB of stack, without
 //!   meeting a fuel check (it killed the process on 2 MiB). Host calls leak nothing, and the stub costs no fuel in the end:
 //!   the call costs what the operator costs, and the host gives back what the stub itself burns, [`Growable::stub_fuel`].
-//! - **What wasmi 2.0.0 mistranslates** gets an empty block before it. It keeps the latest values in registers, and an empty block brings all
-//!   operands to the stack; it costs no fuel. Found by comparing generated modules with and without a block before every operator (366,000 of
-//!   them agree with these three cured):
-//!   - *stores of integers* beyond an offset of 65,535 or to another memory than the first, whose address and value are both in the
-//!     register (a local that was just set and is read twice): it panics, on the function's first call. Behind a constant there is none;
-//!   - *`block`, `loop` and `if` with parameters*: a local that lies below them on the stack is not kept before it is set again, so
-//!     that a value comes from a slot that nobody has written: it was an earlier call's, and as a reference could be any number;
-//!   - *`select`* whose condition is a comparison with zero or for equality: the comparison is left out, and the register read all the same.
+//! - **What wasmi 2.0.0 mistranslates** is written so that it does not: see [`cure`].
 //!
 //! Everything else is copied as it is; splicing takes 1 to 2 % of the time of wasmi's own lazy compilation, where a full
 //! re-encoding takes twice that time. Custom sections are left out.
 //!
 //! Invariants: no index of type, function, table, memory, global, element or named data segment changes. What was valid stays valid, as
 //! the interpreter takes this file's word for it ([`Valid`]): a stub has the type of the operator that its call replaces, an empty block fits
-//! before any operator, what is added stands behind all that is named by number, every export stays (functions that it names may be taken as
+//! before any operator, a cure takes what its operator takes, what is added stands behind all that is named by number, every export stays (functions that it names may be taken as
 //! references), and only what nothing names is taken out.
 
 use std::{collections::HashSet, ops::Range};
@@ -39,7 +32,11 @@ use wasm_encoder::{
 };
 use wasmparser::ExternalKind;
 
-use super::survey::{ExportFact, Grow, Growable, Survey};
+use super::{
+    cure,
+    leb::leb,
+    survey::{Edit, ExportFact, Growable, How, Survey},
+};
 use crate::{error::DeployError, sys::Valid};
 
 /// Types, functions, imports and exports each, and tables, of a module that the interpreter's validator accepts.
@@ -69,8 +66,8 @@ pub(crate) struct Rewritten {
 /// `Refused` where it leaves no room for what is added, and where not all of its imports are functions: who resolves them says so before.
 pub(crate) fn rewrite(survey: &Survey<'_>) -> Result<Rewritten, DeployError> {
     let module = survey.module;
-    let names = Names::of(survey);
     let growables = survey.growables();
+    let names = Names::of(survey, !growables.is_empty());
     has_room(survey, &names, growables.len())?;
     // Memories become imports, which moves no index only then.
     if survey.imports.len() != survey.imported_functions as usize {
@@ -128,7 +125,7 @@ fn has_room(survey: &Survey<'_>, names: &Names, stubs: usize) -> Result<(), Depl
     // The start function has neither parameters nor results.
     let type_size = survey.memories.len() + names.count() + usize::from(survey.start.is_some());
     for (what, had, added, limit) in [
-        ("types", survey.types.len(), stubs, ENTRIES_MAX),
+        ("types", survey.types.len(), stubs + survey.block_types.len(), ENTRIES_MAX),
         ("functions", survey.functions.len(), stubs, ENTRIES_MAX),
         ("imports", survey.imports.len(), survey.memories.len(), ENTRIES_MAX),
         ("exports", survey.exports.len(), names.count(), ENTRIES_MAX),
@@ -137,7 +134,7 @@ fn has_room(survey: &Survey<'_>, names: &Names, stubs: usize) -> Result<(), Depl
     ] {
         if had + added > limit {
             let problem = format!(
-                "it has {had} {what}, and what makes its state reachable and its growth safe takes {added} more, above the interpreter's limit of {limit}; it must have fewer"
+                "it has {had} {what}, and what makes it safe to run takes {added} more, above the interpreter's limit of {limit}; it must have fewer"
             );
             return Err(DeployError::Refused { problem: problem.into() });
         }
@@ -160,7 +157,7 @@ struct Names {
 }
 
 impl Names {
-    fn of(survey: &Survey<'_>) -> Self {
+    fn of(survey: &Survey<'_>, grows: bool) -> Self {
         // Numbered, not lengthened, so that a guest with long names costs no more than one look at each.
         let numbered = |export: &ExportFact| export.name.strip_prefix(PREFIX)?.split_once(':')?.0.parse().ok();
         let taken: HashSet<usize> = survey.exports.iter().filter_map(numbered).collect();
@@ -174,7 +171,7 @@ impl Names {
             globals: marked(&survey.globals_written, 'g'),
             tables: marked(&survey.tables_written, 't'),
             start: survey.start.map(|_| format!("{prefix}start")),
-            grow_table: (!survey.grows.is_empty()).then(|| format!("{prefix}grow")),
+            grow_table: grows.then(|| format!("{prefix}grow")),
         }
     }
 
@@ -202,10 +199,10 @@ impl Writer<'_> {
     /// Writes one of the sections that may change; `range` is its content in the module, if the module has it.
     fn section(&mut self, id: SectionId, range: Option<Range<usize>>) {
         let survey = self.survey;
-        let grows = !survey.grows.is_empty();
+        let grows = !self.growables.is_empty();
         let stubs = self.growables.len() as u32;
         match id {
-            SectionId::Type if grows => {
+            SectionId::Type if grows || !survey.block_types.is_empty() => {
                 let mut added = Vec::new();
                 for growable in &self.growables {
                     let (params, result) = growable.signature(survey);
@@ -213,7 +210,16 @@ impl Writer<'_> {
                     params[..].encode(&mut added);
                     [result][..].encode(&mut added);
                 }
-                self.append(id, range, stubs, &added);
+                let mut types: Vec<_> = survey.block_types.iter().collect();
+                types.sort_unstable_by_key(|(_, number)| **number);
+                for (ty, _) in types {
+                    added.push(0x60);
+                    for side in [ty.params(), ty.results()] {
+                        side.len().encode(&mut added);
+                        added.extend(side.iter().map(|ty| cure::byte(*ty)));
+                    }
+                }
+                self.append(id, range, stubs + survey.block_types.len() as u32, &added);
             }
             SectionId::Import if !survey.memories.is_empty() => {
                 // Imports are given by position, so their names do not matter.
@@ -273,7 +279,7 @@ impl Writer<'_> {
             SectionId::DataCount if survey.data_named > 0 => {
                 self.put(&DataCountSection { count: survey.data_named });
             }
-            SectionId::Code if grows || !survey.spills.is_empty() => self.code(),
+            SectionId::Code if !survey.edits.is_empty() => self.code(),
             SectionId::Data if survey.data_named > 0 => {
                 let mut section = DataSection::new();
                 for data in &survey.data[..survey.data_named as usize] {
@@ -309,41 +315,19 @@ impl Writer<'_> {
         self.survey.types.len() as u32 + stub
     }
 
-    /// The code section: bodies as they are but for what grows, and the stubs at the end.
+    /// The code section: bodies as they are except for the edits, and the stubs at the end.
     fn code(&mut self) {
         let survey = self.survey;
         let mut section = CodeSection::new();
-        let mut grows = survey.grows.iter().peekable();
-        let mut spills = survey.spills.iter().peekable();
-        let mut body = Vec::new();
-        for range in &survey.bodies {
-            body.clear();
-            let mut copied = range.start;
-            loop {
-                let grow = grows.peek().map_or(usize::MAX, |grow| grow.at);
-                let spill = spills.peek().map_or(usize::MAX, |at| **at);
-                let at = grow.min(spill);
-                if at >= range.end {
-                    break;
-                }
-                body.extend_from_slice(&self.survey.module[copied..at]);
-                copied = at;
-                if let Some(grow) = grows.next_if(|grow| grow.at == at) {
-                    // All of them are among the growables.
-                    let stub = self.growables.partition_point(|growable| *growable < grow.what);
-                    body.push(0x10); // call
-                    (survey.functions.len() as u32 + stub as u32).encode(&mut body);
-                    copied = self.after(grow);
-                } else {
-                    body.extend([0x02, 0x40, 0x0b]); // block end
-                    spills.next();
-                }
-            }
-            if body.is_empty() {
-                section.raw(&self.survey.module[range.clone()]);
+        let mut written = Vec::new();
+        for body in &survey.bodies {
+            let edits = survey.edits_of(body);
+            if edits.is_empty() {
+                section.raw(&survey.module[body.clone()]);
             } else {
-                body.extend_from_slice(&self.survey.module[copied..range.end]);
-                section.raw(&body);
+                written.clear();
+                self.body(body.clone(), edits, &mut written);
+                section.raw(&written);
             }
         }
         for (stub, growable) in self.growables.iter().enumerate() {
@@ -358,13 +342,33 @@ impl Writer<'_> {
         self.put(&section);
     }
 
-    /// Where the operator ends: a byte, for a table a number after it, and the index of what it grows.
-    fn after(&self, grow: &Grow) -> usize {
-        let numbers = match grow.what {
+    /// Writes a body that has edits.
+    fn body(&self, body: Range<usize>, edits: &[Edit], out: &mut Vec<u8>) {
+        let module = self.survey.module;
+        let mut copied = body.start;
+        for Edit { at, how } in edits {
+            out.extend_from_slice(&module[copied..*at]);
+            copied = match how {
+                How::Grow(what) => {
+                    // All of them are among the growables.
+                    let stub = self.growables.partition_point(|growable| growable < what);
+                    out.push(0x10); // call
+                    (self.survey.functions.len() as u32 + stub as u32).encode(out);
+                    self.after(*at, *what)
+                }
+                How::Cure(cure) => cure.write(module, *at, self.stub_type(self.growables.len() as u32), out),
+            };
+        }
+        out.extend_from_slice(&module[copied..body.end]);
+    }
+
+    /// Where an operator that grows something ends: a byte, for a table a number after it, and the index of what it grows.
+    fn after(&self, at: usize, what: Growable) -> usize {
+        let numbers = match what {
             Growable::Memory(_) => 1,
             Growable::Table(_) => 2,
         };
-        (0..numbers).fold(grow.at + 1, |at, _| at + leb(&self.survey.module[at..]).1)
+        (0..numbers).fold(at + 1, |at, _| at + leb(&self.survey.module[at..]).1)
     }
 }
 
@@ -407,18 +411,6 @@ fn memory_type(ty: wasmparser::MemoryType) -> MemoryType {
     }
 }
 
-/// An unsigned LEB128 number of 32 bits that has been validated: its value, and the bytes that it takes.
-fn leb(bytes: &[u8]) -> (u32, usize) {
-    let mut value = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        value |= u32::from(byte & 0x7f) << (7 * at as u32).min(31);
-        if byte & 0x80 == 0 {
-            return (value, at + 1);
-        }
-    }
-    (value, bytes.len())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 mod tests {
@@ -458,7 +450,7 @@ mod tests {
     #[test]
     fn generated_modules_stay_valid() {
         let mut seed = 1u64;
-        let (mut modules, mut grow, mut spill, mut name_data, mut import) = (0, 0, 0, 0, 0);
+        let (mut modules, mut grow, mut cure, mut name_data, mut import) = (0, 0, 0, 0, 0);
         for _ in 0..1_000 {
             let bytes: Vec<u8> = (0..2_048)
                 .map(|_| {
@@ -489,12 +481,12 @@ mod tests {
             assert_eq!(outcome, Ok(()), "module {modules}");
             modules += 1;
             let survey = Survey::of(&bytes, &Limits::default()).unwrap();
-            grow += u32::from(!survey.grows.is_empty());
-            spill += u32::from(!survey.spills.is_empty());
+            grow += u32::from(!survey.growables().is_empty());
+            cure += u32::from(survey.edits.iter().any(|edit| matches!(edit.how, How::Cure(_))));
             name_data += u32::from(survey.data_named > 0);
             import += u32::from(!survey.imports.is_empty());
         }
-        let counts = [modules, grow, spill, name_data, import];
+        let counts = [modules, grow, cure, name_data, import];
         assert!(counts.iter().all(|count| *count > 20), "{counts:?}");
     }
 

@@ -3,7 +3,10 @@
 //! Invariant: nothing is indexed, counted on or kept before the validator has accepted it, and every count is held
 //! against its limit before anything of that size is made.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Range,
+};
 
 use wasmparser::{
     BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, DataKind, ElementItems, ExternalKind, FrameKind,
@@ -11,7 +14,10 @@ use wasmparser::{
     TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
-use super::engine::{PROPOSALS, features};
+use super::{
+    cure::{Cure, may_take_operands, selects_safely},
+    engine::{PROPOSALS, features},
+};
 use crate::{
     error::{Bound, DeployError, cut},
     limits::Limits,
@@ -58,10 +64,10 @@ pub(crate) struct Survey<'a> {
     pub(crate) data_named: u32,
     /// A passive data segment or an element segment can be dropped, which cannot be seen or undone.
     pub(crate) drops_segments: bool,
-    /// Where `memory.grow` and `table.grow` stand, in order.
-    pub(crate) grows: Vec<Grow>,
-    /// Where operators begin that need all operands out of the interpreter's registers, ascending: see `rewrite.rs`.
-    pub(crate) spills: Vec<usize>,
+    /// Operators that are not copied as they are, ascending by their offsets.
+    pub(crate) edits: Vec<Edit>,
+    /// Types of the blocks that cures add, with their numbers.
+    pub(crate) block_types: HashMap<FuncType, u32>,
     /// Bytes of each body, its length prefix left out.
     pub(crate) bodies: Vec<Range<usize>>,
 }
@@ -103,10 +109,19 @@ pub(crate) struct DataFact {
     pub(crate) bytes: Range<usize>,
 }
 
-/// An operator that grows something: its offset, and what it grows.
-pub(crate) struct Grow {
+/// An operator that the rewriting changes: its offset, and how.
+pub(crate) struct Edit {
     pub(crate) at: usize,
-    pub(crate) what: Growable,
+    pub(crate) how: How,
+}
+
+/// How an operator is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// It grows this, and becomes a call of a stub.
+    Grow(Growable),
+    /// The interpreter mistranslates it as it is.
+    Cure(Cure),
 }
 
 /// What code can make larger, by its index.
@@ -133,8 +148,18 @@ impl<'a> Survey<'a> {
 
     /// What code can make larger, each once: memories first, then tables.
     pub(crate) fn growables(&self) -> Vec<Growable> {
-        let all: BTreeSet<Growable> = self.grows.iter().map(|grow| grow.what).collect();
+        let grown = self.edits.iter().filter_map(|edit| match edit.how {
+            How::Grow(growable) => Some(growable),
+            How::Cure(_) => None,
+        });
+        let all: BTreeSet<Growable> = grown.collect();
         all.into_iter().collect()
+    }
+
+    /// What is changed in a body.
+    pub(crate) fn edits_of(&self, body: &Range<usize>) -> &[Edit] {
+        let within = |offset| self.edits.partition_point(|edit| edit.at < offset);
+        &self.edits[within(body.start)..within(body.end)]
     }
 
     /// Whether instances differ in tables or reference globals that code can change, whose contents belong to one
@@ -284,10 +309,12 @@ impl<'a, 'l> Surveyor<'a, 'l> {
                                 |depth| validator.get_control_frame(depth as usize).map(|f| (f.kind, f.block_type));
                             self.spend(&operator, index, at, frame)?;
                         }
+                        // Looked at before the validator takes the operands away; kept once it has accepted the operator.
+                        let cure = self.survey.cure(&operator, at, previous, &validator)?;
                         validator.op(at, &operator)?;
                         self.note(&operator, index, at)?;
-                        if needs_spill(&operator, bytes.get(at + 1).copied().unwrap_or_default(), previous) {
-                            self.survey.spills.push(at);
+                        if let Some(cure) = cure {
+                            self.survey.edits.push(Edit { at, how: How::Cure(cure) });
                         }
                         bounded(&validator, index, at)?;
                     }
@@ -529,7 +556,7 @@ impl<'a, 'l> Surveyor<'a, 'l> {
             }
             Op::TableGrow { table } => {
                 survey.tables_written[table as usize] = true;
-                survey.grows.push(Grow { at, what: Growable::Table(table) });
+                survey.edits.push(Edit { at, how: How::Grow(Growable::Table(table)) });
             }
             Op::ElemDrop { .. } => survey.drops_segments = true,
             Op::MemoryInit { data_index, mem } => {
@@ -545,7 +572,7 @@ impl<'a, 'l> Surveyor<'a, 'l> {
                 }
                 self.dropped[index] = true;
             }
-            Op::MemoryGrow { mem } => survey.grows.push(Grow { at, what: Growable::Memory(mem) }),
+            Op::MemoryGrow { mem } => survey.edits.push(Edit { at, how: How::Grow(Growable::Memory(mem)) }),
             Op::MemoryFill { mem } | Op::MemoryCopy { dst_mem: mem, .. } => {
                 survey.memories[mem as usize].written = true;
             }
@@ -568,37 +595,6 @@ impl<'a, 'l> Surveyor<'a, 'l> {
         }
         Ok(())
     }
-}
-
-/// Whether the interpreter would mistranslate an operator whose operands are in its registers. `first` is the byte behind its opcode, `previous`
-/// the opcode before it. The faults, and why an empty block cures them, are told in `rewrite.rs`.
-fn needs_spill(operator: &Operator<'_>, first: u8, previous: u8) -> bool {
-    use Operator as Op;
-    match operator {
-        Op::Block { .. } | Op::Loop { .. } | Op::If { .. } => may_take_operands(first),
-        Op::Select | Op::TypedSelect { .. } => !selects_safely(previous),
-        Op::I32Store { memarg }
-        | Op::I64Store { memarg }
-        | Op::I32Store8 { memarg }
-        | Op::I32Store16 { memarg }
-        | Op::I64Store8 { memarg }
-        | Op::I64Store16 { memarg }
-        | Op::I64Store32 { memarg } => {
-            // A constant is in no register.
-            (memarg.memory != 0 || memarg.offset > u64::from(u16::MAX)) && !matches!(previous, 0x41 | 0x42)
-        }
-        _ => false,
-    }
-}
-
-/// Whether a block type that begins with this byte may have parameters: it is an index, no type and not empty.
-fn may_take_operands(first: u8) -> bool {
-    !(0x40..0x80).contains(&first)
-}
-
-/// Whether the condition of a `select` is a local, or a comparison that is fused rightly: not one with zero or for equality.
-fn selects_safely(previous: u8) -> bool {
-    matches!(previous, 0x20 | 0x48..=0x4f | 0x53..=0x66 | 0x71)
 }
 
 /// `Err` where a function has more operands on its stack than can be translated.

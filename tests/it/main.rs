@@ -37,6 +37,7 @@ mod ledger;
 mod limits;
 mod limits_of_runs;
 mod limits_of_runtimes;
+mod mistranslated;
 #[cfg(feature = "events")]
 mod pattern_index;
 #[cfg(feature = "events")]

@@ -17,7 +17,7 @@ use super::{Allowance, Cancel, State};
 use crate::{
     clock::Clock,
     error::{InvokeErrorKind, Trap, cut},
-    module::Growable,
+    module::{Growable, trampoline_fuel},
 };
 
 /// Fuel of one slice.
@@ -29,6 +29,8 @@ pub(crate) struct Meter {
     budget: u64,
     /// Fuel that is not yet in the store.
     left: u64,
+    /// Fuel of trampolines that could not be added, as there is no higher number.
+    unpaid: u64,
     /// A growth stub burns [`Growable::stub_fuel`] and gets it back at once, so a run that has less left must be able to pass
     /// through one: it is lent what is missing. If what runs next is not the growth function after all but ordinary code
     /// of the same price, the run ends as it would have without the loan: `short` is what it had. (Within a session that
@@ -49,6 +51,7 @@ impl Meter {
         Self {
             budget: 0,
             left: 0,
+            unpaid: 0,
             overdraft: 0,
             short: 0,
             exhausted: false,
@@ -128,6 +131,7 @@ pub(crate) fn arm(store: &mut Store<State>, allowance: Allowance) -> Duration {
     let own = now.saturating_add(deadline);
     meter.budget = fuel;
     meter.left = fuel;
+    meter.unpaid = 0;
     meter.overdraft = 0;
     meter.exhausted = false;
     meter.deadline_at = own.min(deadline_at_most);
@@ -149,7 +153,8 @@ fn hold(store: &mut Store<State>, fuel: u64) {
 /// Fuel that the run has used.
 pub(crate) fn used(store: &Store<State>) -> u64 {
     let meter = &store.data().meter;
-    meter.budget - (meter.left + held(store)).min(meter.budget)
+    let rest = (meter.left + held(store)).saturating_add(meter.unpaid);
+    meter.budget - rest.min(meter.budget)
 }
 
 /// Calls a function whose type is known when the host is compiled.
@@ -158,7 +163,7 @@ pub(crate) fn call_typed<P: WasmParams, R: WasmResults>(
     function: &TypedFunc<P, R>,
     params: P,
 ) -> Result<R, InvokeErrorKind> {
-    begin(store);
+    begin(store, P::LEN);
     let mut step = function.call_resumable(&mut *store, params);
     loop {
         step = match step {
@@ -180,7 +185,7 @@ pub(crate) fn call(
     inputs: &[Val],
     outputs: &mut [Val],
 ) -> Result<(), InvokeErrorKind> {
-    begin(store);
+    begin(store, inputs.len());
     let mut step = function.call_resumable(&mut *store, inputs, outputs);
     loop {
         step = match step {
@@ -195,9 +200,12 @@ pub(crate) fn call(
     }
 }
 
-/// Puts the first slice into the store.
-fn begin(store: &mut Store<State>) {
-    let total = held(store) + store.data().meter.left;
+/// Puts the first slice into the store, and what the function's trampoline will burn: the run does not pay for it.
+fn begin(store: &mut Store<State>, params: usize) {
+    let overhead = trampoline_fuel(params);
+    let had = held(store) + store.data().meter.left;
+    let total = had.saturating_add(overhead);
+    store.data_mut().meter.unpaid += overhead - (total - had);
     grant(store, total, SLICE);
 }
 

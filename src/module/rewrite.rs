@@ -14,6 +14,10 @@
 //!   when it is entered, so 900 nested calls that each have 100 growths left run 90,000 of them, 16 MB of stack, without
 //!   meeting a fuel check (it killed the process on 2 MiB). Host calls leak nothing, and the stub costs no fuel in the end:
 //!   the call costs what the operator costs, and the host gives back what the stub itself burns, [`Growable::stub_fuel`].
+//! - **Functions that the host calls** get a trampoline each, which the export leads to, and functions that calls can come back to call one that
+//!   zeroes the value stack above them: no residue of earlier runs can be read ([`residue`]). A trampoline's fuel is given back
+//!   ([`trampoline_fuel`]); a cleaner costs 2 fuel each time that it is entered, and 2 for each
+//!   16,384 cells that it zeroes beyond so many.
 //! - **What wasmi 2.0.0 mistranslates** is written so that it does not: see [`cure`].
 //!
 //! Everything else is copied as it is; splicing takes 1 to 2 % of the time of wasmi's own lazy compilation, where a full
@@ -21,8 +25,8 @@
 //!
 //! Invariants: no index of type, function, table, memory, global, element or named data segment changes. What was valid stays valid, as
 //! the interpreter takes this file's word for it ([`Valid`]): a stub has the type of the operator that its call replaces, an empty block fits
-//! before any operator, a cure takes what its operator takes, what is added stands behind all that is named by number, every export stays (functions that it names may be taken as
-//! references), and only what nothing names is taken out.
+//! before any operator, a cure takes what its operator takes, a trampoline has the type of its function, what is added stands behind all that is named by number, every export stays (functions that it named may be taken as references,
+//! and are declared in a segment where some are), and only what nothing names is taken out.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -35,9 +39,10 @@ use wasmparser::ExternalKind;
 use super::{
     cure,
     leb::leb,
-    survey::{Edit, ExportFact, Growable, How, Survey},
+    residue::Residue,
+    survey::{Body, Edit, ExportFact, Growable, How, Survey},
 };
-use crate::{error::DeployError, sys::Valid};
+use crate::{error::DeployError, limits::Limits, sys::Valid};
 
 /// Types, functions, imports and exports each, and tables, of a module that the interpreter's validator accepts.
 const ENTRIES_MAX: usize = 1_000_000;
@@ -49,9 +54,19 @@ const TYPE_SIZE_MAX: usize = 999_998;
 /// What the names of added exports begin with; a number that no guest export has, and a colon, follow.
 const PREFIX: &str = "dormouse:";
 
+/// Locals of a function that zeroes cells; what needs more calls several. The interpreter takes 30,000 at most.
+const ZEROED_MAX: u32 = 1 << 14;
+
+/// What a trampoline burns before its function is entered: 1 for being entered itself, 1 for each parameter and 1 for the call.
+pub(crate) const fn trampoline_fuel(params: usize) -> u64 {
+    params as u64 + 2
+}
+
 /// A rewritten module and where its additions are.
 pub(crate) struct Rewritten {
     pub(crate) module: Valid,
+    /// Cells above a function's own that are zeroed at once, at most: what the value stack must have room for beyond what guests may use.
+    pub(crate) zeroed_max: u32,
     /// The exports under the reserved prefix.
     pub(crate) globals: Vec<String>,
     pub(crate) tables: Vec<(u32, String)>,
@@ -68,14 +83,16 @@ pub(crate) fn rewrite(survey: &Survey<'_>) -> Result<Rewritten, DeployError> {
     let module = survey.module;
     let growables = survey.growables();
     let names = Names::of(survey, !growables.is_empty());
-    has_room(survey, &names, growables.len())?;
+    let residue = Residue::of(survey);
+    let zeroing = zeroing(&residue);
+    has_room(survey, &names, growables.len(), zeroing.len(), residue.roots.len())?;
     // Memories become imports, which moves no index only then.
     if survey.imports.len() != survey.imported_functions as usize {
         return Err(DeployError::Refused { problem: "it imports more than functions".into() });
     }
     let mut out = Vec::with_capacity(module.len() + 1024);
     out.extend_from_slice(&module[..8]);
-    let mut writer = Writer { survey, names: &names, growables, out };
+    let mut writer = Writer { survey, names: &names, growables, residue, zeroing, out };
     // The sections that may have to appear although the module has none, in the order of the specification.
     let mut pending = [
         SectionId::Type,
@@ -83,6 +100,7 @@ pub(crate) fn rewrite(survey: &Survey<'_>) -> Result<Rewritten, DeployError> {
         SectionId::Function,
         SectionId::Table,
         SectionId::Export,
+        SectionId::Element,
         SectionId::DataCount,
         SectionId::Code,
         SectionId::Data,
@@ -103,6 +121,7 @@ pub(crate) fn rewrite(survey: &Survey<'_>) -> Result<Rewritten, DeployError> {
         writer.section(next, None);
     }
     Ok(Rewritten {
+        zeroed_max: writer.residue.cleaners.iter().flatten().copied().max().unwrap_or_default(),
         module: Valid::vouched_for(writer.out),
         globals: names.globals.into_iter().map(|(_, name)| name).collect(),
         tables: names.tables,
@@ -111,8 +130,35 @@ pub(crate) fn rewrite(survey: &Survey<'_>) -> Result<Rewritten, DeployError> {
     })
 }
 
-/// Holds what is added, `stubs` among it, against the interpreter's limits.
-fn has_room(survey: &Survey<'_>, names: &Names, stubs: usize) -> Result<(), DeployError> {
+/// What cleaning costs each function that a module defines, each time that it is entered, beside its own operators: 2 for each call, which is of
+/// one function that zeroes cells or of several.
+///
+/// # Errors
+/// As [`Survey::of`].
+pub fn cleaning_fuel(module: &[u8], limits: &Limits) -> Result<Vec<u64>, DeployError> {
+    let calls = |cells: u32| u64::from(rounded(cells).div_ceil(ZEROED_MAX));
+    let cleaners = Residue::of(&Survey::of(module, limits)?).cleaners;
+    Ok(cleaners.iter().map(|cells| cells.map_or(0, |cells| 2 * calls(cells))).collect())
+}
+
+/// The numbers of cells that functions are added for to zero them, ascending: powers of two up to [`ZEROED_MAX`], and multiples of it.
+fn zeroing(residue: &Residue) -> Vec<u32> {
+    let mut sizes: Vec<u32> = residue.cleaners.iter().flatten().map(|cells| rounded(*cells)).collect();
+    let most = sizes.iter().copied().max().unwrap_or_default();
+    // Each multiple calls the one before.
+    sizes.extend((1..=most / ZEROED_MAX).map(|times| times * ZEROED_MAX));
+    sizes.sort_unstable();
+    sizes.dedup();
+    sizes
+}
+
+/// The least of these numbers that is no less than `cells`.
+fn rounded(cells: u32) -> u32 {
+    if cells <= ZEROED_MAX { cells.next_power_of_two() } else { cells.next_multiple_of(ZEROED_MAX) }
+}
+
+/// Holds what is added, functions among it, against the interpreter's limits.
+fn has_room(survey: &Survey<'_>, names: &Names, stubs: usize, zeroing: usize, roots: usize) -> Result<(), DeployError> {
     let function = |index| {
         let ty = survey.function_type(index);
         2 + ty.params().len() + ty.results().len()
@@ -125,8 +171,8 @@ fn has_room(survey: &Survey<'_>, names: &Names, stubs: usize) -> Result<(), Depl
     // The start function has neither parameters nor results.
     let type_size = survey.memories.len() + names.count() + usize::from(survey.start.is_some());
     for (what, had, added, limit) in [
-        ("types", survey.types.len(), stubs + survey.block_types.len(), ENTRIES_MAX),
-        ("functions", survey.functions.len(), stubs, ENTRIES_MAX),
+        ("types", survey.types.len(), stubs + survey.block_types.len() + usize::from(zeroing > 0), ENTRIES_MAX),
+        ("functions", survey.functions.len(), stubs + zeroing + roots, ENTRIES_MAX),
         ("imports", survey.imports.len(), survey.memories.len(), ENTRIES_MAX),
         ("exports", survey.exports.len(), names.count(), ENTRIES_MAX),
         ("tables", survey.tables.len(), usize::from(stubs > 0), TABLES_MAX),
@@ -188,6 +234,9 @@ struct Writer<'a> {
     names: &'a Names,
     /// What has a stub, in their order.
     growables: Vec<Growable>,
+    residue: Residue,
+    /// Cells that each function which zeroes some has as locals, ascending.
+    zeroing: Vec<u32>,
     out: Vec<u8>,
 }
 
@@ -202,7 +251,7 @@ impl Writer<'_> {
         let grows = !self.growables.is_empty();
         let stubs = self.growables.len() as u32;
         match id {
-            SectionId::Type if grows || !survey.block_types.is_empty() => {
+            SectionId::Type if grows || !survey.block_types.is_empty() || !self.zeroing.is_empty() => {
                 let mut added = Vec::new();
                 for growable in &self.growables {
                     let (params, result) = growable.signature(survey);
@@ -219,7 +268,11 @@ impl Writer<'_> {
                         added.extend(side.iter().map(|ty| cure::byte(*ty)));
                     }
                 }
-                self.append(id, range, stubs + survey.block_types.len() as u32, &added);
+                let zeroes = !self.zeroing.is_empty();
+                if zeroes {
+                    added.extend([0x60, 0, 0]);
+                }
+                self.append(id, range, stubs + survey.block_types.len() as u32 + u32::from(zeroes), &added);
             }
             SectionId::Import if !survey.memories.is_empty() => {
                 // Imports are given by position, so their names do not matter.
@@ -231,12 +284,18 @@ impl Writer<'_> {
                 }
                 self.append(id, range, survey.memories.len() as u32, &added);
             }
-            SectionId::Function if grows => {
+            SectionId::Function if self.adds_functions() => {
                 let mut added = Vec::new();
                 for stub in 0..stubs {
                     self.stub_type(stub).encode(&mut added);
                 }
-                self.append(id, range, stubs, &added);
+                for _ in &self.zeroing {
+                    self.stub_type(stubs + survey.block_types.len() as u32).encode(&mut added);
+                }
+                for (index, _) in &self.residue.roots {
+                    survey.functions[*index as usize].encode(&mut added);
+                }
+                self.append(id, range, stubs + (self.zeroing.len() + self.residue.roots.len()) as u32, &added);
             }
             SectionId::Table if grows => {
                 let ty = TableType {
@@ -260,7 +319,8 @@ impl Writer<'_> {
                         ExternalKind::Global => ExportKind::Global,
                         ExternalKind::Tag => continue,
                     };
-                    section.export(&export.name, kind, export.index);
+                    let index = if kind == ExportKind::Func { self.trampoline(export.index) } else { export.index };
+                    section.export(&export.name, kind, index);
                 }
                 for (index, name) in &self.names.globals {
                     section.export(name, ExportKind::Global, *index);
@@ -269,17 +329,26 @@ impl Writer<'_> {
                     section.export(name, ExportKind::Table, *index);
                 }
                 if let (Some(index), Some(name)) = (survey.start, &self.names.start) {
-                    section.export(name, ExportKind::Func, index);
+                    section.export(name, ExportKind::Func, self.trampoline(index));
                 }
                 if let Some(name) = &self.names.grow_table {
                     section.export(name, ExportKind::Table, survey.tables.len() as u32);
                 }
                 self.put(&section);
             }
+            SectionId::Element if survey.takes_references && !self.residue.roots.is_empty() => {
+                // A declarative segment of functions (specification, core, 5.5.12).
+                let mut added = vec![3, 0];
+                (self.residue.roots.len() as u32).encode(&mut added);
+                for (index, _) in &self.residue.roots {
+                    index.encode(&mut added);
+                }
+                self.append(id, range, 1, &added);
+            }
             SectionId::DataCount if survey.data_named > 0 => {
                 self.put(&DataCountSection { count: survey.data_named });
             }
-            SectionId::Code if !survey.edits.is_empty() => self.code(),
+            SectionId::Code if !survey.edits.is_empty() || self.adds_functions() => self.code(),
             SectionId::Data if survey.data_named > 0 => {
                 let mut section = DataSection::new();
                 for data in &survey.data[..survey.data_named as usize] {
@@ -315,18 +384,34 @@ impl Writer<'_> {
         self.survey.types.len() as u32 + stub
     }
 
-    /// The code section: bodies as they are except for the edits, and the stubs at the end.
+    fn adds_functions(&self) -> bool {
+        !(self.growables.is_empty() && self.zeroing.is_empty() && self.residue.roots.is_empty())
+    }
+
+    /// Index of the function that zeroes so many cells, which are among [`Writer::zeroing`].
+    fn zeroes(&self, cells: u32) -> u32 {
+        let at = self.zeroing.partition_point(|size| *size < cells);
+        (self.survey.functions.len() + self.growables.len() + at) as u32
+    }
+
+    /// Index of the trampoline of a root.
+    fn trampoline(&self, index: u32) -> u32 {
+        let at = self.residue.roots.partition_point(|(root, _)| *root < index);
+        (self.survey.functions.len() + self.growables.len() + self.zeroing.len() + at) as u32
+    }
+
+    /// The code section: bodies as they are except for what changes in them, and the functions that are added.
     fn code(&mut self) {
         let survey = self.survey;
         let mut section = CodeSection::new();
         let mut written = Vec::new();
-        for body in &survey.bodies {
+        for (body, cleaner) in survey.bodies.iter().zip(&self.residue.cleaners) {
             let edits = survey.edits_of(body);
-            if edits.is_empty() {
-                section.raw(&survey.module[body.clone()]);
+            if edits.is_empty() && cleaner.is_none() {
+                section.raw(&survey.module[body.bytes.clone()]);
             } else {
                 written.clear();
-                self.body(body.clone(), edits, &mut written);
+                self.body(body, edits, *cleaner, &mut written);
                 section.raw(&written);
             }
         }
@@ -339,13 +424,38 @@ impl Writer<'_> {
             code.i32_const(stub as i32).call_indirect(survey.tables.len() as u32, self.stub_type(stub as u32)).end();
             section.function(&function);
         }
+        for cells in &self.zeroing {
+            // The interpreter zeroes its locals, which are all that it has.
+            let mut function = Function::new([((*cells).min(ZEROED_MAX), ValType::I64)]);
+            if *cells > ZEROED_MAX {
+                function.instructions().call(self.zeroes(cells - ZEROED_MAX));
+            }
+            function.instructions().end();
+            section.function(&function);
+        }
+        for (index, cells) in &self.residue.roots {
+            let mut function = Function::new([(*cells, ValType::I64)]);
+            let mut code = function.instructions();
+            for param in 0..survey.function_type(*index).params().len() as u32 {
+                code.local_get(param);
+            }
+            // Not all functions of the host can be tail-called: see the survey.
+            if *index < survey.imported_functions { code.call(*index) } else { code.return_call(*index) }.end();
+            section.function(&function);
+        }
         self.put(&section);
     }
 
-    /// Writes a body that has edits.
-    fn body(&self, body: Range<usize>, edits: &[Edit], out: &mut Vec<u8>) {
+    /// Writes a body in which something changes.
+    fn body(&self, body: &Body, edits: &[Edit], cleaner: Option<u32>, out: &mut Vec<u8>) {
         let module = self.survey.module;
-        let mut copied = body.start;
+        let mut copied = body.bytes.start;
+        if let Some(cells) = cleaner {
+            out.extend_from_slice(&module[copied..body.operators]);
+            out.push(0x10); // call
+            self.zeroes(rounded(cells)).encode(out);
+            copied = body.operators;
+        }
         for Edit { at, how } in edits {
             out.extend_from_slice(&module[copied..*at]);
             copied = match how {
@@ -359,7 +469,7 @@ impl Writer<'_> {
                 How::Cure(cure) => cure.write(module, *at, self.stub_type(self.growables.len() as u32), out),
             };
         }
-        out.extend_from_slice(&module[copied..body.end]);
+        out.extend_from_slice(&module[copied..body.bytes.end]);
     }
 
     /// Where an operator that grows something ends: a byte, for a table a number after it, and the index of what it grows.
@@ -420,14 +530,14 @@ mod tests {
     use wasmi::Engine;
 
     use super::*;
-    use crate::{limits::Limits, module::engine};
+    use crate::module::engine;
 
     /// What the interpreter's own validator says of the module once it is rewritten; none if the survey refuses it as it is.
     fn rewritten(bytes: &[u8]) -> Option<Result<(), String>> {
         let limits = Limits::default();
         let survey = Survey::of(bytes, &limits).ok()?;
         let rewritten = rewrite(&survey).ok()?;
-        Some(rewritten.module.validate(&Engine::new(&engine::config(&limits, 1))))
+        Some(rewritten.module.validate(&Engine::new(&engine::config(&limits, 1, 0))))
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn depth() -> usize {
 fn look() -> Option<(usize, &'static str)> {
     let kinds = kinds();
     let bytes = guest(&kinds);
-    let engine = Engine::new(&engine::config(&Limits::default(), 1));
+    let engine = Engine::new(&engine::config(&Limits::default(), 1, 0));
     let module = wasmi::Module::new(&engine, &bytes[..]);
     // The guest is ours: that it compiles and links is covered by the test below.
     let Ok(module) = module else { return Some((usize::MAX, "compilation")) };

@@ -9,14 +9,16 @@ use std::{
 };
 
 use wasmparser::{
-    BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, DataKind, ElementItems, ExternalKind, FrameKind,
-    FuncType, FuncValidator, FuncValidatorAllocations, GlobalType, MemoryType, Operator, Parser, Payload, TableType,
-    TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    BinaryReaderError, BlockType, CompositeInnerType, DataKind, ElementItems, ExternalKind, FrameKind, FuncType,
+    FuncValidator, FuncValidatorAllocations, GlobalType, MemoryType, Operator, Parser, Payload, TableType, TypeRef,
+    ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 use super::{
     cure::{Cure, may_take_operands, selects_safely},
     engine::{PROPOSALS, features},
+    expression::{constant, referenced},
+    residue::{Callee, callee, dedup},
 };
 use crate::{
     error::{Bound, DeployError, cut},
@@ -68,8 +70,27 @@ pub(crate) struct Survey<'a> {
     pub(crate) edits: Vec<Edit>,
     /// Types of the blocks that cures add, with their numbers.
     pub(crate) block_types: HashMap<FuncType, u32>,
-    /// Bytes of each body, its length prefix left out.
-    pub(crate) bodies: Vec<Range<usize>>,
+    /// The body of each defined function.
+    pub(crate) bodies: Vec<Body>,
+    /// What bodies call, each once a body: see [`Body::callees`].
+    pub(crate) callees: Vec<Callee>,
+    /// Functions that a table may hold, as far as the module says: hosts put none there.
+    pub(crate) taken: BTreeSet<u32>,
+    /// Some code takes a reference of a function, which must be declared outside of code.
+    pub(crate) takes_references: bool,
+}
+
+/// The body of a function.
+pub(crate) struct Body {
+    /// Its bytes, the length prefix left out.
+    pub(crate) bytes: Range<usize>,
+    /// The offset of its first operator.
+    pub(crate) operators: usize,
+    /// Its locals, parameters among them, and the most operands that it has on its stack.
+    pub(crate) locals: u32,
+    pub(crate) operands: u32,
+    /// What it calls, in [`Survey::callees`].
+    pub(crate) callees: Range<usize>,
 }
 
 pub(crate) struct ImportFact {
@@ -157,9 +178,9 @@ impl<'a> Survey<'a> {
     }
 
     /// What is changed in a body.
-    pub(crate) fn edits_of(&self, body: &Range<usize>) -> &[Edit] {
+    pub(crate) fn edits_of(&self, body: &Body) -> &[Edit] {
         let within = |offset| self.edits.partition_point(|edit| edit.at < offset);
-        &self.edits[within(body.start)..within(body.end)]
+        &self.edits[within(body.bytes.start)..within(body.bytes.end)]
     }
 
     /// Whether instances differ in tables or reference globals that code can change, whose contents belong to one
@@ -280,7 +301,6 @@ impl<'a, 'l> Surveyor<'a, 'l> {
                 ValidPayload::Func(function, body) => {
                     // Bodies are in the order of the defined functions, and the validator has counted them.
                     let index = self.survey.imported_functions + self.survey.bodies.len() as u32;
-                    self.survey.bodies.push(body.range());
                     let mut validator = function.into_validator(std::mem::take(&mut self.allocations));
                     let mut declared = body.get_locals_reader()?;
                     let mut locals = 0u64;
@@ -292,14 +312,20 @@ impl<'a, 'l> Surveyor<'a, 'l> {
                         validator.define_locals(offset, count, ty)?;
                     }
                     let mut operators = body.get_operators_reader()?;
+                    let begins = operators.original_position();
+                    let called = self.survey.callees.len();
+                    let mut operands = 0;
                     let mut before = 0;
                     while !operators.eof() {
                         let at = operators.original_position();
                         let previous = std::mem::replace(&mut before, bytes[at]);
+                        if let Some(callee) = callee(&bytes[at..]) {
+                            self.survey.callees.push(callee);
+                        }
                         // Most operators only need to be validated, which is faster without making an `Operator` of them.
                         if !self.wide && !self.is_notable(&bytes[at..], previous) {
                             operators.visit_operator(&mut validator.visitor(at))??;
-                            bounded(&validator, index, at)?;
+                            operands = operands.max(bounded(&validator, index, at)?);
                             continue;
                         }
                         let operator = operators.read()?;
@@ -316,9 +342,12 @@ impl<'a, 'l> Surveyor<'a, 'l> {
                         if let Some(cure) = cure {
                             self.survey.edits.push(Edit { at, how: How::Cure(cure) });
                         }
-                        bounded(&validator, index, at)?;
+                        operands = operands.max(bounded(&validator, index, at)?);
                     }
                     validator.finish(operators.original_position())?;
+                    let callees = dedup(&mut self.survey.callees, called);
+                    let (bytes, locals) = (body.range(), validator.len_locals());
+                    self.survey.bodies.push(Body { bytes, operators: begins, locals, operands, callees });
                     self.allocations = validator.into_allocations();
                 }
                 _ => self.read(payload)?,
@@ -332,7 +361,7 @@ impl<'a, 'l> Surveyor<'a, 'l> {
     }
 
     /// Whether the operator that these bytes begin with has something to it that is noted or counted: `br_table`, tail calls,
-    /// writes to globals, tables and memories, growth, what may need a spill, and all that have a prefix.
+    /// references of functions, writes to globals, tables and memories, growth, what may need a spill, and all that have a prefix.
     fn is_notable(&self, bytes: &[u8], previous: u8) -> bool {
         match bytes[0] {
             opcode @ 0x36..=0x3e => {
@@ -343,7 +372,7 @@ impl<'a, 'l> Surveyor<'a, 'l> {
             }
             0x02..=0x04 => bytes.get(1).is_none_or(|first| may_take_operands(*first)),
             0x1b | 0x1c => !selects_safely(previous),
-            0x0e | 0x12 | 0x13 | 0x24 | 0x26 | 0x40 | 0xe0.. => true,
+            0x0e | 0x12 | 0x13 | 0x24 | 0x26 | 0x40 | 0xd2 | 0xe0.. => true,
             _ => false,
         }
     }
@@ -442,12 +471,18 @@ impl<'a, 'l> Surveyor<'a, 'l> {
             }
             Payload::GlobalSection(section) => {
                 for global in section {
-                    survey.globals.push(global?.ty);
+                    let global = global?;
+                    survey.globals.push(global.ty);
+                    survey.taken.extend(referenced(&global.init_expr)?);
                 }
             }
             Payload::ExportSection(section) => {
                 for export in section {
                     let export = export?;
+                    // A function that is exported may be taken as a reference.
+                    if export.kind == ExternalKind::Func {
+                        survey.taken.insert(export.index);
+                    }
                     survey.exports.push(ExportFact {
                         name: export.name.into(),
                         kind: export.kind,
@@ -457,10 +492,20 @@ impl<'a, 'l> Surveyor<'a, 'l> {
             }
             Payload::ElementSection(section) => {
                 for segment in section {
-                    survey.elements += match segment?.items {
-                        ElementItems::Functions(items) => u64::from(items.count()),
-                        ElementItems::Expressions(_, items) => u64::from(items.count()),
-                    };
+                    match segment?.items {
+                        ElementItems::Functions(items) => {
+                            survey.elements += u64::from(items.count());
+                            for function in items {
+                                survey.taken.insert(function?);
+                            }
+                        }
+                        ElementItems::Expressions(_, items) => {
+                            survey.elements += u64::from(items.count());
+                            for item in items {
+                                survey.taken.extend(referenced(&item?)?);
+                            }
+                        }
+                    }
                 }
             }
             Payload::StartSection { func, .. } => survey.start = Some(func),
@@ -558,6 +603,7 @@ impl<'a, 'l> Surveyor<'a, 'l> {
                 survey.tables_written[table as usize] = true;
                 survey.edits.push(Edit { at, how: How::Grow(Growable::Table(table)) });
             }
+            Op::RefFunc { .. } => survey.takes_references = true,
             Op::ElemDrop { .. } => survey.drops_segments = true,
             Op::MemoryInit { data_index, mem } => {
                 survey.memories[mem as usize].written = true;
@@ -597,10 +643,11 @@ impl<'a, 'l> Surveyor<'a, 'l> {
     }
 }
 
-/// `Err` where a function has more operands on its stack than can be translated.
-fn bounded(validator: &FuncValidator<ValidatorResources>, function: u32, at: usize) -> Result<(), Refusal> {
-    if validator.operand_stack_height() <= OPERANDS_MAX {
-        return Ok(());
+/// The operands that a function has on its stack; `Err` where they are more than can be translated.
+fn bounded(validator: &FuncValidator<ValidatorResources>, function: u32, at: usize) -> Result<u32, Refusal> {
+    let operands = validator.operand_stack_height();
+    if operands <= OPERANDS_MAX {
+        return Ok(operands);
     }
     let problem = format!(
         "function {function} puts more than {OPERANDS_MAX} operands on its stack (at byte {at}), which the interpreter cannot translate"
@@ -620,27 +667,4 @@ fn bare_tail_call(function: u32, at: usize) -> Refusal {
          results, after which the interpreter uses memory that is not its own; use an ordinary call"
     );
     DeployError::Refused { problem: problem.into() }.into()
-}
-
-/// The value of a segment's offset: constants and, by the extended-const proposal, sums and products of them.
-/// Globals do not count: only imported ones could occur, and those are refused before the segment is used.
-fn constant(expr: &ConstExpr<'_>) -> Result<u64, Refusal> {
-    let mut stack: Vec<(u64, bool)> = Vec::new();
-    for operator in expr.get_operators_reader() {
-        let mut binary = |apply: fn(u64, u64) -> u64| {
-            if let (Some((b, wide)), Some((a, _))) = (stack.pop(), stack.pop()) {
-                let value = apply(a, b);
-                stack.push((if wide { value } else { u64::from(value as u32) }, wide));
-            }
-        };
-        match operator? {
-            Operator::I32Const { value } => stack.push((u64::from(value as u32), false)),
-            Operator::I64Const { value } => stack.push((value as u64, true)),
-            Operator::I32Add | Operator::I64Add => binary(u64::wrapping_add),
-            Operator::I32Sub | Operator::I64Sub => binary(u64::wrapping_sub),
-            Operator::I32Mul | Operator::I64Mul => binary(u64::wrapping_mul),
-            _ => {}
-        }
-    }
-    Ok(stack.pop().map_or(0, |(value, _)| value))
 }

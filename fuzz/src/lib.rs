@@ -13,6 +13,7 @@ mod program;
 mod random;
 #[cfg(feature = "schedule")]
 mod schedule;
+mod shapes;
 #[cfg(feature = "wasi")]
 mod wasi_calls;
 
@@ -26,5 +27,6 @@ pub use program::program;
 pub use random::Random;
 #[cfg(feature = "schedule")]
 pub use schedule::schedule;
+pub use shapes::{Census, Shaped, ShapedExport, shaped};
 #[cfg(feature = "wasi")]
 pub use wasi_calls::wasi_calls;

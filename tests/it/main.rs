@@ -54,6 +54,7 @@ mod reset;
 mod routes;
 #[cfg(feature = "schedule")]
 mod schedules;
+mod shapes;
 mod stack;
 #[cfg(feature = "events")]
 mod staging;

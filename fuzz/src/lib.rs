@@ -11,6 +11,7 @@ mod extism_model;
 mod oracle;
 mod program;
 mod random;
+mod repeatable;
 #[cfg(feature = "schedule")]
 mod schedule;
 mod shapes;
@@ -25,6 +26,7 @@ pub use extism_calls::extism_calls;
 pub use oracle::{Oracle, RESETS, compare, generated, ours};
 pub use program::program;
 pub use random::Random;
+pub use repeatable::repeatable;
 #[cfg(feature = "schedule")]
 pub use schedule::schedule;
 pub use shapes::{Census, Shaped, ShapedExport, shaped};

@@ -17,8 +17,10 @@ use super::Random;
 
 /// Fuel of a call and of initialisation at most.
 pub const FUEL: u64 = 200_000;
-const MEMORY: u64 = 4 << 20;
-const TABLE_ELEMENTS: u64 = 5_000;
+/// Bytes of an instance's memories at most.
+pub const MEMORY: u64 = 4 << 20;
+/// Elements of an instance's tables at most.
+pub const TABLE_ELEMENTS: u64 = 5_000;
 
 /// Every way of cleaning an instance must come to the same.
 pub const RESETS: [Reset; 3] = [Reset::Portable, Reset::Gated, Reset::Scanned];

@@ -47,6 +47,7 @@ mod pattern_model;
 #[cfg(feature = "events")]
 mod patterns;
 mod pool;
+mod repeatable;
 #[cfg(feature = "events")]
 mod replies;
 mod reset;

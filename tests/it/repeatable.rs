@@ -1,6 +1,6 @@
 //! Each call of a generated module answers alike whatever an earlier one left in the interpreter's stack: see `fuzz/src/repeatable.rs`.
 //!
-//! `DORMOUSE_SHAPES=2000000 DORMOUSE_FIRST_SEED=0 cargo test --release --test it repeatable -- --nocapture` runs longer, on all
+//! `DORMOUSE_SHAPES=2000000 DORMOUSE_FIRST_SEED=0 cargo test --release --test it repeatable:: -- --nocapture` runs longer, on all
 //! cores, and prints what the modules were made of.
 
 use std::{

@@ -487,10 +487,25 @@ impl<'a> Code<'a> {
     pub(super) fn condition(&mut self) {
         self.nested += 1;
         self.apart(|code| {
-            let kind = code.choose(&[(4, 0), (2, 1), (1, 2), (1, 3), (2, 4), (1, 5)]);
+            let kind = code.choose(&[(4, 0), (2, 1), (1, 2), (1, 3), (2, 4), (1, 5), (2, 6)]);
             if let Some(all) = comparisons().get(kind) {
                 let at = code.below(all.len() as u64) as usize;
-                return code.numeric(all[at]);
+                code.numeric(all[at]);
+                return code.negate();
+            }
+            if kind == 6 {
+                // What is fused with a branch or with a test for zero behind it.
+                code.need(&[Ty::I32, Ty::I32]);
+                let by = [Instruction::I32And, Instruction::I32Or, Instruction::I32Xor];
+                let at = code.below(3) as usize;
+                code.emit(&by[at]);
+                code.replace(2, Ty::I32, true);
+                if code.chance(50) {
+                    code.emit(&Instruction::I32Eqz);
+                    return code.negate();
+                }
+                code.emit(&Instruction::I32Const(0));
+                return code.emit(&Instruction::I32Ne);
             }
             let ty = if code.chance(70) { Ty::Func } else { Ty::Extern };
             code.need(&[ty]);
@@ -500,9 +515,30 @@ impl<'a> Code<'a> {
         self.nested -= 1;
     }
 
+    /// Turns a condition round, or round and round again, now and then.
+    fn negate(&mut self) {
+        if self.chance(15) {
+            for _ in 0..1 + self.below(2) {
+                self.emit(&Instruction::I32Eqz);
+            }
+        }
+    }
+
     /// Pushes an i32 to branch or select by: a condition, or any number.
     pub(super) fn choice(&mut self) {
-        if self.chance(60) { self.condition() } else { self.produce(Ty::I32) }
+        match self.below(10) {
+            0..6 => self.condition(),
+            6 => {
+                // Any number, as it comes out of what is fused with a branch.
+                self.produce(Ty::I32);
+                self.apart(|code| code.produce(Ty::I32));
+                let by = [Instruction::I32And, Instruction::I32Or, Instruction::I32Xor, Instruction::I32Sub];
+                let at = self.below(4) as usize;
+                self.emit(&by[at]);
+                self.replace(2, Ty::I32, true);
+            }
+            _ => self.produce(Ty::I32),
+        }
     }
 
     /// Brings these to the top, and a choice.

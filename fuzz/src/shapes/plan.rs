@@ -68,13 +68,7 @@ impl Plan {
     pub(super) fn new(random: &mut Random, weights: &Weights, types: &mut Types) -> Self {
         let functions = functions(random, weights, types);
         let count = functions.len() as u32;
-        let memories: Vec<Memory> = (0..[0, 1, 1, 1, 1, 2, 2, 3][random.below(8) as usize])
-            .map(|_| {
-                let min = [0, 1, 1, 1, 1, 2][random.below(6) as usize];
-                let is_64 = cfg!(feature = "memory64") && chance(random, 50);
-                Memory { is_64, min, max: (min + random.below(3)).max(1) }
-            })
-            .collect();
+        let memories = memories(random, weights.whole);
         let tables = tables(random, count);
         let globals = (0..random.below(7)).map(|_| (weights.ty(random), random.next())).collect();
         let datas = (0..if memories.is_empty() { 0 } else { random.below(4) }).map(|_| {
@@ -125,6 +119,20 @@ fn functions(random: &mut Random, weights: &Weights, types: &mut Types) -> Vec<S
         functions.push(Signature { params, results, ty });
     }
     functions
+}
+
+/// One small memory where all of it is part of the digest.
+fn memories(random: &mut Random, whole: bool) -> Vec<Memory> {
+    let memory = |random: &mut Random| {
+        let is_64 = cfg!(feature = "memory64") && chance(random, 50);
+        if whole {
+            return Memory { is_64, min: 1, max: 1 + random.below(2) };
+        }
+        let min = [0, 1, 1, 1, 2, 3][random.below(6) as usize];
+        Memory { is_64, min, max: (min + random.below(3)).max(1) }
+    };
+    let count = if whole { 1 } else { [0, 1, 1, 1, 1, 2, 2, 3][random.below(8) as usize] };
+    (0..count).map(|_| memory(random)).collect()
 }
 
 fn tables(random: &mut Random, functions: u32) -> Vec<Table> {

@@ -4,7 +4,8 @@
 //! cores, and prints what the modules were made of.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -28,6 +29,22 @@ struct Done {
     problems: Vec<(u64, String)>,
 }
 
+thread_local! {
+    /// The seed that this thread is at.
+    static SEED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Tells the seed before a panic that ends the process, as some of the interpreter's do.
+fn tell_seeds() {
+    let usual = take_hook();
+    set_hook(Box::new(move |info| {
+        if let Some(seed) = SEED.get() {
+            eprintln!("seed {seed}:");
+        }
+        usual(info);
+    }));
+}
+
 /// Runs the seeds from `next` on up to an end, in turn with the other threads.
 fn run(next: &AtomicU64, end: u64, done: &Mutex<Done>) {
     let mut own = Done::default();
@@ -36,6 +53,7 @@ fn run(next: &AtomicU64, end: u64, done: &Mutex<Done>) {
         if seed >= end {
             break;
         }
+        SEED.set(Some(seed));
         own.modules += 1;
         // The interpreter panics on some code that it mistranslates.
         match catch_unwind(AssertUnwindSafe(|| repeatable(seed))) {
@@ -49,6 +67,7 @@ fn run(next: &AtomicU64, end: u64, done: &Mutex<Done>) {
             Err(_) => own.problems.push((seed, format!("seed {seed}: a panic"))),
         }
     }
+    SEED.set(None);
     let mut done = done.lock().unwrap();
     done.modules += own.modules;
     done.calls += own.calls;
@@ -62,6 +81,7 @@ fn run(next: &AtomicU64, end: u64, done: &Mutex<Done>) {
 fn calls_answer_alike_whatever_lies_in_the_stack() {
     let (first, seeds) = (count("DORMOUSE_FIRST_SEED", 0), count("DORMOUSE_SHAPES", 500));
     let (next, done) = (AtomicU64::new(first), Mutex::new(Done::default()));
+    tell_seeds();
     let started = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
     std::thread::scope(|scope| {

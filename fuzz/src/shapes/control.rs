@@ -116,6 +116,14 @@ impl Code<'_> {
         self.block_of(Vec::new(), vec![ty]);
     }
 
+    /// A block that takes these, which lie on the stack.
+    pub(super) fn block_with(&mut self, params: Vec<Ty>) {
+        if self.frames.len() < FRAMES_MAX {
+            let results = self.some_results();
+            self.block_of(params, results);
+        }
+    }
+
     fn some_results(&mut self) -> Vec<Ty> {
         // As another block around it, so that a table may branch to both.
         if self.chance(45) {

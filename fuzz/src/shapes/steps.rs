@@ -132,6 +132,12 @@ impl Code<'_> {
         }
         if self.left > 0 && self.nested < 3 {
             self.nested += 1;
+            if self.chance(25) {
+                // What a block takes lies above the copies.
+                let params = vec![self.ty(); 1 + usize::from(self.chance(30))];
+                self.produce_all(&params);
+                self.block_with(params);
+            }
             for _ in 0..self.below(3) {
                 self.random_step();
             }

@@ -15,6 +15,7 @@ mod repeatable;
 #[cfg(feature = "schedule")]
 mod schedule;
 mod shapes;
+mod smith;
 #[cfg(feature = "wasi")]
 mod wasi_calls;
 

@@ -3,7 +3,6 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use arbitrary::Unstructured;
 use dormouse::{DeployError, Function, InvokeErrorKind, Limits, Reset, Runtime, Trap, Value};
 use wasm_encoder::{
     BlockType, CodeSection, Function as Body, FunctionSection, Instruction, TypeSection, ValType,
@@ -13,7 +12,7 @@ use wasmi::{Config, CustomFuelCosts, Engine, Instance, Linker, Module, ResourceL
 
 use wasmparser::{FrameKind, FuncValidatorAllocations, Operator, Validator, WasmFeatures};
 
-use super::Random;
+use super::{Random, smith};
 
 /// Fuel of a call and of initialisation at most.
 pub const FUEL: u64 = 200_000;
@@ -472,37 +471,10 @@ fn grows(bytes: &[u8]) -> bool {
     })
 }
 
-/// A module that wasm-smith makes of these bytes: multi-memory, bulk memory, reference types, tail calls, start functions.
+/// A module that wasm-smith makes of these bytes: see [`smith::module`].
+///
+/// Which of two NaNs a sum or a product is made of is left open (WebAssembly core specification, 4.3.3, NaN propagation): in wasmi
+/// it is the one in the register, so that an empty block changes it. With the feature `deterministic` there is one NaN only.
 pub fn generated(bytes: &[u8]) -> Option<Vec<u8>> {
-    let config = wasm_smith::Config {
-        max_imports: 0,
-        min_exports: 1,
-        export_everything: true,
-        max_memories: 3,
-        max_memory32_bytes: 8 << 20,
-        max_memory64_bytes: 8 << 20,
-        max_tables: 3,
-        max_table_elements: 500,
-        min_funcs: 1,
-        bulk_memory_enabled: true,
-        reference_types_enabled: true,
-        multi_value_enabled: true,
-        tail_call_enabled: true,
-        extended_const_enabled: true,
-        memory64_enabled: cfg!(feature = "memory64"),
-        simd_enabled: cfg!(feature = "simd"),
-        relaxed_simd_enabled: false,
-        exceptions_enabled: false,
-        gc_enabled: false,
-        threads_enabled: false,
-        custom_page_sizes_enabled: false,
-        wide_arithmetic_enabled: false,
-        shared_everything_threads_enabled: false,
-        // Which of two NaNs a sum or a product is made of is left open (WebAssembly core specification, 4.3.3, NaN propagation): in wasmi
-        // it is the one in the register, so that an empty block changes it. With the feature `deterministic` there is one NaN only.
-        canonicalize_nans: !cfg!(feature = "deterministic"),
-        ..wasm_smith::Config::default()
-    };
-    let module = wasm_smith::Module::new(config, &mut Unstructured::new(bytes)).ok()?;
-    Some(module.to_bytes())
+    smith::module(bytes, !cfg!(feature = "deterministic"))
 }

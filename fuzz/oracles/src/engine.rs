@@ -1,0 +1,15 @@
+//! The engines of another make, behind one interface.
+
+use crate::{fitted::Fitted, outcome::Answer, runs::Run};
+
+pub mod node;
+#[cfg(feature = "wasmtime")]
+pub mod wasmtime;
+
+pub trait Engine {
+    /// Runs each of these on an instance of its own.
+    ///
+    /// # Errors
+    /// The engine itself failed, or did not end.
+    fn answer(&mut self, module: &Fitted, runs: &[Run]) -> Result<Answer, String>;
+}

@@ -34,6 +34,10 @@ mod shapes;
 #[path = "../../src/smith.rs"]
 mod smith;
 
+#[cfg(feature = "wasmtime")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind},

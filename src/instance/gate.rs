@@ -11,6 +11,9 @@
 //! - the moment that a run is compared with is taken **before** the input is written, and from the thread's own count: it may
 //!   be older than the run, which can only lead to a scan too many;
 //! - a thread is told by a number of its own, so that an instance that moves between threads is scanned;
+//! - the first reset of a region scans, whatever the count says. `mlockall(MCL_FUTURE)` between the mappings of the canary
+//!   and of the image makes the image's pages private, and neither the canary nor a ring tells of it. The fault of the first
+//!   look at a canary used to lead to that scan, but nothing promised that fault. So the scan costs nothing more;
 //! - whatever fails (no count, no scan, a canary that has died) leads to a scan, or the instance is thrown away.
 //!
 //! A page that one run needed would be copied for ever: on every eighth reset the pages are compared instead, and those that
@@ -34,6 +37,8 @@ thread_local! {
 pub(crate) struct Gate {
     /// In ascending order.
     known: Vec<Known>,
+    /// A scan has found `known`. Before the first one nothing is known, not even that no page is private.
+    scanned: bool,
     /// Where the thread's count stood before the run; none means: scan.
     before: Option<Faults>,
     resets: u32,
@@ -67,7 +72,7 @@ impl Gate {
         }
         let now = faults();
         LATEST.set(now);
-        let stands = !always_scan && now.is_some() && self.before.take() == now;
+        let stands = !always_scan && self.scanned && now.is_some() && self.before.take() == now;
         if !stands && !self.scan(region) {
             return false;
         }
@@ -95,6 +100,7 @@ impl Gate {
             let unchanged = old.next_if(|known| known.page == page).map_or(0, |known| known.unchanged);
             self.known.push(Known { page, unchanged });
         }
+        self.scanned = true;
         true
     }
 

@@ -29,6 +29,10 @@ use std::{
 use wasmi::{Extern, Global, Memory, MemoryType, Ref, Store, Table, TypedFunc, Val, WasmParams, WasmResults};
 
 pub use cancel::Cancel;
+pub(crate) use gate::Gate;
+// For the tests in `sys` of what could hide a written page.
+#[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]
+pub(crate) use gate::moment;
 pub(crate) use image::{Image, MemoryImage};
 pub(crate) use reset::{Cleaned, Technique};
 pub(crate) use slices::{Fault, charge};
@@ -50,7 +54,6 @@ use crate::{
     usage::{Label, Reservation},
     value::{Value, Values},
 };
-use gate::Gate;
 use slices::{Meter, kind_of};
 
 /// Where an instance stands in its life.

@@ -8,7 +8,10 @@ use super::{
     Mapped, Regions, available, faults,
     linux::{ASKS_BEFORE_RING, has_ring},
 };
-use crate::{Function, Reset, Runtime, Start, Value};
+use crate::{
+    Function, Reset, Runtime, Start, Value,
+    instance::{Gate, moment},
+};
 
 const PAGES: i32 = 17;
 
@@ -370,6 +373,75 @@ fn memory_that_is_locked_for_the_future_leaves_regions_alone() {
             check(&function);
         }
     });
+}
+
+#[test]
+fn memory_that_is_locked_while_a_region_is_made_hides_no_write() {
+    in_a_process("memory_that_is_locked_while_a_region_is_made_hides_no_write", || {
+        for ring in [false, true] {
+            if !available() || (ring && !open_ring()) {
+                return;
+            }
+            // What the count says before the second region's run comes from a reset of the first.
+            let (mut first, mut gate) = (Scene::new(|_| {}), Gate::default());
+            first.reset(&mut gate, moment());
+            let mut allowed = true;
+            for round in 0..20 {
+                // The library asks for the third time when the canary is mapped, and the image is not yet.
+                let mut second = Scene::new(|asked| {
+                    if asked == 2 {
+                        // SAFETY: locks what this process maps from now on; it runs this test alone.
+                        allowed = unsafe { libc::mlockall(libc::MCL_FUTURE) } == 0;
+                    }
+                });
+                if !allowed {
+                    println!("locking is not allowed here");
+                    return;
+                }
+                // SAFETY: as above.
+                call(unsafe { libc::munlockall() });
+                // The first look at a canary takes a fault, which would lead to a scan by chance.
+                assert!(second.store.data().get(0).is_sound());
+                let mut new = Gate::default();
+                first.reset(&mut gate, moment());
+                let before = moment();
+                second.memory.data_mut(&mut second.store)[round * 4_096] = 1;
+                second.reset(&mut new, before);
+                assert!(*second.memory.data(&second.store) == *second.mapped.bytes(), "round {round}, ring: {ring}");
+            }
+        }
+    });
+}
+
+/// A memory of 32 pages on a region.
+struct Scene {
+    store: wasmi::Store<Regions>,
+    memory: wasmi::Memory,
+    mapped: Mapped,
+}
+
+impl Scene {
+    /// `asked` is called whenever the library asks where regions are kept, with how often it has asked before.
+    fn new(asked: impl FnMut(usize)) -> Self {
+        let mapped = Mapped::new(2 << 16, |bytes| bytes.fill(7)).unwrap();
+        let mut store = wasmi::Store::new(&wasmi::Engine::default(), Regions::new());
+        let asked = std::cell::RefCell::new((0, asked));
+        let ty = wasmi::MemoryType::new(2, None);
+        let memory = Regions::memory(&mut store, ty, &mapped, 2 << 16, |regions: &mut Regions| {
+            let (times, asked) = &mut *asked.borrow_mut();
+            asked(*times);
+            *times += 1;
+            regions
+        });
+        Self { store, memory: memory.unwrap(), mapped }
+    }
+
+    /// The reset after a run that began at `before`.
+    fn reset(&mut self, gate: &mut Gate, before: Option<super::Faults>) {
+        gate.arm(before);
+        let (data, regions) = self.memory.data_and_store_mut(&mut self.store);
+        assert!(gate.restore(regions.get(0), self.mapped.bytes(), data, false));
+    }
 }
 
 #[test]

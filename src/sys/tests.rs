@@ -1,6 +1,9 @@
-//! What could hide a written page from the gate, each in a process of its own: locked memory, forks, denied calls, a
-//! process that may not look at itself. After each, no byte of an earlier run may be seen.
+//! What could hide a written page from the gate, each in a process of its own: locked memory, forks, denied calls,
+//! descriptors that became other files, a process that may not look at itself. After each, no byte of an earlier run may
+//! be seen.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
+
+mod descriptors;
 
 use std::{env, io, process::Command};
 

@@ -23,7 +23,7 @@ use std::{
     cell::Cell,
     io,
     mem::MaybeUninit,
-    os::fd::{FromRawFd, OwnedFd},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
     ptr::NonNull,
     sync::{
         OnceLock,
@@ -37,7 +37,7 @@ use super::{super::Faults, Mapping, READ_WRITE, page};
 fn epoch_word() -> Option<&'static AtomicU32> {
     static PAGE: OnceLock<Option<Mapping>> = OnceLock::new();
     let mapping = PAGE.get_or_init(|| {
-        let mapping = Mapping::new(page(), READ_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, None).ok()?;
+        let mapping = Mapping::new(page(), READ_WRITE, libc::MAP_PRIVATE).ok()?;
         // SAFETY: the mapping is new and ours; the advice concerns children of a fork.
         let wiped = unsafe { libc::madvise(mapping.at.as_ptr().cast(), page(), libc::MADV_WIPEONFORK) };
         (wiped == 0).then_some(mapping)
@@ -201,7 +201,7 @@ impl Ring {
             OwnedFd::from_raw_fd(fd)
         };
         // The mapping keeps the event; the descriptor goes. One page that says what was written, one that is written to.
-        let mapping = Mapping::new(2 * page(), libc::PROT_READ, libc::MAP_SHARED, Some(&event))?;
+        let mapping = Mapping::of(2 * page(), libc::PROT_READ, libc::MAP_SHARED, event.as_raw_fd())?;
         let ring = Self(mapping.at);
         std::mem::forget(mapping);
         Ok(ring)
@@ -238,7 +238,7 @@ fn self_test() -> io::Result<bool> {
         return Ok(false);
     }
     let size = page();
-    let memory = Mapping::new(PAGES * size, READ_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, None)?;
+    let memory = Mapping::new(PAGES * size, READ_WRITE, libc::MAP_PRIVATE)?;
     // SAFETY: the mapping is new and ours; the advice changes no content.
     unsafe { libc::madvise(memory.at.as_ptr().cast(), PAGES * size, libc::MADV_NOHUGEPAGE) };
     let ring = Ring::open()?;

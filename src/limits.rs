@@ -155,7 +155,8 @@ pub enum Reset {
     /// instances with, until [`Runtime::trim`](crate::Runtime::trim). A thread that invokes often has its page faults noted by the kernel in a ring of
     /// 8 KiB, until it ends (`perf_event_open`, its own faults alone), where it may (`perf_event_paranoid` up to 2, no seccomp filter); else it asks for
     /// their count after each run, which takes 0.13 to 0.22 us.
-    /// For hosts under a seccomp filter that kills: use [`Portable`](Self::Portable).
+    /// A host whose seccomp filter kills uses [`Portable`](Self::Portable), or allows what the first deployment calls and
+    /// `prctl(PR_GET_SECCOMP)`. Under a filter no thread opens a ring.
     #[default]
     Auto,
     /// Zeros and the image's bytes over the whole memory: everywhere, and nothing is asked of the system.

@@ -28,6 +28,12 @@
 //! that have been touched before ([`Scratch`]) are moved under a region while wasmi fills it, and away again before the image
 //! is mapped there. Nothing is resident then. By moving whole entries of 2 MiB a memory of 1 MiB takes some 20 us.
 //!
+//! System calls: [`available`], at the first deployment, makes each kind of call that regions ever need: `openat` of `pagemap`,
+//! `ioctl`, `pread`, `lseek`, `memfd_create`, `ftruncate`, `fcntl`, `mmap`, `mremap`, `madvise`, `munmap`, `close`, `getpid`,
+//! `getrandom` and `getrusage`. A filter (seccomp) that is installed later and answers one with an error leads to scans, or to instances
+//! without regions. A filter that kills must allow them. The one kind that comes later is what opens a ring of faults,
+//! and no thread opens one under a filter: it asks `prctl(PR_GET_SECCOMP)` first ([`faults`]).
+//!
 //! Invariants: a [`Region`] owns its addresses until it is dropped, which happens after the store that uses them is gone; the
 //! image is never written to after it has been sealed.
 

@@ -154,7 +154,8 @@ pub enum Reset {
     /// descriptor for each memory of a function that is used often, 256 at most, and 2 to 20 MiB of touched pages to make such
     /// instances with, until [`Runtime::trim`](crate::Runtime::trim). A thread that invokes often has its page faults noted by the kernel in a ring of
     /// 8 KiB, until it ends (`perf_event_open`, its own faults alone), where it may (`perf_event_paranoid` up to 2, no seccomp filter); else it asks for
-    /// their count after each run, which takes 0.13 to 0.22 us.
+    /// their count after each run, which takes 0.13 to 0.22 us. Another thread opens the ring and ends, so that
+    /// `prctl(PR_TASK_PERF_EVENTS_DISABLE)` does not stop it. This takes 41 to 64 us, once for each thread that invokes often.
     /// A host whose seccomp filter kills uses [`Portable`](Self::Portable), or allows what the first deployment calls and
     /// `prctl(PR_GET_SECCOMP)`. Under a filter no thread opens a ring.
     #[default]

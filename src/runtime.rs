@@ -34,8 +34,9 @@ const TRIM_EVERY: Duration = Duration::from_secs(60);
 
 /// A function runtime: functions by name, and the budget that they share.
 ///
-/// Cheap to clone, `Send` and `Sync`. It starts no thread but [workers](Self::workers), and opens no file but one: on Linux `/proc/self/pagemap`, unless
-/// [`RuntimeBuilder::reset`] says [`Portable`](Reset::Portable). (The standard library reads files of the control group
+/// Cheap to clone, `Send` and `Sync`. It keeps no thread except [workers](Self::workers), and opens one file: on Linux
+/// `/proc/self/pagemap`. There, a thread that invokes often also starts one that ends at once (see
+/// [`Reset::Auto`]). Under [`Reset::Portable`] it does neither. (The standard library reads files of the control group
 /// once, to count cores.) Functions keep their runtime alive; when the
 /// last handle goes, all instances go with it.
 #[derive(Clone)]

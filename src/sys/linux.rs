@@ -31,8 +31,8 @@
 //! System calls: [`available`], at the first deployment, makes each kind of call that regions ever need: `openat` of `pagemap`,
 //! `ioctl`, `pread`, `lseek`, `memfd_create`, `ftruncate`, `fcntl`, `mmap`, `mremap`, `madvise`, `munmap`, `close`, `getpid`,
 //! `getrandom` and `getrusage`. A filter (seccomp) that is installed later and answers one with an error leads to scans, or to instances
-//! without regions. A filter that kills must allow them. The one kind that comes later is what opens a ring of faults,
-//! and no thread opens one under a filter: it asks `prctl(PR_GET_SECCOMP)` first ([`faults`]).
+//! without regions. A filter that kills must allow them. What comes later opens a ring of faults, by a thread that
+//! ends, and no thread does so under a filter: it asks `prctl(PR_GET_SECCOMP)` first ([`faults`]).
 //!
 //! Invariants: a [`Region`] owns its addresses until it is dropped, which happens after the store that uses them is gone; the
 //! image is never written to after it has been sealed.

@@ -189,6 +189,34 @@ fn a_ring_sees_every_fault_and_nothing_else() {
 }
 
 #[test]
+fn a_ring_goes_on_where_the_host_switches_its_events_off() {
+    in_a_process("a_ring_goes_on_where_the_host_switches_its_events_off", || {
+        let function = settled(Reset::Gated);
+        if !open_ring() {
+            println!("there are no rings here");
+            return;
+        }
+        let mut scene = Scene::new(|_| {});
+        for _ in 0..3 {
+            // SAFETY: changes events that this thread has opened, and no memory.
+            call(unsafe { libc::prctl(libc::PR_TASK_PERF_EVENTS_DISABLE) });
+            for page in 20..120 {
+                poke(&function, page);
+                check(&function);
+            }
+            let missed = (0..32).filter(|page| {
+                scene.store.data().get(0).drop_pages(*page..page + 1).unwrap();
+                let before = faults().unwrap();
+                scene.memory.data_mut(&mut scene.store)[*page as usize * 4_096] = 1;
+                faults().unwrap() == before
+            });
+            assert_eq!(missed.count(), 0, "first writes that were not seen");
+            assert!(has_ring());
+        }
+    });
+}
+
+#[test]
 fn a_ring_is_of_its_thread_and_goes_with_it() {
     in_a_process("a_ring_is_of_its_thread_and_goes_with_it", || {
         if !open_ring() {

@@ -17,8 +17,8 @@ use crate::{
     status::{Failure, dormouse_status},
 };
 
-/// A function runtime: functions by name, and the budget that they share. It opens no socket, and starts no thread
-/// but the workers that are asked for.
+/// A function runtime: functions by name, and the budget that they share. It opens no socket, and keeps no thread
+/// except the workers that are asked for.
 ///
 /// Thread safety: any number of threads may use one handle at once.
 /// Ownership: made by `dormouse_runtime_new`, `dormouse_runtime_open`, `dormouse_runtime_clone` and

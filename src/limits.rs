@@ -164,7 +164,8 @@ pub enum Reset {
     Portable,
     /// As `Auto`, but all instances begin there.
     Gated,
-    /// As `Gated`, but the written pages are looked for after every run, whether the thread took page faults or not.
+    /// As `Gated`, but the written pages are looked for after every run, whether the thread took page faults or not:
+    /// these are not counted.
     Scanned,
 }
 

@@ -147,6 +147,19 @@ fn calls_that_are_denied_later_lead_to_scans_or_new_instances() {
 }
 
 #[test]
+fn a_reset_that_always_scans_counts_nothing() {
+    in_a_process("filters::a_reset_that_always_scans_counts_nothing", || {
+        let function = settled(Reset::Scanned);
+        let of_counts = [libc::SYS_getrusage, libc::SYS_perf_event_open];
+        filter(&of_counts, libc::SECCOMP_RET_KILL_PROCESS, libc::SECCOMP_RET_ALLOW);
+        for page in 40..240 {
+            poke(&function, page);
+            check(&function);
+        }
+    });
+}
+
+#[test]
 fn calls_that_are_denied_from_the_start_leave_regions_alone() {
     in_a_process("filters::calls_that_are_denied_from_the_start_leave_regions_alone", || {
         deny(libc::SYS_memfd_create);

@@ -54,7 +54,7 @@ pub use instance::Cancel;
 pub use json::{JsonError, JsonProblem};
 pub use limits::{Limits, Reset, RuntimeLimits};
 #[doc(hidden)] // The oracle of the tests charges the same.
-pub use module::cleaning_fuel;
+pub use module::cleaning;
 #[cfg(feature = "events")]
 pub use pattern::{Explanation, MatchError, Matcher, Mismatch, Pattern, PatternError, PatternIndex, TakenKey};
 pub use runtime::{AliasError, Runtime, RuntimeBuilder};

@@ -50,7 +50,8 @@ pub struct Limits {
     /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). At least 4 KiB.
     pub stack: u64,
     /// Nested calls within a guest; default 1,000. Above it the guest traps with
-    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). A function whose calls cannot come back to it may be called once more.
+    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). `memory.grow` and `table.grow` count as calls. Guests that
+    /// recurse may go one call deeper, as the library needs a call then.
     pub call_depth: u32,
     /// Bytes of a module; default 32 MiB.
     pub module_bytes: u64,

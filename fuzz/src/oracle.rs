@@ -112,12 +112,13 @@ impl Oracle {
             fuel_per_bytes_translated: 0,
             fuel_per_bytes_validated: 0,
         });
-        // One call more than guests have, as the library: for what cleans.
-        config.set_max_stack_height(1 << 20).set_max_recursion_depth(limits.call_depth as usize + 1);
+        let cleaning = dormouse::cleaning(bytes, limits).unwrap_or_default();
+        // Where something is called to clean, there is a call more than guests have, as in the library.
+        let calls = cleaning.iter().any(|(calls, _)| *calls > 0);
+        config.set_max_stack_height(1 << 20).set_max_recursion_depth(limits.call_depth as usize + usize::from(calls));
         let engine = Engine::new(&config);
         // Refused as it is, or compiled as it should be.
         Module::validate(&engine, bytes).ok()?;
-        let cleaning = dormouse::cleaning_fuel(bytes, limits).unwrap_or_default();
         let module = Module::new(&engine, spelt_out(bytes, cleaning)?).ok()?;
         Some(Self { engine, module, memory: limits.memory, elements: limits.table_elements, grows: grows(bytes) })
     }
@@ -257,8 +258,8 @@ pub fn random_args(types: &[Value], mut below: impl FnMut(u64) -> u64) -> Vec<Va
     types.iter().map(one).collect()
 }
 
-/// The one difference from raw wasmi that there is: a recursion may come to the end of the stack a little earlier or later, as cleaning takes
-/// some of it.
+/// The one difference from raw wasmi that there is: a recursion may come to the end of the stack a little earlier or later. Cleaning takes some
+/// of it, and growing counts as a call, which is documented at `Limits::call_depth`.
 pub fn is_the_same(ours: &Outcome, theirs: &Outcome) -> bool {
     ours == theirs || (ours.result == theirs.result && ours.result == Err(Trap::StackOverflow.to_string()))
 }
@@ -313,10 +314,10 @@ pub fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> Result<u64,
 /// The module with an empty block before every operator, which costs no fuel: wasmi 2.0.0 mistranslates some operators whose operands are in
 /// its registers, and a block brings them to the stack. How the library finds those is told in `src/module/cure.rs`; this needs not know.
 /// A table of branches is not cured by that, and gets a block of its own, which costs 1 fuel: see [`tables`].
-/// And the functions that the library has clean the stack above them call one that does nothing, for the fuel: each as much as `cleaning` says.
-fn spelt_out(bytes: &[u8], cleaning: Vec<u64>) -> Option<Vec<u8>> {
+/// And the functions that the library has clean the stack above them burn the same fuel: `cleaning` says how.
+fn spelt_out(bytes: &[u8], cleaning: Vec<(u32, u32)>) -> Option<Vec<u8>> {
     struct Spelt {
-        cleaning: std::vec::IntoIter<u64>,
+        cleaning: std::vec::IntoIter<(u32, u32)>,
         functions: u32,
         tables: HashMap<usize, Vec<ValType>>,
         types: u32,
@@ -373,9 +374,12 @@ fn spelt_out(bytes: &[u8], cleaning: Vec<u64>) -> Option<Vec<u8>> {
             body: wasmparser::FunctionBody<'_>,
         ) -> Result<(), reencode::Error<Self::Error>> {
             let mut function = self.new_function_with_parsed_locals(&body)?;
-            // A call, and being entered.
-            for _ in 0..self.cleaning.next().unwrap_or_default() / 2 {
+            let (calls, constants) = self.cleaning.next().unwrap_or_default();
+            for _ in 0..calls {
                 function.instruction(&Instruction::Call(self.functions));
+            }
+            for _ in 0..constants {
+                function.instruction(&Instruction::I64Const(0)).instruction(&Instruction::Drop);
             }
             let mut operators = body.get_operators_reader()?;
             while !operators.eof() {

@@ -54,7 +54,7 @@ pub(crate) const PROPOSALS: &[(WasmFeatures, &str, &str)] = {
 ///   ones, and a cold start more than a warm one.
 /// - `Lazy`, as functions are not validated any more: the survey has done that.
 /// - Start functions are run by us, in slices, so a module that still has one is refused by wasmi.
-/// - What zeroes the value stack for a function takes one call more, and `zeroed` cells: a guest that keeps its limits has them.
+/// - A function that zeroes `zeroed` cells of the value stack for others takes one call, which guests have besides.
 pub(crate) fn config(limits: &Limits, stacks: usize, zeroed: u32) -> Config {
     let mut config = Config::default();
     let features = features();
@@ -87,7 +87,7 @@ pub(crate) fn config(limits: &Limits, stacks: usize, zeroed: u32) -> Config {
         .compilation_mode(CompilationMode::Lazy)
         .ignore_custom_sections(true)
         .allow_start_fn(false)
-        .set_max_recursion_depth(limits.call_depth as usize + 1)
+        .set_max_recursion_depth(limits.call_depth as usize + usize::from(zeroed > 0))
         .set_max_stack_height(usize::try_from(limits.stack).unwrap_or(usize::MAX).saturating_add(zeroed as usize * 8))
         .set_max_cached_stacks(stacks);
     config

@@ -16,7 +16,7 @@ mod self_check;
 mod survey;
 
 pub(crate) use prepared::{Code, ELEMENT_BYTES, Export, Prepared, WRITTEN_ELEMENT_BYTES, scalar};
-pub use rewrite::cleaning_fuel;
+pub use rewrite::cleaning;
 pub(crate) use rewrite::trampoline_fuel;
 pub(crate) use self_check::self_check;
 pub(crate) use survey::{Growable, Survey};

@@ -16,8 +16,8 @@
 //!   the call costs what the operator costs, and the host gives back what the stub itself burns, [`Growable::stub_fuel`].
 //! - **Functions that the host calls** get a trampoline each, which the export leads to, and functions that calls can come back to call one that
 //!   zeroes the value stack above them: no residue of earlier runs can be read ([`residue`]). A trampoline's fuel is given back
-//!   ([`trampoline_fuel`]); a cleaner costs 2 fuel each time that it is entered, and 2 for each
-//!   16,384 cells that it zeroes beyond so many.
+//!   ([`trampoline_fuel`]); a cleaner of up to 4 cells costs 1 fuel for each of them, each time that it is
+//!   entered, and any other 2 for each 16,384.
 //! - **What wasmi 2.0.0 mistranslates** is written so that it does not: see [`cure`].
 //!
 //! Everything else is copied as it is; splicing takes 1 to 2 % of the time of wasmi's own lazy compilation, where a full
@@ -39,7 +39,7 @@ use wasmparser::ExternalKind;
 use super::{
     cure,
     leb::leb,
-    residue::Residue,
+    residue::{Cleaner, Residue},
     survey::{Body, Edit, ExportFact, Growable, How, Survey},
 };
 use crate::{error::DeployError, limits::Limits, sys::Valid};
@@ -121,7 +121,7 @@ pub(crate) fn rewrite(survey: &Survey<'_>) -> Result<Rewritten, DeployError> {
         writer.section(next, None);
     }
     Ok(Rewritten {
-        zeroed_max: writer.residue.cleaners.iter().flatten().copied().max().unwrap_or_default(),
+        zeroed_max: called(&writer.residue).max().unwrap_or_default(),
         module: Valid::vouched_for(writer.out),
         globals: names.globals.into_iter().map(|(_, name)| name).collect(),
         tables: names.tables,
@@ -130,26 +130,38 @@ pub(crate) fn rewrite(survey: &Survey<'_>) -> Result<Rewritten, DeployError> {
     })
 }
 
-/// What cleaning costs each function that a module defines, each time that it is entered, beside its own operators: 2 for each call, which is of
-/// one function that zeroes cells or of several.
+/// What each function that a module defines does to clean, each time that it is entered, beside its own operators: calls of functions that zero
+/// cells, each of which costs 2 fuel, and operators of 1.
 ///
 /// # Errors
 /// As [`Survey::of`].
-pub fn cleaning_fuel(module: &[u8], limits: &Limits) -> Result<Vec<u64>, DeployError> {
-    let calls = |cells: u32| u64::from(rounded(cells).div_ceil(ZEROED_MAX));
+pub fn cleaning(module: &[u8], limits: &Limits) -> Result<Vec<(u32, u32)>, DeployError> {
     let cleaners = Residue::of(&Survey::of(module, limits)?).cleaners;
-    Ok(cleaners.iter().map(|cells| cells.map_or(0, |cells| 2 * calls(cells))).collect())
+    let costs = cleaners.iter().map(|cleaner| match *cleaner {
+        None => (0, 0),
+        Some(Cleaner::Copies(cells)) => (0, cells),
+        Some(Cleaner::Calls(cells)) => (rounded(cells).div_ceil(ZEROED_MAX), 0),
+    });
+    Ok(costs.collect())
 }
 
 /// The numbers of cells that functions are added for to zero them, ascending: powers of two up to [`ZEROED_MAX`], and multiples of it.
 fn zeroing(residue: &Residue) -> Vec<u32> {
-    let mut sizes: Vec<u32> = residue.cleaners.iter().flatten().map(|cells| rounded(*cells)).collect();
+    let mut sizes: Vec<u32> = called(residue).map(rounded).collect();
     let most = sizes.iter().copied().max().unwrap_or_default();
     // Each multiple calls the one before.
     sizes.extend((1..=most / ZEROED_MAX).map(|times| times * ZEROED_MAX));
     sizes.sort_unstable();
     sizes.dedup();
     sizes
+}
+
+/// The cells that each cleaner which calls has zeroed.
+fn called(residue: &Residue) -> impl Iterator<Item = u32> {
+    residue.cleaners.iter().flatten().filter_map(|cleaner| match *cleaner {
+        Cleaner::Calls(cells) => Some(cells),
+        Cleaner::Copies(_) => None,
+    })
 }
 
 /// The least of these numbers that is no less than `cells`.
@@ -447,14 +459,32 @@ impl Writer<'_> {
     }
 
     /// Writes a body in which something changes.
-    fn body(&self, body: &Body, edits: &[Edit], cleaner: Option<u32>, out: &mut Vec<u8>) {
+    fn body(&self, body: &Body, edits: &[Edit], cleaner: Option<Cleaner>, out: &mut Vec<u8>) {
         let module = self.survey.module;
         let mut copied = body.bytes.start;
-        if let Some(cells) = cleaner {
-            out.extend_from_slice(&module[copied..body.operators]);
-            out.push(0x10); // call
-            self.zeroes(rounded(cells)).encode(out);
+        if let Some(cleaner) = cleaner {
             copied = body.operators;
+            match cleaner {
+                Cleaner::Calls(cells) => {
+                    out.extend_from_slice(&module[body.bytes.start..body.operators]);
+                    out.push(0x10); // call
+                    self.zeroes(rounded(cells)).encode(out);
+                }
+                Cleaner::Copies(cells) => {
+                    // One group of locals more, of one i64 that the interpreter zeroes.
+                    let (groups, len) = leb(&module[body.bytes.start..]);
+                    (groups + 1).encode(out);
+                    out.extend_from_slice(&module[body.bytes.start + len..body.operators]);
+                    out.extend([1, 0x7e]);
+                    for _ in 0..cells {
+                        out.push(0x20); // local.get
+                        body.locals.encode(out);
+                    }
+                    // An empty block has locals that stand among the operands copied to their cells.
+                    out.extend([0x02, 0x40, 0x0b]); // block end
+                    out.resize(out.len() + cells as usize, 0x1a); // drop
+                }
+            }
         }
         for Edit { at, how } in edits {
             out.extend_from_slice(&module[copied..*at]);

@@ -431,9 +431,10 @@ fn as_many_nested_calls_as_the_limit_work_and_one_more_traps() {
 }
 
 #[test]
-fn memory_grows_in_the_last_call_that_the_limit_allows() {
-    let function = deploy(&guest("bomb"), Limits { call_depth: 1, ..Limits::default() }).unwrap();
-    assert_eq!(function.call("grow", &[Value::I32(1)]).unwrap().values(), [Value::I32(1)]);
+fn growing_memory_counts_as_a_call() {
+    let function = |call_depth| deploy(&guest("bomb"), Limits { call_depth, ..Limits::default() }).unwrap();
+    assert!(is_overflow(function(1).call("grow", &[Value::I32(1)])));
+    assert_eq!(function(2).call("grow", &[Value::I32(1)]).unwrap().values(), [Value::I32(1)]);
 }
 
 #[test]

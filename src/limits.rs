@@ -20,7 +20,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Fuel of one invocation, in units of metered work; default 1,000,000,000.
     ///
-    /// One unit is about one WebAssembly operator, 64 bytes moved by a bulk operator, or one host call. At the limit
+    /// One unit is about one WebAssembly operator, 64 bytes moved by a bulk operator, or one host call. Calls of a function that
+    /// can come back to it cost up to 4 more, for zeroing what earlier runs left on the interpreter's stack. At the limit
     /// the invocation ends with [`InvokeErrorKind::OutOfFuel`](crate::InvokeErrorKind::OutOfFuel). The same bound holds
     /// once more for initialisation at deployment.
     pub fuel: u64,

@@ -37,6 +37,16 @@ fn generated_modules_run_as_on_a_fresh_raw_instance() {
     assert!(modules >= least, "too few modules can be compared: {modules} of {seeds}");
 }
 
+/// The modules of our own generator. Their exports take and give integers only, so NaNs need not be made the same.
+#[test]
+fn shaped_modules_run_as_on_a_fresh_raw_instance() {
+    let (first, seeds) = (count("DORMOUSE_FIRST_SEED", 0), count("DORMOUSE_SHAPES", 500));
+    let calls: u64 = (first..first + seeds)
+        .map(|seed| compare(&targets::shaped(seed).bytes, seed, 12, RESETS[seed as usize % RESETS.len()]))
+        .sum();
+    assert_eq!(calls, 12 * seeds, "each module can be compared");
+}
+
 #[test]
 fn hand_written_guests_run_as_on_a_fresh_raw_instance() {
     let names = [

@@ -79,7 +79,7 @@ fn run(next: &AtomicU64, end: u64, done: &Mutex<Done>) {
 
 #[test]
 fn calls_answer_alike_whatever_lies_in_the_stack() {
-    let (first, seeds) = (count("DORMOUSE_FIRST_SEED", 0), count("DORMOUSE_SHAPES", 500));
+    let (first, seeds) = (count("DORMOUSE_FIRST_SEED", 0), count("DORMOUSE_SHAPES", 2_000));
     let (next, done) = (AtomicU64::new(first), Mutex::new(Done::default()));
     tell_seeds();
     let started = Instant::now();

@@ -20,10 +20,11 @@ use std::time::Duration;
 pub struct Limits {
     /// Fuel of one invocation, in units of metered work; default 1,000,000,000.
     ///
-    /// One unit is about one WebAssembly operator, 64 bytes moved by a bulk operator, or one host call. Calls of a function that
-    /// can come back to it cost up to 4 more, for zeroing what earlier runs left on the interpreter's stack. At the limit
-    /// the invocation ends with [`InvokeErrorKind::OutOfFuel`](crate::InvokeErrorKind::OutOfFuel). The same bound holds
-    /// once more for initialisation at deployment.
+    /// One unit is about one WebAssembly operator, 64 bytes moved by a bulk operator, or one host
+    /// call. A call of a function that can come to call itself costs some units more: 1 to 4, or 2
+    /// for each 16,384 cells of its frame. They pay for zeroing the interpreter's stack. At the limit
+    /// the invocation ends with [`InvokeErrorKind::OutOfFuel`](crate::InvokeErrorKind::OutOfFuel). The
+    /// same bound holds once more for initialisation at deployment.
     pub fuel: u64,
     /// Wall time of one invocation, from the moment its instance is at hand; default 30 s.
     ///

@@ -1,21 +1,29 @@
-//! What the interpreter mistranslates: how the survey finds it, and what the rewriting writes instead.
+//! What the interpreter mistranslates: how the survey finds it, and what the rewriting writes
+//! instead.
 //!
-//! wasmi 2.0.0 keeps the latest values in registers and the others in slots of its value stack. Some operators are translated so
-//! that a slot is read which the call never wrote. The slot then holds what an earlier call left there. The faults have numbers;
-//! `docs/interpreter-faults.md` has a module for each, with the right answer and the wrong one.
+//! wasmi 2.0.0 keeps the latest values in registers and the others in slots of its value stack.
+//! Some operators are translated so that a slot is read which the call never wrote. The slot then
+//! holds what an earlier call left there. The faults have numbers; `docs/interpreter-faults.md` has
+//! a module for each, with the right answer and the wrong one.
 //!
-//! - *4, stores of integers* beyond an offset of 65,535 or to another memory than the first. Address and value are both in the register: a
-//!   local that was just set and is read twice. wasmi panics on the function's first call. Behind a constant there is no fault.
-//! - *5, `block`, `loop` and `if` with parameters*. A local that lies below them on the stack is not kept before it is set again.
-//! - *6, `select`* whose condition is a comparison with zero or for equality. The comparison is left out, and the register is read.
-//! - *7, `br_table`* that takes several values, or a vector, over operands that it leaves behind. wasmi copies nothing if all targets have one
-//!   height, and each target then reads its values where they are not.
+//! - *4, stores of integers* beyond an offset of 65,535 or to another memory than the first.
+//!   Address and value are both in the register: a local that was just set and is read twice. wasmi
+//!   panics on the function's first call. Behind a constant there is no fault.
+//! - *5, `block`, `loop` and `if` with parameters*. A local that lies below them on the stack is
+//!   not kept before it is set again.
+//! - *6, `select`* whose condition is a comparison with zero or for equality. The comparison is
+//!   left out, and the register is read.
+//! - *7, `br_table`* that takes several values, or a vector, over operands that it leaves behind.
+//!   wasmi copies nothing if all targets have one height, and each target then reads its values
+//!   where they are not.
 //!
-//! An empty block before the operator cures 4, 5 and 6: it brings all operands to the stack, and costs no fuel. It does not cure 7. There
-//! the table stands in a block of its own, which takes all that the table takes and stands in for the default target: so the
-//! heights differ, and wasmi copies. Behind the block a `br` goes on to the default target. It costs 1 fuel.
+//! An empty block before the operator cures 4, 5 and 6: it brings all operands to the stack, and
+//! costs no fuel. It does not cure 7. There the table stands in a block of its own, which takes all
+//! that the table takes and stands in for the default target: so the heights differ, and wasmi
+//! copies. Behind the block a `br` goes on to the default target. It costs 1 fuel.
 //!
-//! Found by comparing generated modules with and without a block before every operator, and with another engine (`fuzz/oracles`).
+//! Found by comparing generated modules with and without a block before every operator, and with
+//! another engine (`fuzz/oracles`).
 //!
 //! Invariant: a cured module is valid if the module was, and answers what the specification says.
 
@@ -45,7 +53,8 @@ const EMPTY: u8 = 0x40;
 const PARAMS_MAX: usize = 1_000;
 
 impl Survey<'_> {
-    /// What the operator at this offset needs, if anything. `previous` is the opcode before it, and the validator has not seen the operator yet.
+    /// What the operator at this offset needs, if anything. `previous` is the opcode before it, and
+    /// the validator has not seen the operator yet.
     ///
     /// # Errors
     /// `Refused` where a cure takes more than types have room for.
@@ -92,8 +101,8 @@ impl Survey<'_> {
 }
 
 impl Cure {
-    /// Writes what comes before the operator that `module` has at `at`, or all of it; returns what is copied next. `types` is the index that the
-    /// first of [`Survey::block_types`] has.
+    /// Writes what comes before the operator that `module` has at `at`, or all of it; returns what
+    /// is copied next. `types` is the index that the first of [`Survey::block_types`] has.
     pub(super) fn write(self, module: &[u8], at: usize, types: u32, out: &mut Vec<u8>) -> usize {
         // A block that takes operands needs a cure itself.
         out.extend([BLOCK, EMPTY, END]);
@@ -122,12 +131,14 @@ impl Cure {
     }
 }
 
-/// Whether a block type that begins with this byte may have parameters: it is an index, no type and not empty.
+/// Whether a block type that begins with this byte may have parameters: it is an index, no type and
+/// not empty.
 pub(super) fn may_take_operands(first: u8) -> bool {
     !(0x40..0x80).contains(&first)
 }
 
-/// Whether the condition of a `select` is a local, or a comparison that is fused rightly: not one with zero or for equality.
+/// Whether the condition of a `select` is a local, or a comparison that is fused rightly: not one
+/// with zero or for equality.
 pub(super) fn selects_safely(previous: u8) -> bool {
     matches!(previous, 0x20 | 0x48..=0x4f | 0x53..=0x66 | 0x71)
 }
@@ -145,7 +156,8 @@ pub(super) fn byte(ty: ValType) -> u8 {
     }
 }
 
-/// The values that a `br_table` takes, if they do not all fit the registers, targets differ, and one of them leaves other operands behind.
+/// The values that a `br_table` takes, if they do not all fit the registers, targets differ, and
+/// one of them leaves other operands behind.
 fn taken_over_others<'a>(
     targets: &BrTable<'_>,
     validator: &FuncValidator<ValidatorResources>,

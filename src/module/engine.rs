@@ -1,7 +1,9 @@
 //! How the interpreter is set up, and which WebAssembly features it runs.
 //!
-//! Invariant: [`config`] turns on all of [`features`], so that wasmi, which does not validate again, reads what the survey has validated as it was
-//! meant. It may have more on, simd or memory64, where another crate of the host's asks wasmi for them: what is valid without is read alike.
+//! Invariant: [`config`] turns on all of [`features`], so that wasmi, which does not validate
+//! again, reads what the survey has validated as it was meant. It may have more on, simd or
+//! memory64, where another crate of the host's asks wasmi for them: what is valid without is read
+//! alike.
 
 use wasmi::{CompilationMode, Config, CustomFuelCosts};
 use wasmparser::WasmFeatures;
@@ -27,7 +29,8 @@ pub(crate) fn features() -> WasmFeatures {
     features
 }
 
-/// The proposals that may be off, each with its name and how to get it: what a refused module may have needed.
+/// The proposals that may be off, each with its name and how to get it: what a refused module may
+/// have needed.
 pub(crate) const PROPOSALS: &[(WasmFeatures, &str, &str)] = {
     const NEVER: &str = "wasmi does not support";
     const OFF: &str = "is not standard yet and is left off";
@@ -50,11 +53,12 @@ pub(crate) const PROPOSALS: &[(WasmFeatures, &str, &str)] = {
 
 /// The interpreter's configuration for a function with these limits.
 ///
-/// - Translation and validation cost no fuel: at wasmi's prices the first call of a function would burn more than later
-///   ones, and a cold start more than a warm one.
+/// - Translation and validation cost no fuel: at wasmi's prices the first call of a function would
+///   burn more than later ones, and a cold start more than a warm one.
 /// - `Lazy`, as functions are not validated any more: the survey has done that.
 /// - Start functions are run by us, in slices, so a module that still has one is refused by wasmi.
-/// - A function that zeroes `zeroed` cells of the value stack for others takes one call, which guests have besides.
+/// - A function that zeroes `zeroed` cells of the value stack for others takes one call, which
+///   guests have besides.
 pub(crate) fn config(limits: &Limits, stacks: usize, zeroed: u32) -> Config {
     let mut config = Config::default();
     let features = features();

@@ -1,17 +1,22 @@
 //! Which functions zero the interpreter's value stack above them, and how far.
 //!
-//! wasmi keeps the operands and locals of all calls on one stack of cells. It zeroes a function's locals when the function is entered. The
-//! cells of its operands keep what an earlier call left there: of this run, of another run, or of the host's heap where the stack is new. Right
-//! code never reads such a cell. Code that wasmi mistranslates does (`docs/interpreter-faults.md`). So no residue is left to be read:
+//! wasmi keeps the operands and locals of all calls on one stack of cells. It zeroes a function's
+//! locals when the function is entered. The cells of its operands keep what an earlier call left
+//! there: of this run, of another run, or of the host's heap where the stack is new. Right code
+//! never reads such a cell. Code that wasmi mistranslates does (`docs/interpreter-faults.md`). So
+//! no residue is left to be read:
 //!
-//! - a *root* is what the host calls, an exported function or the start function. Its trampoline zeroes all cells that its calls can use
-//!   until the next cleaner;
-//! - a *cleaner* does the same for itself, each time that it is entered. Each cycle of calls has one. So has each path of calls that would
-//!   use more than [`REACH_MAX`] cells, so that no trampoline zeroes much for a path that is seldom taken.
+//! - a *root* is what the host calls, an exported function or the start function. Its trampoline
+//!   zeroes all cells that its calls can use until the next cleaner;
+//! - a *cleaner* does the same for itself, each time that it is entered. Each cycle of calls has
+//!   one. So has each path of calls that would use more than [`REACH_MAX`] cells, so that no
+//!   trampoline zeroes much for a path that is seldom taken.
 //!
-//! Nothing has to be known of earlier runs, of the stack that a run is given, or of how an earlier run ended.
+//! Nothing has to be known of earlier runs, of the stack that a run is given, or of how an earlier
+//! run ended.
 //!
-//! Invariant: between a cell's use in one run and in the next, some trampoline or cleaner of the next zeroes it, whichever way calls take.
+//! Invariant: between a cell's use in one run and in the next, some trampoline or cleaner of the
+//! next zeroes it, whichever way calls take.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -23,7 +28,8 @@ use super::{
 /// Cells that the functions between one cleaner and the next may use.
 const REACH_MAX: u32 = 512;
 
-/// Cells above its operands that the stub of a growth uses: it takes its parameters from there, at most two, and has a number more than they.
+/// Cells above its operands that the stub of a growth uses: it takes its parameters from there, at
+/// most two, and has a number more than they.
 const STUB: u32 = 3;
 
 /// Cells of a value: a vector takes two.
@@ -60,7 +66,8 @@ pub(super) fn dedup(callees: &mut Vec<Callee>, begin: usize) -> Range<usize> {
     begin..end
 }
 
-/// Cells that a cleaner copies zeros to, where others call a function that has them for locals: that is quicker for so few.
+/// Cells that a cleaner copies zeros to, where others call a function that has them for locals:
+/// that is quicker for so few.
 const COPIED_MAX: u32 = 4;
 
 /// Locals up to which a cleaner gets one more, to copy from. The interpreter takes 30,000.
@@ -77,7 +84,8 @@ pub(super) enum Cleaner {
 pub(super) struct Residue {
     /// Which functions are cleaners.
     pub(super) cleaners: Vec<Option<Cleaner>>,
-    /// The roots by their index, imported functions among them, ascending, and the cells that their trampolines zero.
+    /// The roots by their index, imported functions among them, ascending, and the cells that their
+    /// trampolines zero.
     pub(super) roots: Vec<(u32, u32)>,
 }
 
@@ -136,14 +144,16 @@ impl Residue {
     pub(super) fn of(survey: &Survey<'_>) -> Self {
         let graph = Graph::of(survey);
         let (order, mut is_cleaner) = cut(&graph);
-        // Cells above the begin of its frame that a function, or any of a type, can use until the next cleaner.
+        // Cells above the begin of its frame that a function, or any of a type, can use until the
+        // next cleaner.
         let mut reach = vec![0; order.len()];
         let above = |reach: &[u32], is_cleaner: &[bool], node: usize| {
             let grows = node < graph.functions() && {
                 let mut edits = survey.edits_of(graph.body(node)).iter();
                 edits.any(|edit| matches!(edit.how, How::Grow(_)))
             };
-            // Locals are zeroed by the interpreter, and nothing else of a cleaner is used before it cleans.
+            // Locals are zeroed by the interpreter, and nothing else of a cleaner is used before it
+            // cleans.
             let nodes = graph.nodes(node).map(|next| if is_cleaner[next] { 0 } else { reach[next] });
             nodes.chain(grows.then_some(CELLS * STUB)).max().unwrap_or_default()
         };
@@ -151,7 +161,8 @@ impl Residue {
             reach[node] = above(&reach, &is_cleaner, node);
             if node < graph.functions() {
                 let body = graph.body(node);
-                // A frame of the interpreter has its locals and, above them, room for the most operands.
+                // A frame of the interpreter has its locals and, above them, room for the most
+                // operands.
                 reach[node] += CELLS * (body.locals + body.operands);
                 is_cleaner[node] |= reach[node] > REACH_MAX;
             }
@@ -179,8 +190,8 @@ impl Residue {
     }
 }
 
-/// Visits all nodes, and finds cleaners that cut each cycle. Gives the nodes in an order in which each stands behind all that it leads to, except
-/// for where a cleaner cuts.
+/// Visits all nodes, and finds cleaners that cut each cycle. Gives the nodes in an order in which
+/// each stands behind all that it leads to, except for where a cleaner cuts.
 fn cut(graph: &Graph<'_>) -> (Vec<usize>, Vec<bool>) {
     #[derive(Clone, Copy, PartialEq)]
     enum Visit {
@@ -211,7 +222,8 @@ fn cut(graph: &Graph<'_>) -> (Vec<usize>, Vec<bool>) {
                     visits[next] = Visit::Begun;
                     path.push((next, 0));
                 }
-                // This closes a cycle, on which both are. A type is not code, and what leads to it is a function then.
+                // This closes a cycle, on which both are. A type is not code, and what leads to it
+                // is a function then.
                 Some(Some(next)) if visits[next] == Visit::Begun => {
                     is_cleaner[if next < graph.functions() { next } else { node }] = true;
                 }
@@ -282,7 +294,8 @@ mod tests {
         )
     }
 
-    /// A function that takes `count` numbers out of slots that it has not written, as wasmi 2.0.0 translates it.
+    /// A function that takes `count` numbers out of slots that it has not written, as wasmi 2.0.0
+    /// translates it.
     fn leak(name: &str, count: usize) -> String {
         let types = "i64 ".repeat(count);
         format!(
@@ -426,7 +439,8 @@ mod tests {
         assert_eq!(cleaners("(module (func (call 1)) (func (call 2)) (func (call 1)))"), [false, true, false]);
         // Two cycles through one function.
         assert_eq!(cleaners("(module (func (call 1) (call 2)) (func (call 0)) (func (call 0)))"), [true, false, false]);
-        // By way of a table, which no function of another type gets into, nor one that nothing names.
+        // By way of a table, which no function of another type gets into, nor one that nothing
+        // names.
         let table = "(type (func)) (type (func (param i32))) (table 1 funcref)";
         assert_eq!(
             cleaners(&format!("(module {table} (elem (i32.const 0) 0) (func (call_indirect (i32.const 0))))")),

@@ -1,32 +1,40 @@
 //! Makes a module's hidden state reachable and its growth safe, by splicing sections.
 //!
 //! What is written anew:
-//! - **imports**: the defined memories are appended, so that the host makes them. No index moves: index spaces are per
-//!   kind, and defined memories already follow imported ones.
-//! - **exports**: under a reserved prefix that no guest export begins with, each written mutable global, each table
-//!   that code can change, the start function, and the table of growth functions below.
+//! - **imports**: the defined memories are appended, so that the host makes them. No index moves:
+//!   index spaces are per kind, and defined memories already follow imported ones.
+//! - **exports**: under a reserved prefix that no guest export begins with, each written mutable
+//!   global, each table that code can change, the start function, and the table of growth functions
+//!   below.
 //! - **start**: stripped; it is called by us, in slices of fuel.
-//! - **data**: active segments are moved into the image. Numbers that `memory.init` or `data.drop` names keep their
-//!   meaning: an active segment below such a number becomes an empty passive one, which behaves as a dropped one does.
-//! - **`memory.grow` and `table.grow`** become calls of stubs, one for each memory and table that grows, which call the host
-//!   through a table of ours. wasmi 2.0.0 leaks 176 bytes of native stack for each `memory.grow` that fails and 160 for each
-//!   `table.grow`, whether it fails or not, and fuel slices alone do not bound that: a function pays for its straight code
-//!   when it is entered, so 900 nested calls that each have 100 growths left run 90,000 of them, 16 MB of stack, without
-//!   meeting a fuel check (it killed the process on 2 MiB). Host calls leak nothing, and the stub costs no fuel in the end:
-//!   the call costs what the operator costs, and the host gives back what the stub itself burns, [`Growable::stub_fuel`].
-//! - **Functions that the host calls** get a trampoline each, which the export leads to, and functions that calls can come back to call one that
-//!   zeroes the value stack above them: no residue of earlier runs can be read ([`residue`]). A trampoline's fuel is given back
-//!   ([`trampoline_fuel`]); a cleaner of up to 4 cells costs 1 fuel for each of them, each time that it is
-//!   entered, and any other 2 for each 16,384.
+//! - **data**: active segments are moved into the image. Numbers that `memory.init` or `data.drop`
+//!   names keep their meaning: an active segment below such a number becomes an empty passive one,
+//!   which behaves as a dropped one does.
+//! - **`memory.grow` and `table.grow`** become calls of stubs, one for each memory and table that
+//!   grows, which call the host through a table of ours. wasmi 2.0.0 leaks 176 bytes of native
+//!   stack for each `memory.grow` that fails and 160 for each `table.grow`, whether it fails or
+//!   not, and fuel slices alone do not bound that: a function pays for its straight code when it is
+//!   entered, so 900 nested calls that each have 100 growths left run 90,000 of them, 16 MB of
+//!   stack, without meeting a fuel check (it killed the process on 2 MiB). Host calls leak nothing,
+//!   and the stub costs no fuel in the end: the call costs what the operator costs, and the host
+//!   gives back what the stub itself burns, [`Growable::stub_fuel`].
+//! - **Functions that the host calls** get a trampoline each, which the export leads to, and
+//!   functions that calls can come back to call one that zeroes the value stack above them: no
+//!   residue of earlier runs can be read ([`residue`]). A trampoline's fuel is given back
+//!   ([`trampoline_fuel`]); a cleaner of up to 4 cells costs 1 fuel for each of them, each time
+//!   that it is entered, and any other 2 for each 16,384.
 //! - **What wasmi 2.0.0 mistranslates** is written so that it does not: see [`cure`].
 //!
-//! Everything else is copied as it is; splicing takes 1 to 2 % of the time of wasmi's own lazy compilation, where a full
-//! re-encoding takes twice that time. Custom sections are left out.
+//! Everything else is copied as it is; splicing takes 1 to 2 % of the time of wasmi's own lazy
+//! compilation, where a full re-encoding takes twice that time. Custom sections are left out.
 //!
-//! Invariants: no index of type, function, table, memory, global, element or named data segment changes. What was valid stays valid, as
-//! the interpreter takes this file's word for it ([`Valid`]): a stub has the type of the operator that its call replaces, an empty block fits
-//! before any operator, a cure takes what its operator takes, a trampoline has the type of its function, what is added stands behind all that is named by number, every export stays (functions that it named may be taken as references,
-//! and are declared in a segment where some are), and only what nothing names is taken out.
+//! Invariants: no index of type, function, table, memory, global, element or named data segment
+//! changes. What was valid stays valid, as the interpreter takes this file's word for it
+//! ([`Valid`]): a stub has the type of the operator that its call replaces, an empty block fits
+//! before any operator, a cure takes what its operator takes, a trampoline has the type of its
+//! function, what is added stands behind all that is named by number, every export stays (functions
+//! that it named may be taken as references, and are declared in a segment where some are), and
+//! only what nothing names is taken out.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -44,20 +52,25 @@ use super::{
 };
 use crate::{error::DeployError, limits::Limits, sys::Valid};
 
-/// Types, functions, imports and exports each, and tables, of a module that the interpreter's validator accepts.
+/// Types, functions, imports and exports each, and tables, of a module that the interpreter's
+/// validator accepts.
 const ENTRIES_MAX: usize = 1_000_000;
 const TABLES_MAX: usize = 100;
 
-/// What it accepts of the size of a module's type: for each import and export 1, for one that is a function 2 and its parameters and results.
+/// What it accepts of the size of a module's type: for each import and export 1, for one that is a
+/// function 2 and its parameters and results.
 const TYPE_SIZE_MAX: usize = 999_998;
 
-/// What the names of added exports begin with; a number that no guest export has, and a colon, follow.
+/// What the names of added exports begin with; a number that no guest export has, and a colon,
+/// follow.
 const PREFIX: &str = "dormouse:";
 
-/// Locals of a function that zeroes cells; what needs more calls several. The interpreter takes 30,000 at most.
+/// Locals of a function that zeroes cells; what needs more calls several. The interpreter takes
+/// 30,000 at most.
 const ZEROED_MAX: u32 = 1 << 14;
 
-/// What a trampoline burns before its function is entered: 1 for being entered itself, 1 for each parameter and 1 for the call.
+/// What a trampoline burns before its function is entered: 1 for being entered itself, 1 for each
+/// parameter and 1 for the call.
 pub(crate) const fn trampoline_fuel(params: usize) -> u64 {
     params as u64 + 2
 }
@@ -65,20 +78,23 @@ pub(crate) const fn trampoline_fuel(params: usize) -> u64 {
 /// A rewritten module and where its additions are.
 pub(crate) struct Rewritten {
     pub(crate) module: Valid,
-    /// Cells above a function's own that are zeroed at once, at most: what the value stack must have room for beyond what guests may use.
+    /// Cells above a function's own that are zeroed at once, at most: what the value stack must
+    /// have room for beyond what guests may use.
     pub(crate) zeroed_max: u32,
     /// The exports under the reserved prefix.
     pub(crate) globals: Vec<String>,
     pub(crate) tables: Vec<(u32, String)>,
     pub(crate) start: Option<String>,
-    /// The table that the growth stubs call through; its entries are those of [`Survey::growables`].
+    /// The table that the growth stubs call through; its entries are those of
+    /// [`Survey::growables`].
     pub(crate) grow_table: Option<String>,
 }
 
 /// Rewrites a module that has been surveyed.
 ///
 /// # Errors
-/// `Refused` where it leaves no room for what is added, and where not all of its imports are functions: who resolves them says so before.
+/// `Refused` where it leaves no room for what is added, and where not all of its imports are
+/// functions: who resolves them says so before.
 pub(crate) fn rewrite(survey: &Survey<'_>) -> Result<Rewritten, DeployError> {
     let module = survey.module;
     let growables = survey.growables();
@@ -93,7 +109,8 @@ pub(crate) fn rewrite(survey: &Survey<'_>) -> Result<Rewritten, DeployError> {
     let mut out = Vec::with_capacity(module.len() + 1024);
     out.extend_from_slice(&module[..8]);
     let mut writer = Writer { survey, names: &names, growables, residue, zeroing, out };
-    // The sections that may have to appear although the module has none, in the order of the specification.
+    // The sections that may have to appear although the module has none, in the order of the
+    // specification.
     let mut pending = [
         SectionId::Type,
         SectionId::Import,
@@ -130,8 +147,9 @@ pub(crate) fn rewrite(survey: &Survey<'_>) -> Result<Rewritten, DeployError> {
     })
 }
 
-/// What each function that a module defines does to clean, each time that it is entered, beside its own operators: calls of functions that zero
-/// cells, each of which costs 2 fuel, and operators of 1.
+/// What each function that a module defines does to clean, each time that it is entered, beside its
+/// own operators: calls of functions that zero cells, each of which costs 2 fuel, and operators of
+/// 1.
 ///
 /// # Errors
 /// As [`Survey::of`].
@@ -145,7 +163,8 @@ pub fn cleaning(module: &[u8], limits: &Limits) -> Result<Vec<(u32, u32)>, Deplo
     Ok(costs.collect())
 }
 
-/// The numbers of cells that functions are added for to zero them, ascending: powers of two up to [`ZEROED_MAX`], and multiples of it.
+/// The numbers of cells that functions are added for to zero them, ascending: powers of two up to
+/// [`ZEROED_MAX`], and multiples of it.
 fn zeroing(residue: &Residue) -> Vec<u32> {
     let mut sizes: Vec<u32> = called(residue).map(rounded).collect();
     let most = sizes.iter().copied().max().unwrap_or_default();
@@ -200,7 +219,8 @@ fn has_room(survey: &Survey<'_>, names: &Names, stubs: usize, zeroing: usize, ro
     Ok(())
 }
 
-/// Where a section stands in a module: not the order of the ids, as the data count section comes before the code.
+/// Where a section stands in a module: not the order of the ids, as the data count section comes
+/// before the code.
 fn order(id: u8) -> u8 {
     const ORDER: [u8; 13] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
     ORDER.iter().position(|other| *other == id).map_or(u8::MAX, |at| at as u8)
@@ -216,7 +236,8 @@ struct Names {
 
 impl Names {
     fn of(survey: &Survey<'_>, grows: bool) -> Self {
-        // Numbered, not lengthened, so that a guest with long names costs no more than one look at each.
+        // Numbered, not lengthened, so that a guest with long names costs no more than one look at
+        // each.
         let numbered = |export: &ExportFact| export.name.strip_prefix(PREFIX)?.split_once(':')?.0.parse().ok();
         let taken: HashSet<usize> = survey.exports.iter().filter_map(numbered).collect();
         let free = (0..=taken.len()).find(|number| !taken.contains(number)).unwrap_or(taken.len());
@@ -257,7 +278,8 @@ impl Writer<'_> {
         section.append_to(&mut self.out);
     }
 
-    /// Writes one of the sections that may change; `range` is its content in the module, if the module has it.
+    /// Writes one of the sections that may change; `range` is its content in the module, if the
+    /// module has it.
     fn section(&mut self, id: SectionId, range: Option<Range<usize>>) {
         let survey = self.survey;
         let grows = !self.growables.is_empty();
@@ -412,7 +434,8 @@ impl Writer<'_> {
         (self.survey.functions.len() + self.growables.len() + self.zeroing.len() + at) as u32
     }
 
-    /// The code section: bodies as they are except for what changes in them, and the functions that are added.
+    /// The code section: bodies as they are except for what changes in them, and the functions that
+    /// are added.
     fn code(&mut self) {
         let survey = self.survey;
         let mut section = CodeSection::new();
@@ -480,7 +503,8 @@ impl Writer<'_> {
                         out.push(0x20); // local.get
                         body.locals.encode(out);
                     }
-                    // An empty block has locals that stand among the operands copied to their cells.
+                    // An empty block has locals that stand among the operands copied to their
+                    // cells.
                     out.extend([0x02, 0x40, 0x0b]); // block end
                     out.resize(out.len() + cells as usize, 0x1a); // drop
                 }
@@ -502,7 +526,8 @@ impl Writer<'_> {
         out.extend_from_slice(&module[copied..body.bytes.end]);
     }
 
-    /// Where an operator that grows something ends: a byte, for a table a number after it, and the index of what it grows.
+    /// Where an operator that grows something ends: a byte, for a table a number after it, and the
+    /// index of what it grows.
     fn after(&self, at: usize, what: Growable) -> usize {
         let numbers = match what {
             Growable::Memory(_) => 1,
@@ -531,8 +556,8 @@ impl Growable {
         }
     }
 
-    /// What its stub burns on the way to the host, which gives it back: 1 for being entered, and 1 each for every
-    /// `local.get`, `i32.const` and `call_indirect`.
+    /// What its stub burns on the way to the host, which gives it back: 1 for being entered, and 1
+    /// each for every `local.get`, `i32.const` and `call_indirect`.
     pub(crate) fn stub_fuel(self) -> u64 {
         match self {
             Self::Memory(_) => 4,
@@ -562,7 +587,8 @@ mod tests {
     use super::*;
     use crate::module::engine;
 
-    /// What the interpreter's own validator says of the module once it is rewritten; none if the survey refuses it as it is.
+    /// What the interpreter's own validator says of the module once it is rewritten; none if the
+    /// survey refuses it as it is.
     fn rewritten(bytes: &[u8]) -> Option<Result<(), String>> {
         let limits = Limits::default();
         let survey = Survey::of(bytes, &limits).ok()?;
@@ -638,7 +664,8 @@ mod tests {
         assert!(matches!(rewrite(&survey), Err(DeployError::Refused { .. })));
     }
 
-    /// Numbers may take more bytes than they need (WebAssembly core specification, 5.2.2), that behind a prefix as well.
+    /// Numbers may take more bytes than they need (WebAssembly core specification, 5.2.2), that
+    /// behind a prefix as well.
     #[test]
     fn operators_with_long_numbers_are_replaced_whole() {
         let grow_memory: &[u8] = &[0x41, 1, 0x40, 0x80, 0x80, 0x80, 0x80, 0];

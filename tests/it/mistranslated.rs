@@ -1,6 +1,8 @@
-//! What the interpreter mistranslates answers what the specification says: see `docs/interpreter-faults.md`.
+//! What the interpreter mistranslates answers what the specification says: see
+//! `docs/interpreter-faults.md`.
 //!
-//! Each call follows one that left a secret on the interpreter's value stack, so that a slot which nobody wrote shows.
+//! Each call follows one that left a secret on the interpreter's value stack, so that a slot which
+//! nobody wrote shows.
 
 use dormouse::{Function, Reset, Runtime, Value};
 
@@ -43,7 +45,8 @@ fn constant(ty: &str, number: u32) -> (String, Value) {
     (format!("{ty}.const {number} "), value)
 }
 
-/// A `br_table` over two nested blocks in a function: index 0 goes to the inner block, whose values are then replaced.
+/// A `br_table` over two nested blocks in a function: index 0 goes to the inner block, whose values
+/// are then replaced.
 #[test]
 fn a_table_of_branches_takes_its_values_over_operands_that_it_leaves_behind() {
     let many = vec!["i64"; 40];
@@ -99,7 +102,8 @@ fn a_table_of_branches_takes_its_values_over_operands_that_it_leaves_behind() {
     }
 }
 
-/// Loops take their parameters; a table may lead back to one, out of one, and stand in another's dead code.
+/// Loops take their parameters; a table may lead back to one, out of one, and stand in another's
+/// dead code.
 #[test]
 fn a_table_of_branches_leads_back_to_loops_and_out_of_tables() {
     let module = format!(
@@ -172,7 +176,8 @@ fn a_table_of_branches_takes_null_references_and_functions_as_they_are() {
     check("functions", &module, |_| vec![Value::I32(6), Value::I32(7)]);
 }
 
-/// The block that cures a table has a parameter more than the table takes values, and types have room for 1,000.
+/// The block that cures a table has a parameter more than the table takes values, and types have
+/// room for 1,000.
 #[test]
 fn a_table_of_branches_that_takes_more_values_than_can_be_cured_is_refused() {
     let deploy = |values: usize| {
@@ -211,8 +216,8 @@ fn a_table_of_branches_takes_a_vector_over_operands_that_it_leaves_behind() {
     }
 }
 
-/// wasmi 2.0.0 panics when it translates a store of an integer whose address and value are both in its register, with a large offset or
-/// to another memory than the first.
+/// wasmi 2.0.0 panics when it translates a store of an integer whose address and value are both in
+/// its register, with a large offset or to another memory than the first.
 #[test]
 fn far_stores_of_what_was_just_computed_run_and_cost_what_near_ones_cost() {
     const SET: &str = "(local.tee 0 (i32.add (local.get 0) (i32.const 1)))";
@@ -268,8 +273,9 @@ fn far_stores_of_what_was_just_computed_run_and_cost_what_near_ones_cost() {
     }
 }
 
-/// Three more that wasmi 2.0.0 mistranslates: a value that lies below the parameters of a block when its local is set again, the same at the
-/// head of a loop, and a `select` by a comparison with zero or for equality.
+/// Three more that wasmi 2.0.0 mistranslates: a value that lies below the parameters of a block
+/// when its local is set again, the same at the head of a loop, and a `select` by a comparison with
+/// zero or for equality.
 #[test]
 fn operands_in_registers_are_kept_by_blocks_loops_and_selects() {
     let module = wat(&r#"(module

@@ -21,8 +21,9 @@ pub struct Limits {
     /// Fuel of one invocation, in units of metered work; default 1,000,000,000.
     ///
     /// One unit is about one WebAssembly operator, 64 bytes moved by a bulk operator, or one host
-    /// call. A call of a function that can come to call itself costs some units more: 1 to 4, or 2
-    /// for each 16,384 cells of its frame. They pay for zeroing the interpreter's stack. At the limit
+    /// call. Some calls cost a few units more, for zeroing the interpreter's stack: 1 to 4, or 2 for
+    /// each 16,384 cells that are zeroed. They are calls of functions on a cycle of calls, and of
+    /// functions that need more than 512 cells together with those that they call. At the limit
     /// the invocation ends with [`InvokeErrorKind::OutOfFuel`](crate::InvokeErrorKind::OutOfFuel). The
     /// same bound holds once more for initialisation at deployment.
     pub fuel: u64,
@@ -52,8 +53,9 @@ pub struct Limits {
     /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). At least 4 KiB.
     pub stack: u64,
     /// Nested calls within a guest; default 1,000. Above it the guest traps with
-    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). `memory.grow` and `table.grow` count as calls. Guests that
-    /// recurse may go one call deeper, as the library needs a call then.
+    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). `memory.grow` and `table.grow` count as
+    /// calls. A guest may go a few calls and cells of the stack further than its limits say, as much
+    /// as the library needs to zero the stack.
     pub call_depth: u32,
     /// Bytes of a module; default 32 MiB.
     pub module_bytes: u64,

@@ -113,9 +113,9 @@ impl Oracle {
             fuel_per_bytes_validated: 0,
         });
         let cleaning = dormouse::cleaning(bytes, limits).unwrap_or_default();
-        // Where something is called to clean, there is a call more than guests have, as in the library.
-        let calls = cleaning.iter().any(|(calls, _)| *calls > 0);
-        config.set_max_stack_height(1 << 20).set_max_recursion_depth(limits.call_depth as usize + usize::from(calls));
+        // Where something is called to clean, there are calls more than guests have, as in the library.
+        let calls = cleaning.iter().map(|(calls, _)| *calls).max().unwrap_or_default();
+        config.set_max_stack_height(1 << 20).set_max_recursion_depth((limits.call_depth + calls) as usize);
         let engine = Engine::new(&config);
         // Refused as it is, or compiled as it should be.
         Module::validate(&engine, bytes).ok()?;

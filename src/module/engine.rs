@@ -8,6 +8,7 @@
 use wasmi::{CompilationMode, Config, CustomFuelCosts};
 use wasmparser::WasmFeatures;
 
+use super::room::Extra;
 use crate::limits::Limits;
 
 /// The features that are on: wasmi's defaults.
@@ -57,9 +58,14 @@ pub(crate) const PROPOSALS: &[(WasmFeatures, &str, &str)] = {
 ///   burn more than later ones, and a cold start more than a warm one.
 /// - `Lazy`, as functions are not validated any more: the survey has done that.
 /// - Start functions are run by us, in slices, so a module that still has one is refused by wasmi.
-/// - A function that zeroes `zeroed` cells of the value stack for others takes one call, which
-///   guests have besides.
-pub(crate) fn config(limits: &Limits, stacks: usize, zeroed: u32) -> Config {
+/// - What the rewriting adds to a guest takes some of the stack, which the guest has besides.
+pub(crate) fn config(limits: &Limits, stacks: usize, extra: Extra) -> Config {
+    const CELL: usize = 8;
+    let stack = usize::try_from(limits.stack).unwrap_or(usize::MAX);
+    let depth = limits.call_depth as usize;
+    // A frame has a cell at least.
+    let each = if extra.cell_each { depth.min(stack / CELL) } else { 0 };
+    let added = (extra.cells as usize + each).saturating_mul(CELL);
     let mut config = Config::default();
     let features = features();
     let has = |feature| features.contains(feature);
@@ -91,8 +97,8 @@ pub(crate) fn config(limits: &Limits, stacks: usize, zeroed: u32) -> Config {
         .compilation_mode(CompilationMode::Lazy)
         .ignore_custom_sections(true)
         .allow_start_fn(false)
-        .set_max_recursion_depth(limits.call_depth as usize + usize::from(zeroed > 0))
-        .set_max_stack_height(usize::try_from(limits.stack).unwrap_or(usize::MAX).saturating_add(zeroed as usize * 8))
+        .set_max_recursion_depth(depth.saturating_add(extra.calls as usize))
+        .set_max_stack_height(stack.saturating_add(added))
         .set_max_cached_stacks(stacks);
     config
 }

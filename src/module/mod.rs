@@ -12,6 +12,7 @@ mod leb;
 mod prepared;
 mod residue;
 mod rewrite;
+mod room;
 mod self_check;
 mod survey;
 

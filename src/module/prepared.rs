@@ -138,7 +138,7 @@ impl Prepared {
             #[cfg(feature = "extism")]
             imports_extism: imports.iter().any(|import| *import.module == *extism::MODULE),
             rewritten: rewritten.module,
-            config: engine::config(limits, stacks, rewritten.zeroed_max),
+            config: engine::config(limits, stacks, rewritten.extra),
             imports,
             memories: survey.memories.clone(),
             main_memory,

@@ -33,21 +33,21 @@ const REACH_MAX: u32 = 512;
 const STUB: u32 = 3;
 
 /// Cells of a value: a vector takes two.
-const CELLS: u32 = if cfg!(feature = "simd") { 2 } else { 1 };
+pub(super) const CELLS: u32 = if cfg!(feature = "simd") { 2 } else { 1 };
 
-/// What a call reaches.
+/// What a call reaches: a function, or any of a type, by way of a table. One number, as a module may
+/// have a call for every few of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Callee {
-    Function(u32),
-    /// A function of this type, by way of a table.
-    Type(u32),
-}
+pub(crate) struct Callee(u32);
+
+/// Types have this bit. Indices of functions and types are far below it.
+const IS_TYPE: u32 = 1 << 31;
 
 /// What the operator that these bytes begin with calls, if it is a call. Nothing is validated yet.
 pub(super) fn callee(bytes: &[u8]) -> Option<Callee> {
     match bytes {
-        [0x10 | 0x12, index @ ..] => Some(Callee::Function(leb(index).0)),
-        [0x11 | 0x13, index @ ..] => Some(Callee::Type(leb(index).0)),
+        [0x10 | 0x12, index @ ..] => Some(Callee(leb(index).0 & !IS_TYPE)),
+        [0x11 | 0x13, index @ ..] => Some(Callee(leb(index).0 | IS_TYPE)),
         _ => None,
     }
 }
@@ -126,12 +126,10 @@ impl<'a> Graph<'a> {
             return self.taken[ty].get(number).map(|function| Some(*function));
         }
         let callees = &self.survey.callees[self.body(node).callees.clone()];
-        callees.get(number).map(|callee| match callee {
+        callees.get(number).map(|Callee(callee)| match callee & !IS_TYPE {
+            ty if callee & IS_TYPE != 0 => Some(self.functions() + self.canonical[ty as usize]),
             // The host's frames are within the caller's operands.
-            Callee::Function(index) => {
-                index.checked_sub(self.survey.imported_functions).map(|defined| defined as usize)
-            }
-            Callee::Type(ty) => Some(self.functions() + self.canonical[*ty as usize]),
+            index => index.checked_sub(self.survey.imported_functions).map(|defined| defined as usize),
         })
     }
 
@@ -260,7 +258,7 @@ mod tests {
             survey.edits.retain(|edit| !matches!(edit.how, How::Cure(Cure::Enclose(_))));
             assert!(survey.edits.len() < had, "the fault is there");
             let rewritten = rewrite(&survey).unwrap();
-            let engine = Engine::new(&engine::config(&limits, 1, rewritten.zeroed_max));
+            let engine = Engine::new(&engine::config(&limits, 1, rewritten.extra));
             let module = rewritten.module.compile(&engine).unwrap();
             let mut store = Store::new(&engine, ());
             store.set_fuel(u64::MAX).unwrap();

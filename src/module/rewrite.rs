@@ -48,18 +48,10 @@ use super::{
     cure,
     leb::leb,
     residue::{Cleaner, Residue},
+    room::{Extra, has_room},
     survey::{Body, Edit, ExportFact, Growable, How, Survey},
 };
 use crate::{error::DeployError, limits::Limits, sys::Valid};
-
-/// Types, functions, imports and exports each, and tables, of a module that the interpreter's
-/// validator accepts.
-const ENTRIES_MAX: usize = 1_000_000;
-const TABLES_MAX: usize = 100;
-
-/// What it accepts of the size of a module's type: for each import and export 1, for one that is a
-/// function 2 and its parameters and results.
-const TYPE_SIZE_MAX: usize = 999_998;
 
 /// What the names of added exports begin with; a number that no guest export has, and a colon,
 /// follow.
@@ -67,7 +59,7 @@ const PREFIX: &str = "dormouse:";
 
 /// Locals of a function that zeroes cells; what needs more calls several. The interpreter takes
 /// 30,000 at most.
-const ZEROED_MAX: u32 = 1 << 14;
+pub(super) const ZEROED_MAX: u32 = 1 << 14;
 
 /// What a trampoline burns before its function is entered: 1 for being entered itself, 1 for each
 /// parameter and 1 for the call.
@@ -78,9 +70,8 @@ pub(crate) const fn trampoline_fuel(params: usize) -> u64 {
 /// A rewritten module and where its additions are.
 pub(crate) struct Rewritten {
     pub(crate) module: Valid,
-    /// Cells above a function's own that are zeroed at once, at most: what the value stack must
-    /// have room for beyond what guests may use.
-    pub(crate) zeroed_max: u32,
+    /// What it needs of the stack beyond what its guest may use.
+    pub(crate) extra: Extra,
     /// The exports under the reserved prefix.
     pub(crate) globals: Vec<String>,
     pub(crate) tables: Vec<(u32, String)>,
@@ -138,7 +129,7 @@ pub(crate) fn rewrite(survey: &Survey<'_>) -> Result<Rewritten, DeployError> {
         writer.section(next, None);
     }
     Ok(Rewritten {
-        zeroed_max: called(&writer.residue).max().unwrap_or_default(),
+        extra: Extra::of(survey, &writer.residue),
         module: Valid::vouched_for(writer.out),
         globals: names.globals.into_iter().map(|(_, name)| name).collect(),
         tables: names.tables,
@@ -158,7 +149,7 @@ pub fn cleaning(module: &[u8], limits: &Limits) -> Result<Vec<(u32, u32)>, Deplo
     let costs = cleaners.iter().map(|cleaner| match *cleaner {
         None => (0, 0),
         Some(Cleaner::Copies(cells)) => (0, cells),
-        Some(Cleaner::Calls(cells)) => (rounded(cells).div_ceil(ZEROED_MAX), 0),
+        Some(Cleaner::Calls(cells)) => (chained(cells), 0),
     });
     Ok(costs.collect())
 }
@@ -176,47 +167,21 @@ fn zeroing(residue: &Residue) -> Vec<u32> {
 }
 
 /// The cells that each cleaner which calls has zeroed.
-fn called(residue: &Residue) -> impl Iterator<Item = u32> {
+pub(super) fn called(residue: &Residue) -> impl Iterator<Item = u32> {
     residue.cleaners.iter().flatten().filter_map(|cleaner| match *cleaner {
         Cleaner::Calls(cells) => Some(cells),
         Cleaner::Copies(_) => None,
     })
 }
 
-/// The least of these numbers that is no less than `cells`.
-fn rounded(cells: u32) -> u32 {
-    if cells <= ZEROED_MAX { cells.next_power_of_two() } else { cells.next_multiple_of(ZEROED_MAX) }
+/// Functions that zero so many cells by calling one another.
+pub(super) fn chained(cells: u32) -> u32 {
+    rounded(cells).div_ceil(ZEROED_MAX)
 }
 
-/// Holds what is added, functions among it, against the interpreter's limits.
-fn has_room(survey: &Survey<'_>, names: &Names, stubs: usize, zeroing: usize, roots: usize) -> Result<(), DeployError> {
-    let function = |index| {
-        let ty = survey.function_type(index);
-        2 + ty.params().len() + ty.results().len()
-    };
-    let imported = (0..survey.imported_functions).map(function);
-    let exported = survey.exports.iter().map(|export| match export.kind {
-        ExternalKind::Func => function(export.index),
-        _ => 1,
-    });
-    // The start function has neither parameters nor results.
-    let type_size = survey.memories.len() + names.count() + usize::from(survey.start.is_some());
-    for (what, had, added, limit) in [
-        ("types", survey.types.len(), stubs + survey.block_types.len() + usize::from(zeroing > 0), ENTRIES_MAX),
-        ("functions", survey.functions.len(), stubs + zeroing + roots, ENTRIES_MAX),
-        ("imports", survey.imports.len(), survey.memories.len(), ENTRIES_MAX),
-        ("exports", survey.exports.len(), names.count(), ENTRIES_MAX),
-        ("tables", survey.tables.len(), usize::from(stubs > 0), TABLES_MAX),
-        ("parts in the types of its imports and exports", imported.chain(exported).sum(), type_size, TYPE_SIZE_MAX),
-    ] {
-        if had + added > limit {
-            let problem = format!(
-                "it has {had} {what}, and what makes it safe to run takes {added} more, above the interpreter's limit of {limit}; it must have fewer"
-            );
-            return Err(DeployError::Refused { problem: problem.into() });
-        }
-    }
-    Ok(())
+/// The least of these numbers that is no less than `cells`.
+pub(super) fn rounded(cells: u32) -> u32 {
+    if cells <= ZEROED_MAX { cells.next_power_of_two() } else { cells.next_multiple_of(ZEROED_MAX) }
 }
 
 /// Where a section stands in a module: not the order of the ids, as the data count section comes
@@ -227,7 +192,7 @@ fn order(id: u8) -> u8 {
 }
 
 /// Names of the exports that are added.
-struct Names {
+pub(super) struct Names {
     globals: Vec<(u32, String)>,
     tables: Vec<(u32, String)>,
     start: Option<String>,
@@ -254,7 +219,7 @@ impl Names {
         }
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.globals.len()
             + self.tables.len()
             + usize::from(self.start.is_some())
@@ -593,7 +558,7 @@ mod tests {
         let limits = Limits::default();
         let survey = Survey::of(bytes, &limits).ok()?;
         let rewritten = rewrite(&survey).ok()?;
-        Some(rewritten.module.validate(&Engine::new(&engine::config(&limits, 1, 0))))
+        Some(rewritten.module.validate(&Engine::new(&engine::config(&limits, 1, Extra::default()))))
     }
 
     #[test]

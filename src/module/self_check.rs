@@ -15,7 +15,7 @@ use wasm_encoder::{
 };
 use wasmi::{AsContext, Caller, Engine, Extern, Func, Instance, Store};
 
-use super::engine;
+use super::{engine, room::Extra};
 use crate::{error::DeployError, limits::Limits};
 
 /// Turns of each loop, and how often the operator stands in it.
@@ -46,7 +46,7 @@ fn depth() -> usize {
 fn look() -> Option<(usize, &'static str)> {
     let kinds = kinds();
     let bytes = guest(&kinds);
-    let engine = Engine::new(&engine::config(&Limits::default(), 1, 0));
+    let engine = Engine::new(&engine::config(&Limits::default(), 1, Extra::default()));
     let module = wasmi::Module::new(&engine, &bytes[..]);
     // The guest is ours: that it compiles and links is covered by the test below.
     let Ok(module) = module else { return Some((usize::MAX, "compilation")) };

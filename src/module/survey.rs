@@ -54,7 +54,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) imported_functions: u32,
     pub(crate) tables: Vec<TableType>,
     pub(crate) tables_written: Vec<bool>,
-    /// Entries of all element segments.
+    /// Element segments, and the entries of all of them.
+    pub(crate) segments: u32,
     pub(crate) elements: u64,
     pub(crate) memories: Vec<MemoryFact>,
     pub(crate) globals: Vec<GlobalType>,
@@ -491,6 +492,7 @@ impl<'a, 'l> Surveyor<'a, 'l> {
                 }
             }
             Payload::ElementSection(section) => {
+                survey.segments = section.count();
                 for segment in section {
                     match segment?.items {
                         ElementItems::Functions(items) => {

@@ -143,7 +143,7 @@ pub(crate) fn rewrite(survey: &Survey<'_>) -> Result<Rewritten, DeployError> {
 /// 1.
 ///
 /// # Errors
-/// As [`Survey::of`].
+/// As a deployment that refuses the module for what it is.
 pub fn cleaning(module: &[u8], limits: &Limits) -> Result<Vec<(u32, u32)>, DeployError> {
     let cleaners = Residue::of(&Survey::of(module, limits)?).cleaners;
     let costs = cleaners.iter().map(|cleaner| match *cleaner {

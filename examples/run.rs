@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dormouse::{ContractKind, Function, Limits, Reply, Report, Runtime, Value};
+use dormouse::{ContractKind, Function, Limits, Reply, Report, Runtime, Value, Wasi};
 
 const USAGE: &str = "\
 usage: run MODULE [options]
@@ -105,7 +105,7 @@ fn run(options: &Options) -> Result<(), Box<dyn error::Error>> {
     let defaults = Limits::default();
     let limits = Limits { fuel: options.fuel.unwrap_or(defaults.fuel), ..defaults };
     let args = std::iter::once(&*name).chain(options.args.iter().map(String::as_str));
-    let deployment = runtime.deployment(&name, &module).limits(limits).args(args);
+    let deployment = runtime.deployment(&name, &module).limits(limits).wasi(Wasi::new().args(args));
     // An export may be given events, or it is a plain one.
     let found = match &options.export {
         Some(export) => {

@@ -1,9 +1,8 @@
 #![doc = include_str!("../README.md")]
 
-mod capability;
+mod budget;
 mod clock;
 mod codec;
-mod contract;
 #[cfg(feature = "events")]
 mod delivery;
 #[cfg(feature = "durable")]
@@ -12,43 +11,50 @@ mod error;
 #[cfg(feature = "events")]
 mod event;
 mod function;
+mod guest;
+mod host;
+mod host_error;
 mod instance;
 #[cfg(all(test, shuttle))]
 mod interleavings;
 #[cfg(feature = "events")]
 mod json;
+pub mod kv;
 mod limits;
 mod module;
 #[cfg(feature = "events")]
 pub mod pattern;
+mod pool;
+#[cfg(feature = "events")]
+mod queue;
 mod runtime;
 mod sync;
 mod sys;
+mod text;
 #[cfg(feature = "events")]
 mod trigger;
 mod usage;
 mod value;
 
-#[cfg(feature = "extism")]
-pub use capability::LogLevel;
-pub use capability::kv;
-pub use capability::{Context, HostError, IntoHostFunction, IntoResults, Scalar};
 pub use clock::Clock;
 #[cfg(feature = "bincode")]
 pub use codec::Bincode;
 pub use codec::{Codec, Json};
-pub use contract::ContractKind;
 #[cfg(feature = "events")]
-pub use delivery::{
-    DeadLetter, Deliveries, Delivery, DeliveryError, Dispatched, EventLimits, Next, Outcome, PublishError, Reason,
-    RedriveError, Request, Response, Tick, WhenFull, Workers,
-};
+pub use delivery::{DeliveryError, Dispatched, Outcome, Request, Response, Workers};
 #[cfg(feature = "durable")]
 pub use disk::{StoreError, StoreProblem};
-pub use error::{Bound, Busy, DeployError, Error, InvokeError, InvokeErrorKind, Trap, UnknownImport};
+pub use error::{Bound, Busy, DeployError, InvokeError, InvokeErrorKind, Trap, UnknownImport};
 #[cfg(feature = "events")]
 pub use event::{Attribute, DataKind, Event, EventBuilder, EventError, Timestamp, TimestampError};
-pub use function::{Deployment, Function, Guest, Invocation, Reply, Returned};
+pub use function::{AliasError, Deployment, Function, Guest, Invocation, Reply, Returned};
+pub use guest::ContractKind;
+#[cfg(feature = "extism")]
+pub use guest::extism::options::{Extism, LogLevel};
+#[cfg(feature = "wasi")]
+pub use guest::wasi::options::Wasi;
+pub use host::{Context, IntoHostFunction, IntoResults, Scalar};
+pub use host_error::HostError;
 pub use instance::Cancel;
 #[cfg(feature = "events")]
 pub use json::{JsonError, JsonProblem};
@@ -57,7 +63,11 @@ pub use limits::{Limits, Reset, RuntimeLimits};
 pub use module::cleaning;
 #[cfg(feature = "events")]
 pub use pattern::{Explanation, MatchError, Matcher, Mismatch, Pattern, PatternError, PatternIndex, TakenKey};
-pub use runtime::{AliasError, Runtime, RuntimeBuilder};
+#[cfg(feature = "events")]
+pub use queue::{DeadLetter, Deliveries, EventLimits, Next, PublishError, Reason, RedriveError, WhenFull};
+#[cfg(feature = "events")]
+pub use runtime::{Delivery, Tick};
+pub use runtime::{Error, Runtime, RuntimeBuilder};
 #[cfg(feature = "schedule")]
 pub use trigger::Missed;
 #[cfg(feature = "events")]

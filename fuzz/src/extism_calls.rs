@@ -11,7 +11,7 @@ use std::{
 
 use arbitrary::{Result, Unstructured};
 use dormouse::{
-    Context, Function, HostError, InvokeErrorKind, Limits, LogLevel, Reset, Runtime,
+    Context, Extism, Function, HostError, InvokeErrorKind, Limits, LogLevel, Reset, Runtime,
     kv::{self, KeyValue},
 };
 
@@ -228,16 +228,17 @@ impl Host {
         let noted = Arc::clone(&answers);
         let note = move |_: &mut Context<'_>, answer: u64| noted.lock().unwrap().push(answer);
         let limits = kv::Limits { key: KEY as u32, value: VALUE as u32, ..kv::Limits::default() };
-        let mut deployment = runtime.deployment("f", &MODULE).limits(options.limits.clone());
+        let mut given = Extism::new().var("init", &options.init).log_level(options.level);
         for (key, value) in CONFIG {
-            deployment = deployment.config(key, value);
+            given = given.config(key, value);
         }
         for (key, value) in VARS {
-            deployment = deployment.var(key, value);
+            given = given.var(key, value);
         }
-        let deployed = deployment
-            .var("init", &options.init)
-            .log_level(options.level)
+        let deployed = runtime
+            .deployment("f", &MODULE)
+            .limits(options.limits.clone())
+            .extism(given)
             .kv(kv::Grant::new(store.clone()).limits(limits))
             .host("extism:host/user", "note", note)
             .host("extism:host/user", "mirror", mirror)

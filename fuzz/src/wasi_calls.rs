@@ -4,7 +4,7 @@
 use std::{fmt::Write, time::Duration};
 
 use arbitrary::{Result, Unstructured};
-use dormouse::{Function, InvokeErrorKind, Limits, Reset, Runtime, Trap};
+use dormouse::{Function, InvokeErrorKind, Limits, Reset, Runtime, Trap, Wasi};
 
 use super::oracle::RESETS;
 
@@ -104,7 +104,10 @@ pub fn wasi_calls(bytes: &[u8]) {
 /// A deployment with arguments and an environment; none if initialisation fails, as it may with these calls.
 fn deploy(runtime: &Runtime, module: &[u8]) -> Option<Function> {
     let limits = Limits { fuel: FUEL, output: OUTPUT, log: LOG, memory: 2 * u64::from(PAGE), ..Limits::default() };
-    let deployment = runtime.deployment("f", module).limits(limits).args(["guest", "--all", ""]).env("NAME", "value");
+    let deployment = runtime
+        .deployment("f", module)
+        .limits(limits)
+        .wasi(Wasi::new().args(["guest", "--all", ""]).env("NAME", "value"));
     deployment.deploy().ok()
 }
 

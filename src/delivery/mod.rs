@@ -1,244 +1,104 @@
-//! Deliveries: events on their way to functions. Here the event wing and the function wing meet.
+//! Events meet functions: deliveries are taken from the queue and run, on the caller's thread or on workers.
 //!
-//! Invariant: whoever runs the queue, the caller, a tick or a worker, does it by `Queue::take` and `run`, so that the same rules hold.
+//! Invariant: a caller, a tick and a worker run a delivery in one way, by `Queue::begin` and `run`, so that the same rules hold.
 
-#[cfg(feature = "schedule")]
-mod agenda;
 mod date;
-mod dead;
 mod error;
-mod figures;
-mod front;
-mod limits;
 #[cfg(all(test, feature = "durable"))]
 mod power;
-mod queue;
-#[cfg(feature = "durable")]
-mod record;
 mod reply;
 mod request;
 mod run;
-mod stage;
-#[cfg(feature = "durable")]
-mod store;
 mod workers;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-pub use dead::{DeadLetter, Reason};
-pub use error::{DeliveryError, PublishError, RedriveError};
-pub use figures::Deliveries;
-pub use front::{Delivery, Dispatched, Tick};
-pub use limits::{EventLimits, WhenFull};
-pub use queue::Next;
-use queue::{Admission, Queue};
+pub use error::DeliveryError;
+pub(crate) use request::request;
 pub use request::{Request, Response};
 pub use run::Outcome;
-#[cfg(feature = "durable")]
-use store::Changes;
-#[cfg(feature = "durable")]
-pub(crate) use store::Store;
+use run::{Begun, run};
 pub use workers::Workers;
 
 use crate::{
-    clock::Clock,
-    event::{Event, Timestamp},
-    sync::{
-        Condvar, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    trigger::Registry,
+    event::Event,
+    function::Functions,
+    queue::{Admission, Full, NotBegun, PublishError},
+    trigger::Bound,
 };
 
-/// Bytes that a delivery takes beside its event, about.
-const DELIVERY_BYTES: u64 = 256;
-
-/// What the event wing of a runtime shares.
-pub(crate) struct Hub {
-    pub(crate) registry: Registry,
-    pub(crate) limits: EventLimits,
-    pub(crate) seed: u64,
-    queue: Mutex<Queue>,
-    /// Locked after the queue.
-    #[cfg(feature = "durable")]
-    store: Mutex<Option<Box<Commit>>>,
-    /// Locked before the queue.
-    #[cfg(feature = "schedule")]
-    agenda: Mutex<agenda::Agenda>,
-    /// Something is ready, or the end has come.
-    wake: Condvar,
-    /// How often a function has come, changed or been switched on.
-    changes: AtomicU64,
-    closed: AtomicBool,
-    /// Drawn for ids of events that have none.
-    drawn: AtomicU64,
-    /// When idle instances were last looked for.
-    trimmed_at: Mutex<Duration>,
+/// What [`Runtime::dispatch`](crate::Runtime::dispatch) did for one trigger.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Dispatched {
+    /// The id of the trigger.
+    pub trigger: String,
+    /// The number of the delivery, by which a dead letter is found; 0 for one that was dropped.
+    pub delivery: u64,
+    /// What came of it.
+    pub outcome: Outcome,
 }
 
-impl Hub {
-    pub(crate) fn new(limits: EventLimits, seed: u64, clock: &dyn Clock) -> Arc<Self> {
-        let now = clock.now();
-        let date = clock.wall().and_then(|wall| Timestamp::UNIX_EPOCH.checked_add(wall));
-        Arc::new(Self {
-            registry: Registry::default(),
-            queue: Mutex::new(Queue::new(limits.clone(), seed, date.map(|date| (date, now)))),
-            #[cfg(feature = "durable")]
-            store: Mutex::default(),
-            #[cfg(feature = "schedule")]
-            agenda: Mutex::default(),
-            limits,
-            seed,
-            wake: Condvar::new(),
-            changes: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
-            drawn: AtomicU64::new(0),
-            trimmed_at: Mutex::new(now),
-        })
-    }
-
-    /// A function of this name can run: what waits for it is ready.
-    pub(crate) fn arrived(&self, function: &str) {
-        let mut queue = self.queue.lock();
-        // With `changes`: who sees the new count sees the function too.
-        self.changes.fetch_add(1, Ordering::AcqRel);
-        if queue.unpark(function) > 0 {
-            self.wake.notify_all();
-        }
-    }
-
-    fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Acquire)
-    }
-
-    /// Parks a delivery, unless a function has come since it was looked for.
-    fn park(&self, id: u64, error: Box<str>, changes: u64, now: Duration) -> Outcome {
-        let mut queue = self.queue.lock();
-        if self.changes() != changes {
-            queue.put_back(id);
-            return Outcome::Queued;
-        }
-        if queue.park(id, error, now) { Outcome::Parked } else { Outcome::TooOld }
-    }
-
-    /// A delivery was settled: wakes a worker if there is something for one, and writes what has changed if that is much. `waits` if it becomes due
-    /// later, which those who sleep must learn: it may be that nothing was due before.
-    fn after(&self, clock: &Arc<dyn Clock>, waits: bool) {
-        let mut queue = self.queue.lock();
-        if queue.unsaved() >= SAVE_AT {
-            self.save_later(&mut queue, SAVE_AT, clock.now());
-        }
-        if waits || queue.has_ready(u64::MAX) {
-            self.wake.notify_one();
-        }
-    }
-
-    /// Whether idle instances were last looked for so long ago; if so, that was now.
-    pub(crate) fn is_trim_due(&self, now: Duration, every: Duration) -> bool {
-        let mut at = self.trimmed_at.lock();
-        let is_due = now.saturating_sub(*at) >= every;
-        if is_due {
-            *at = now;
-        }
-        is_due
-    }
-
-    /// The runtime is gone.
-    pub(crate) fn close(&self, now: Duration) {
-        let mut queue = self.queue.lock();
-        #[cfg(feature = "durable")]
-        queue.end_process();
-        self.save_later(&mut queue, 0, now);
-        // Its file is free for the next runtime, even if somebody still holds the guard of workers that have ended.
-        #[cfg(feature = "durable")]
-        {
-            *self.store.lock() = None;
-        }
-        self.closed.store(true, Ordering::Relaxed);
-        drop(queue);
-        self.wake.notify_all();
-    }
-
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that an event counts for in the queue.
-    fn size(&self, event: &Event) -> Result<u64, PublishError> {
-        let (held, limit) = (bytes_of(event), self.limits.event_bytes);
-        let bytes = held - DELIVERY_BYTES;
-        if bytes > limit {
-            return Err(PublishError::TooLarge { bytes, limit });
-        }
-        Ok(held)
-    }
-
-    /// Writes what has changed, if a store is there.
-    #[cfg(feature = "durable")]
-    fn save(&self, queue: &mut Queue, at_least: usize, now: Duration) -> Result<(), PublishError> {
-        if let Some((deliveries, letters)) = queue.changes(at_least, now) {
-            if let Some(commit) = &mut *self.store.lock() {
-                commit(queue.next_id(), &deliveries, &letters)?;
-                queue.saved();
-            }
-        }
-        Ok(())
-    }
-
-    #[cfg(not(feature = "durable"))]
-    fn save(&self, _: &mut Queue, _: usize, _: Duration) -> Result<(), PublishError> {
-        Ok(())
-    }
-
-    /// The same after deliveries that have failed or ended. Where it does not work out, a later one does it: when twice as much has
-    /// changed, at the next tick, or with the next event that is published. (A disk that refuses takes longer to say so than a function to
-    /// run, and the queue is locked meanwhile.) After a crash they would be made again.
-    fn save_later(&self, queue: &mut Queue, at_least: usize, now: Duration) {
-        if self.save(queue, at_least.max(queue.save_from()), now).is_err() {
-            queue.save_failed();
-        }
-    }
-
-    /// Writes new deliveries, or takes them back.
-    fn save_new(&self, queue: &mut Queue, first: u64, count: usize, now: Duration) -> Result<(), PublishError> {
-        self.save(queue, 0, now).inspect_err(|_| {
-            #[cfg(feature = "durable")]
-            queue.retract(first, count);
-            #[cfg(not(feature = "durable"))]
-            let _ = (&queue, first, count);
-        })
-    }
-
-    /// Takes over what an earlier process has left in a store, and keeps it up to date from now on.
-    #[cfg(feature = "durable")]
-    pub(crate) fn attach(&self, store: Store, now: Duration) -> Result<(), crate::disk::StoreError> {
-        let saved = store.load()?;
-        self.queue.lock().restore(&saved, now)?;
-        let commit = move |next, deliveries: &Changes, letters: &Changes| Ok(store.commit(next, deliveries, letters)?);
-        *self.store.lock() = Some(Box::new(commit));
-        Ok(())
-    }
+/// Queues an event, and makes the first attempt of each of its deliveries here and now.
+pub(crate) fn dispatch(functions: &Arc<Functions>, event: Event) -> Result<Vec<Dispatched>, PublishError> {
+    let (bound, bytes) = functions.hub.prepare(&event)?;
+    dispatch_to(functions, &bound, event, bytes)
 }
 
-/// Writes the number of the next delivery, and what has changed, to the store that it holds. A pointer, so that only who opens a store links
-/// one: in a small host it would be a fifth of the whole.
-#[cfg(feature = "durable")]
-type Commit = dyn FnMut(u64, &Changes, &Changes) -> Result<(), PublishError> + Send;
-
-/// Changes to deliveries that have ended which are written at the latest.
-const SAVE_AT: usize = 64;
-
-/// Bytes that a delivery of an event counts for.
-fn bytes_of(event: &Event) -> u64 {
-    let attributes = event.attributes().map(|(name, value)| {
-        let value = value.as_str().map_or(4, str::len);
-        (name.len() + value) as u64
+/// Makes the first attempt of an event's deliveries to these triggers.
+fn dispatch_to(
+    functions: &Arc<Functions>,
+    bound: &[Arc<Bound>],
+    event: Event,
+    bytes: u64,
+) -> Result<Vec<Dispatched>, PublishError> {
+    let hub = &functions.hub;
+    let now = hub.clock.now();
+    // All begin in one step with their making, so that no worker comes between.
+    let begun: Vec<(u64, Result<Begun<'_>, NotBegun>)> = {
+        let mut queue = hub.queue.lock();
+        let admitted = queue.admit(Admission { bound, event, bytes }, now);
+        let (first, count) = admitted.map_err(|Full| PublishError::full(bound.len(), &queue.deliveries()))?;
+        hub.save_new(&mut queue, first, count, now)?;
+        let ids = first..first + count as u64;
+        ids.map(|id| (id, queue.begin(id, now).map(|job| Begun::new(hub, job)))).collect()
+    };
+    if begun.is_empty() {
+        let dropped = |trigger| Dispatched { trigger, delivery: 0, outcome: Outcome::Dropped };
+        return Ok(bound.iter().map(|bound| dropped(bound.id.to_string())).collect());
+    }
+    let mut room = Vec::new();
+    let outcomes = begun.into_iter().zip(bound).map(|((delivery, begun), bound)| {
+        let outcome = match begun {
+            Ok(begun) => run(functions, begun, &mut room),
+            Err(NotBegun::Blocked) => Outcome::Queued,
+            Err(NotBegun::Expired) => Outcome::Expired,
+            Err(NotBegun::TooOld) => Outcome::TooOld,
+        };
+        Dispatched { trigger: bound.id.to_string(), delivery, outcome }
     });
-    attributes.sum::<u64>() + event.data().map_or(0, |data| data.len() as u64) + DELIVERY_BYTES
+    let outcomes = outcomes.collect();
+    hub.save_later(&mut hub.queue.lock(), 0, hub.clock.now());
+    Ok(outcomes)
 }
 
-impl std::fmt::Debug for Hub {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.queue.lock().deliveries().fmt(f)
+/// Runs what is ready, on this thread: the oldest first, `budget` attempts at most. Returns how many it made.
+pub(crate) fn run_pending(functions: &Arc<Functions>, budget: usize) -> usize {
+    let hub = &functions.hub;
+    let mut room = Vec::new();
+    for ran in 0..budget {
+        let now = hub.clock.now();
+        let begun = {
+            let mut queue = hub.queue.lock();
+            queue.wake(now);
+            queue.take(u64::MAX, now).map(|job| Begun::new(hub, job))
+        };
+        let Some(begun) = begun else {
+            hub.save_later(&mut hub.queue.lock(), 0, now);
+            return ran;
+        };
+        run(functions, begun, &mut room);
     }
+    hub.save_later(&mut hub.queue.lock(), 0, hub.clock.now());
+    budget
 }

@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use super::{PublishError, Store};
 use crate::{
-    Context, Event, EventLimits, HostError, Input, InvokeErrorKind, Retry, Runtime, Trigger, WhenFull,
+    Context, Event, EventLimits, HostError, Input, InvokeErrorKind, PublishError, Retry, Runtime, Trigger, WhenFull,
     disk::{Simulated, StoreProblem, Survive},
+    queue::Store,
 };
 
 /// Tells the host what it is given, which publishes what comes next to `ok`; traps on `t`.

@@ -3,22 +3,12 @@
 //! Invariant: `id`, `source` and the count of hops of such an event are the runtime's, and its type is one that the trigger
 //! lists.
 
-use super::{DeliveryError, queue::Job};
+use super::DeliveryError;
 use crate::{
-    error::cut,
-    event::{Attribute, Event},
+    event::Event,
+    queue::{HOPS, Job, hops},
+    text::cut,
 };
-
-/// The extension that counts how many replies led to an event.
-const HOPS: &str = "dormousehops";
-
-/// How many replies led to an event: none, for one that the host published.
-pub(super) fn hops(event: &Event) -> u32 {
-    match event.attribute(HOPS) {
-        Some(Attribute::Integer(hops)) => u32::try_from(hops).unwrap_or(0),
-        _ => 0,
-    }
-}
 
 /// The event that a function's answer stands for; none where nothing is published.
 pub(super) fn read(job: &Job, output: &[u8]) -> Result<Option<Event>, DeliveryError> {
@@ -32,10 +22,4 @@ pub(super) fn read(job: &Job, output: &[u8]) -> Result<Option<Event>, DeliveryEr
     }
     let hops = i32::try_from(hops(&job.event)).unwrap_or(i32::MAX).saturating_add(1);
     Ok(Some(reply.stamped(&job.id.to_string(), &job.bound.id, HOPS, hops)))
-}
-
-/// The same event with another count of hops.
-pub(super) fn with_hops(event: &Event, hops: u32) -> Event {
-    let hops = i32::try_from(hops).unwrap_or(i32::MAX);
-    event.stamped(event.id(), event.source(), HOPS, hops)
 }

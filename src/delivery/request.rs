@@ -1,14 +1,17 @@
 //! The router half of an API gateway: a request goes in, is delivered to the function of its route, and a response comes out. No
 //! socket is opened: that half is the host's.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value as Json, json};
 
-use super::{DeliveryError, Dispatched, Outcome, PublishError};
+use super::{DeliveryError, Dispatched, Outcome, dispatch_to};
 use crate::{
     error::InvokeErrorKind,
     event::Event,
-    runtime::Runtime,
+    function::Functions,
+    queue::PublishError,
     trigger::{Found, Source},
 };
 
@@ -212,63 +215,42 @@ fn phrase(status: u16) -> &'static str {
     }
 }
 
-impl Runtime {
-    /// Hands a request to the function whose route it takes, now and on this thread, and returns the response.
-    ///
-    /// What goes wrong is a response too: 404 where no route has the path, 405 where one has it under another method, 503 where the function is not deployed, off
-    /// or busy, or the queue is full, 504 where it ran out of fuel or time, 413 where the request is too large, 502 for all else. The delivery
-    /// counts as any other, and ends as a dead letter if it fails.
-    ///
-    /// ```
-    /// # let hello = wat::parse_str(r#"(module (memory (export "memory") 1) (data (i32.const 0) "{\"hello\":\"world\"}")
-    /// #   (func (export "alloc") (param i32) (result i32) (i32.const 1024))
-    /// #   (func (export "handle") (param i32 i32) (result i64) (i64.const 17)))"#).unwrap();
-    /// use dormouse::{Request, Runtime, Trigger};
-    ///
-    /// let runtime = Runtime::new();
-    /// runtime.deploy("hello", &hello)?;
-    /// runtime.bind("hello", Trigger::route("GET", "/hello/{name}")?.to("hello"))?;
-    ///
-    /// let response = runtime.request(&Request::new("GET", "/hello/world?loud=1").header("Accept", "*/*"));
-    /// assert_eq!((response.status, &response.body[..]), (200, &br#"{"hello":"world"}"#[..]));
-    /// assert_eq!(runtime.request(&Request::new("GET", "/goodbye")).status, 404);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn request(&self, request: &Request) -> Response {
-        let target = format!("{} {}", request.method, request.path);
-        let (bound, params) = match self.hub().registry.route(&request.method, &request.path) {
-            Found::Trigger(bound, params) => (bound, params),
-            Found::Methods(methods) => {
-                let mut response = Response::failed(405, format!("{target}: the path takes {}", methods.join(", ")));
-                response.headers.push(("allow".to_owned(), methods.join(", ")));
-                return response;
-            }
-            Found::Nothing => return Response::failed(404, format!("{target}: no route has this path")),
-        };
-        let route = match &bound.trigger.source {
-            Source::Route(route) => route.path(),
-            _ => "",
-        };
-        let data = request.data(route, params).to_string();
-        let builder = Event::builder("dormouse.request").source(&*bound.id).data_json(data).bytes_max(usize::MAX);
-        let event = match self.event(builder) {
-            Ok(event) => event,
-            Err(error) => return Response::failed(502, format!("{target}: {error}")),
-        };
-        let dispatched = self.hub().size(&event).and_then(|bytes| self.dispatch_to(&[bound], event, bytes));
-        match dispatched {
-            Err(error) => {
-                let status = if matches!(error, PublishError::TooLarge { .. }) { 413 } else { 503 };
-                Response::failed(status, format!("{target}: {error}"))
-            }
-            Ok(dispatched) => match dispatched.into_iter().next() {
-                Some(Dispatched { outcome: Outcome::Succeeded(reply), .. }) => Response::of(reply.into_output()),
-                Some(Dispatched { outcome: Outcome::Failed { error, .. }, .. }) => {
-                    Response::failed(status(&error), format!("{target}: {error}"))
-                }
-                other => Response::failed(503, format!("{target}: not answered: {other:?}")),
-            },
+/// Hands a request to the function whose route it takes, now and on this thread.
+pub(crate) fn request(functions: &Arc<Functions>, request: &Request) -> Response {
+    let hub = &functions.hub;
+    let target = format!("{} {}", request.method, request.path);
+    let (bound, params) = match hub.registry.route(&request.method, &request.path) {
+        Found::Trigger(bound, params) => (bound, params),
+        Found::Methods(methods) => {
+            let mut response = Response::failed(405, format!("{target}: the path takes {}", methods.join(", ")));
+            response.headers.push(("allow".to_owned(), methods.join(", ")));
+            return response;
         }
+        Found::Nothing => return Response::failed(404, format!("{target}: no route has this path")),
+    };
+    let route = match &bound.trigger.source {
+        Source::Route(route) => route.path(),
+        _ => "",
+    };
+    let data = request.data(route, params).to_string();
+    let builder = Event::builder("dormouse.request").source(&*bound.id).data_json(data).bytes_max(usize::MAX);
+    let event = match hub.event(builder) {
+        Ok(event) => event,
+        Err(error) => return Response::failed(502, format!("{target}: {error}")),
+    };
+    let dispatched = hub.size(&event).and_then(|bytes| dispatch_to(functions, &[bound], event, bytes));
+    match dispatched {
+        Err(error) => {
+            let status = if matches!(error, PublishError::TooLarge { .. }) { 413 } else { 503 };
+            Response::failed(status, format!("{target}: {error}"))
+        }
+        Ok(dispatched) => match dispatched.into_iter().next() {
+            Some(Dispatched { outcome: Outcome::Succeeded(reply), .. }) => Response::of(reply.into_output()),
+            Some(Dispatched { outcome: Outcome::Failed { error, .. }, .. }) => {
+                Response::failed(status(&error), format!("{target}: {error}"))
+            }
+            other => Response::failed(503, format!("{target}: not answered: {other:?}")),
+        },
     }
 }
 

@@ -2,19 +2,16 @@
 //!
 //! Invariants: no lock is held while a guest runs; a delivery that began is settled, also where a panic unwinds through here.
 
-use super::{
-    DeliveryError, Hub, PublishError,
-    queue::{Failure, Job, Next},
-    reply,
-    stage::{self, Entry},
-};
+use std::sync::Arc;
+
+use super::{DeliveryError, reply};
 use crate::{
-    contract::EXIT_REJECTED,
-    error::{Busy, InvokeError, InvokeErrorKind, cut},
+    error::{Busy, InvokeError, InvokeErrorKind},
     event::Event,
-    function::Reply,
-    instance::Staged,
-    runtime::Runtime,
+    function::{Functions, Reply},
+    guest::EXIT_REJECTED,
+    queue::{Entry, Failure, Hub, Job, Next, Parked, PublishError, Staged, hops},
+    text::cut,
     trigger::{Input, Source},
     usage::Origin,
 };
@@ -68,32 +65,36 @@ impl Drop for Begun<'_> {
 }
 
 /// Runs a delivery that has begun, and settles it. `room` is used for the input.
-pub(super) fn run(runtime: &Runtime, mut begun: Begun<'_>, room: &mut Vec<u8>) -> Outcome {
+pub(super) fn run(functions: &Arc<Functions>, mut begun: Begun<'_>, room: &mut Vec<u8>) -> Outcome {
     let (hub, job) = (begun.hub, &begun.job);
     // Before the function is looked for: what changes after this is seen when the delivery would park.
     let changes = hub.changes();
     let mut staged = None;
-    let outcome = match invoke(runtime, job, room, &mut staged) {
-        Ok(reply) => settle(runtime, job, reply, staged),
+    let outcome = match invoke(functions, job, room, &mut staged) {
+        Ok(reply) => settle(hub, job, reply, staged),
         Err(error) => match class(error.kind(), job) {
-            Some(failure) => fail(runtime, job, failure, error.into()),
-            None => hub.park(job.id, cut(&error.to_string()), changes, runtime.clock().now()),
+            Some(failure) => fail(hub, job, failure, error.into()),
+            None => match hub.park(job.id, cut(&error.to_string()), changes) {
+                Parked::Yes => Outcome::Parked,
+                Parked::Ready => Outcome::Queued,
+                Parked::TooOld => Outcome::TooOld,
+            },
         },
     };
     begun.settled = true;
     let waits = matches!(outcome, Outcome::Failed { next: Next::Retry(_), .. } | Outcome::Parked);
-    hub.after(runtime.clock(), waits);
+    hub.after(waits);
     outcome
 }
 
 fn invoke(
-    runtime: &Runtime,
+    functions: &Arc<Functions>,
     job: &Job,
     room: &mut Vec<u8>,
-    staged: &mut Option<Box<dyn Staged>>,
+    staged: &mut Option<Staged>,
 ) -> Result<Reply, InvokeError> {
     let trigger = &job.bound.trigger;
-    let Some(function) = runtime.find(&trigger.target) else {
+    let Some(function) = functions.find(&trigger.target) else {
         return Err(InvokeErrorKind::Undeployed { name: trigger.target.clone() }.into());
     };
     let input = match &trigger.delivery.input {
@@ -105,8 +106,8 @@ fn invoke(
         Input::Data => job.event.data().unwrap_or_default(),
         Input::Constant(bytes) => bytes,
     };
-    let (trigger, hops) = (job.bound.id.clone(), reply::hops(&job.event));
-    let origin = Origin { trigger, delivery: job.id, attempt: job.attempt, hops };
+    let (trigger, hop_count) = (job.bound.id.clone(), hops(&job.event));
+    let origin = Origin { trigger, delivery: job.id, attempt: job.attempt, hops: hop_count };
     function.invocation(input).delivering(origin, staged).run()
 }
 
@@ -135,39 +136,38 @@ fn class(error: &InvokeErrorKind, job: &Job) -> Option<Failure> {
     if at_once && matches!(class, None | Some(Failure::Refused)) { Some(Failure::Permanent) } else { class }
 }
 
-fn fail(runtime: &Runtime, job: &Job, failure: Failure, error: DeliveryError) -> Outcome {
+fn fail(hub: &Hub, job: &Job, failure: Failure, error: DeliveryError) -> Outcome {
     let version = match &error {
         DeliveryError::Invoke(error) => error.report().map(|report| report.version()),
         _ => None,
     };
-    let (text, now) = (cut(&error.to_string()), runtime.clock().now());
-    let next = runtime.hub().queue.lock().fail(job.id, failure, text, version, now);
+    let (text, now) = (cut(&error.to_string()), hub.clock.now());
+    let next = hub.queue.lock().fail(job.id, failure, text, version, now);
     // A delivery that runs is in the queue.
     next.map_or(Outcome::TooOld, |next| Outcome::Failed { error, next })
 }
 
 /// The function has run: the delivery ends, and what was published in it and its reply are queued, at once.
-fn settle(runtime: &Runtime, job: &Job, reply: Reply, staged: Option<Box<dyn Staged>>) -> Outcome {
-    let hub = runtime.hub();
+fn settle(hub: &Hub, job: &Job, reply: Reply, staged: Option<Staged>) -> Outcome {
     let event = match reply::read(job, reply.output()) {
         Ok(event) => event,
-        Err(error) => return fail(runtime, job, Failure::Permanent, error),
+        Err(error) => return fail(hub, job, Failure::Permanent, error),
     };
     let event = match event.map(|event| entry(hub, event)).transpose() {
         Ok(event) => event,
-        Err(error) => return fail(runtime, job, Failure::Permanent, error.into()),
+        Err(error) => return fail(hub, job, Failure::Permanent, error.into()),
     };
-    let (kept, mut entries) = stage::take(staged);
+    let (kept, mut entries) = staged.map_or_else(Default::default, |mut staged| staged.take());
     entries.extend(event);
     if entries.is_empty() {
         hub.queue.lock().succeed(job.id);
         return Outcome::Succeeded(reply);
     }
-    match hub.release(kept, &entries, Some(job.id), runtime.clock().now()) {
+    match hub.release(kept, &entries, Some(job.id)) {
         Ok(()) => Outcome::Succeeded(reply),
         // The event is the function's work: with no room for it, it has to be done again.
-        Err(error @ PublishError::QueueFull { .. }) => fail(runtime, job, Failure::Run, error.into()),
-        Err(error) => fail(runtime, job, Failure::Permanent, error.into()),
+        Err(error @ PublishError::QueueFull { .. }) => fail(hub, job, Failure::Run, error.into()),
+        Err(error) => fail(hub, job, Failure::Permanent, error.into()),
     }
 }
 

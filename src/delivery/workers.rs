@@ -8,12 +8,10 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Hub,
-    run::{Begun, run},
-};
+use super::run::{Begun, run};
 use crate::{
-    runtime::{Inner, Runtime},
+    function::Functions,
+    queue::Hub,
     sync::{
         atomic::{AtomicU64, Ordering},
         thread::{self, JoinHandle},
@@ -24,7 +22,7 @@ use crate::{
 /// time.
 const NAP: Duration = Duration::from_millis(100);
 
-/// Worker threads, from [`Runtime::workers`]. When this guard is dropped they finish what is ready by then, and end; what waits for another
+/// Worker threads, from [`Runtime::workers`](crate::Runtime::workers). When this guard is dropped they finish what is ready by then, and end; what waits for another
 /// attempt or for a function stays in the queue. Dropping it waits for that.
 #[must_use = "the workers end when this is dropped"]
 #[derive(Debug)]
@@ -36,14 +34,14 @@ pub struct Workers {
 }
 
 impl Workers {
-    pub(super) fn start(runtime: &Runtime, count: usize) -> io::Result<Self> {
+    pub(crate) fn start(functions: &Arc<Functions>, count: usize) -> io::Result<Self> {
         let end = Arc::new(AtomicU64::new(u64::MAX));
-        let mut workers = Self { hub: Arc::clone(runtime.hub()), end, threads: Vec::new() };
+        let mut workers = Self { hub: Arc::clone(&functions.hub), end, threads: Vec::new() };
         for number in 0..count {
-            let (hub, end, runtime) = (Arc::clone(&workers.hub), Arc::clone(&workers.end), runtime.downgrade());
+            let (hub, end, functions) = (Arc::clone(&workers.hub), Arc::clone(&workers.end), Arc::downgrade(functions));
             let thread = thread::Builder::new().name(format!("dormouse-{number}"));
             // Dropped on failure, the guard ends those that have started.
-            workers.threads.push(thread.spawn(move || work(&hub, &end, &runtime))?);
+            workers.threads.push(thread.spawn(move || work(&hub, &end, &functions))?);
         }
         Ok(workers)
     }
@@ -72,21 +70,21 @@ impl Drop for Workers {
     }
 }
 
-fn work(hub: &Hub, end: &AtomicU64, runtime: &Weak<Inner>) {
+fn work(hub: &Hub, end: &AtomicU64, functions: &Weak<Functions>) {
     let mut room = Vec::new();
-    while let Some(runtime) = Runtime::upgrade(runtime) {
-        let now = runtime.clock().now();
+    while let Some(functions) = functions.upgrade() {
+        let now = hub.clock.now();
         let job = {
             let mut queue = hub.queue.lock();
             queue.wake(now);
             queue.take(end.load(Ordering::Relaxed), now)
         };
         if let Some(job) = job {
-            run(&runtime, Begun::new(hub, job), &mut room);
+            run(&functions, Begun::new(hub, job), &mut room);
             continue;
         }
         // The last handle may be this one, and its end takes the lock.
-        drop(runtime);
+        drop(functions);
         let mut queue = hub.queue.lock();
         let (end, is_closed) = (end.load(Ordering::Relaxed), hub.is_closed());
         if !is_closed && queue.has_ready(end) {

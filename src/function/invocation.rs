@@ -8,20 +8,19 @@ use std::{
 use super::{
     Function, Guest, Reply, Returned,
     nesting::{self, Level},
-    pool::Ready,
 };
 use crate::{
     error::{InvokeError, InvokeErrorKind},
+    guest::Contract,
+    host::Service,
     instance::{Allowance, Cancel, Cleaned},
     limits::Limits,
+    pool::PooledInstance,
     usage::{Report, trace},
     value::{Value, Values},
 };
 #[cfg(feature = "events")]
-use crate::{
-    instance::{Service, Staged},
-    usage::Origin,
-};
+use crate::{queue::Staged, usage::Origin};
 
 /// An invocation with choices, from [`Function::invocation`]. A lower level can only lower a limit: more fuel or time than
 /// the function's limits allow is cut to these.
@@ -51,7 +50,7 @@ pub struct Invocation<'a> {
     origin: Option<Origin>,
     /// Where what is published in it goes, instead of into the queue.
     #[cfg(feature = "events")]
-    staged: Option<&'a mut Option<Box<dyn Staged>>>,
+    staged: Option<&'a mut Option<Staged>>,
     #[cfg(feature = "wasi")]
     seed: Option<[u8; 32]>,
 }
@@ -124,7 +123,7 @@ impl<'a> Invocation<'a> {
 
     /// The delivery that it belongs to, and who releases what is published in it.
     #[cfg(feature = "events")]
-    pub(crate) fn delivering(mut self, origin: Origin, staged: &'a mut Option<Box<dyn Staged>>) -> Self {
+    pub(crate) fn delivering(mut self, origin: Origin, staged: &'a mut Option<Staged>) -> Self {
         self.origin = Some(origin);
         self.staged = Some(staged);
         self
@@ -191,7 +190,7 @@ impl<'a> Invocation<'a> {
     /// Takes an instance, runs `body` on it, and gives it back. `body` returns the bytes of output; this, what the run logged.
     fn within(
         self,
-        body: impl FnOnce(&mut Ready, &crate::contract::Contract, &Limits) -> Result<u64, InvokeErrorKind>,
+        body: impl FnOnce(&mut PooledInstance, &Contract, &Limits) -> Result<u64, InvokeErrorKind>,
     ) -> Result<(Vec<u8>, Report), InvokeError> {
         let deployed = self.function.deployed()?;
         // What is shorter than a slice would not look at it.
@@ -202,13 +201,13 @@ impl<'a> Invocation<'a> {
         if self.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
             return Err(refused(InvokeErrorKind::Cancelled).into());
         }
-        let limits = &deployed.mould.limits;
+        let limits = &deployed.blueprint.limits;
         let size = self.input.len() as u64;
         if size > limits.input {
             return Err(refused(InvokeErrorKind::InputTooLarge { size, limit: limits.input }).into());
         }
         let _span = trace::invocation(deployed.label());
-        let runtime = self.function.runtime.id();
+        let runtime = self.function.functions.id();
         let outer = nesting::outer(deployed.pool.id(), runtime).map_err(refused)?;
         let pool = &deployed.pool;
         let lease = pool.take(outer.holds, outer.deadline_at, || deployed.now(), |lane| deployed.make(lane));
@@ -216,7 +215,7 @@ impl<'a> Invocation<'a> {
         let start = lease.start();
 
         let ready = lease.ready();
-        ready.is_newborn = false;
+        ready.is_from_deployment = false;
         let began = ready.instance.arm(Allowance {
             fuel: self.fuel.min(limits.fuel),
             deadline: self.deadline.min(limits.deadline),
@@ -224,23 +223,26 @@ impl<'a> Invocation<'a> {
             cancel: self.cancel,
         });
         #[cfg(feature = "wasi")]
-        if let (Some(seed), Some(wasi)) = (self.seed, ready.instance.wasi()) {
-            wasi.seed(seed);
+        if let Some(seed) = self.seed {
+            ready.instance.host().guest.seed(seed);
         }
         #[cfg(feature = "events")]
         let hops = self.origin.as_ref().map_or(outer.hops, |origin| origin.hops.saturating_add(1));
         #[cfg(not(feature = "events"))]
         let hops = outer.hops;
         #[cfg(feature = "events")]
-        ready.instance.serve(Service { origin: self.origin, hops, staged: None });
+        let service = Service { origin: self.origin, hops, staged: None };
+        #[cfg(not(feature = "events"))]
+        let service = Service::default();
+        ready.instance.host().service = Some(service);
         let level = Level::enter(deployed.pool.id(), runtime, ready.instance.deadline_at(), hops);
-        let ran = body(ready, &deployed.mould.contract, limits);
+        let ran = body(ready, &deployed.blueprint.contract, limits);
         // The last thing that can fail, but for the release below: what the run has staged is written if all else went well.
-        let ran = ran.and_then(|value| ready.instance.commit().map(|()| value));
+        let ran = ran.and_then(|value| ready.instance.host().commit().map(|()| value));
         drop(level);
         let used = ready.instance.settle(began);
         #[cfg(feature = "events")]
-        let ran = match (ran, ready.instance.take_staged()) {
+        let ran = match (ran, take_staged(ready)) {
             (Ok(done), Some(staged)) => release(staged, self.staged).map(|()| done),
             (ran, _) => ran,
         };
@@ -268,7 +270,7 @@ impl<'a> Invocation<'a> {
             deployed.unmappable.store(true, Ordering::Relaxed);
         }
         if cleaned == Cleaned::Yes {
-            deployed.settle_in(ready);
+            deployed.move_to_region(ready);
             lease.give_back(began.saturating_add(used.duration));
         }
         trace::report(&report);
@@ -279,9 +281,15 @@ impl<'a> Invocation<'a> {
     }
 }
 
+/// What host functions have published in the run.
+#[cfg(feature = "events")]
+fn take_staged(ready: &mut PooledInstance) -> Option<Staged> {
+    ready.instance.host().service.as_mut()?.staged.take()
+}
+
 /// The run has succeeded: what was published in it is queued, or handed to whoever settles the delivery.
 #[cfg(feature = "events")]
-fn release(staged: Box<dyn Staged>, settles: Option<&mut Option<Box<dyn Staged>>>) -> Result<(), InvokeErrorKind> {
+fn release(staged: Staged, settles: Option<&mut Option<Staged>>) -> Result<(), InvokeErrorKind> {
     match settles {
         None => staged.release().map_err(|problem| InvokeErrorKind::Unpublished { problem }),
         Some(place) => {

@@ -1,29 +1,33 @@
 //! Functions: the handle that a host holds, the versions behind it, and how one invocation runs.
 
-mod deployed;
+mod alias;
+mod blueprint;
+mod deploy;
 mod deployment;
 mod invocation;
 mod nesting;
-mod pool;
+mod registry;
 mod reply;
 mod session;
+mod version;
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwapOption, Guard};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use alias::AliasError;
 pub use deployment::Deployment;
 pub use invocation::Invocation;
 pub use reply::{Reply, Returned};
 pub use session::Guest;
 
-pub(crate) use deployed::Deployed;
+pub(crate) use registry::Functions;
+pub(crate) use version::Deployed;
 
 use crate::{
     codec::Codec,
     error::{InvokeError, InvokeErrorKind},
-    runtime::Runtime,
     usage::{DeployReport, Report, Version},
     value::{Value, Values},
 };
@@ -75,7 +79,8 @@ impl Deref for Held<'_> {
 /// ```
 #[derive(Clone)]
 pub struct Function {
-    pub(crate) runtime: Runtime,
+    /// Keeps its runtime alive.
+    pub(crate) functions: Arc<Functions>,
     pub(crate) target: Target,
 }
 
@@ -222,7 +227,7 @@ impl Function {
     /// # Errors
     /// [`InvokeErrorKind::Undeployed`].
     pub fn pinned(&self) -> Result<Self, InvokeError> {
-        Ok(Self { runtime: self.runtime.clone(), target: Target::Version(Arc::clone(&*self.deployed()?)) })
+        Ok(Self { functions: Arc::clone(&self.functions), target: Target::Version(Arc::clone(&*self.deployed()?)) })
     }
 
     /// What the deployment of the current version found and cost.
@@ -271,7 +276,7 @@ impl Function {
         let deployed = self.deployed()?;
         deployed.pool.set_max(max);
         #[cfg(feature = "events")]
-        self.runtime.hub().arrived(&deployed.label().name);
+        self.functions.hub.arrived(&deployed.label().name);
         Ok(())
     }
 

@@ -3,8 +3,9 @@
 use std::marker::PhantomData;
 
 use crate::{
-    error::{InvokeErrorKind, arguments, cut},
-    instance::Instance,
+    error::InvokeErrorKind,
+    guest::Instance,
+    text::{arguments, cut},
     value::{Value, Values},
 };
 

@@ -10,7 +10,7 @@ use wasmi::{Func, Store, TypedFunc, Val, WasmParams, WasmResults};
 use wasmparser::ValType;
 
 use super::{
-    State,
+    HostSide, State,
     slices::{call, call_typed},
 };
 use crate::{
@@ -20,37 +20,46 @@ use crate::{
 };
 
 /// What calls an export.
-pub(super) type Handle = Box<dyn Call + Send>;
+pub(super) type Handle<H> = Box<dyn Call<H> + Send>;
 
-pub(super) trait Call {
+pub(super) trait Call<H: HostSide> {
     /// Calls it, having looked at the time if it `is_late`; none if it does not take these arguments, or takes or gives what is no number.
-    fn call(&self, store: &mut Store<State>, args: &[Value], is_late: bool) -> Option<Result<Values, InvokeErrorKind>>;
+    fn call(
+        &self,
+        store: &mut Store<State<H>>,
+        args: &[Value],
+        is_late: bool,
+    ) -> Option<Result<Values, InvokeErrorKind>>;
 }
 
 /// The handle for an export that is this function.
-pub(super) fn handle(store: &Store<State>, function: Func, export: &Export) -> Handle {
+pub(super) fn handle<H: HostSide>(store: &Store<State<H>>, function: Func, export: &Export) -> Handle<H> {
     let types = [
-        with_params::<()>,
-        with_params::<(i32,)>,
-        with_params::<(i32, i32)>,
-        with_params::<(i32, i32, i32)>,
-        with_params::<(i32, i32, i32, i32)>,
-        with_params::<(i64,)>,
-        with_params::<(i64, i64)>,
+        with_params::<H, ()>,
+        with_params::<H, (i32,)>,
+        with_params::<H, (i32, i32)>,
+        with_params::<H, (i32, i32, i32)>,
+        with_params::<H, (i32, i32, i32, i32)>,
+        with_params::<H, (i64,)>,
+        with_params::<H, (i64, i64)>,
     ];
     let by_type = types.iter().find_map(|with_params| with_params(store, function, export));
     by_type.unwrap_or_else(|| Box::new(ByValues::new(function, export)))
 }
 
-fn with_params<P: Params>(store: &Store<State>, function: Func, export: &Export) -> Option<Handle> {
+fn with_params<H: HostSide, P: Params>(store: &Store<State<H>>, function: Func, export: &Export) -> Option<Handle<H>> {
     if export.ty.params() != P::TYPES {
         return None;
     }
-    let types = [with_results::<P, ()>, with_results::<P, i32>, with_results::<P, i64>];
+    let types = [with_results::<H, P, ()>, with_results::<H, P, i32>, with_results::<H, P, i64>];
     types.iter().find_map(|with_results| with_results(store, function, export))
 }
 
-fn with_results<P: Params, R: Results>(store: &Store<State>, function: Func, export: &Export) -> Option<Handle> {
+fn with_results<H: HostSide, P: Params, R: Results>(
+    store: &Store<State<H>>,
+    function: Func,
+    export: &Export,
+) -> Option<Handle<H>> {
     if export.ty.results() != R::TYPES {
         return None;
     }
@@ -59,7 +68,7 @@ fn with_results<P: Params, R: Results>(store: &Store<State>, function: Func, exp
 }
 
 /// A call shorter than a slice does not look at the time itself.
-fn in_time(store: &Store<State>, is_late: bool) -> Result<(), InvokeErrorKind> {
+fn in_time<H: HostSide>(store: &Store<State<H>>, is_late: bool) -> Result<(), InvokeErrorKind> {
     if is_late { store.data().meter.check_time() } else { Ok(()) }
 }
 
@@ -121,8 +130,13 @@ impl Results for i64 {
     }
 }
 
-impl<P: Params, R: Results> Call for TypedFunc<P, R> {
-    fn call(&self, store: &mut Store<State>, args: &[Value], is_late: bool) -> Option<Result<Values, InvokeErrorKind>> {
+impl<H: HostSide, P: Params, R: Results> Call<H> for TypedFunc<P, R> {
+    fn call(
+        &self,
+        store: &mut Store<State<H>>,
+        args: &[Value],
+        is_late: bool,
+    ) -> Option<Result<Values, InvokeErrorKind>> {
         let params = P::of(args)?;
         Some(in_time(store, is_late).and_then(|()| call_typed(store, self, params)).map(|results| {
             let mut values = Values::default();
@@ -147,8 +161,13 @@ impl ByValues {
     }
 }
 
-impl Call for ByValues {
-    fn call(&self, store: &mut Store<State>, args: &[Value], is_late: bool) -> Option<Result<Values, InvokeErrorKind>> {
+impl<H: HostSide> Call<H> for ByValues {
+    fn call(
+        &self,
+        store: &mut Store<State<H>>,
+        args: &[Value],
+        is_late: bool,
+    ) -> Option<Result<Values, InvokeErrorKind>> {
         let results = self.results?;
         let fits = |(ty, value): (&ValType, &Value)| scalar(*ty) == Some(value.ty());
         if self.params.len() != args.len() || !self.params.iter().zip(args).all(fits) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use wasmi::{Caller, ExternRef, Func, Instance, Nullable, Ref, RefType, Store, Table, WasmTy};
 
 use super::{
-    Fault, State,
+    Fault, HostSide, State,
     slices::{charge, refund_stub},
 };
 use crate::{
@@ -19,7 +19,11 @@ use crate::{
 };
 
 /// Puts a growth function for whatever grows into the table that the stubs call through.
-pub(crate) fn install(store: &mut Store<State>, instance: &Instance, stubs: Table) -> Result<(), wasmi::Error> {
+pub(crate) fn install<H: HostSide>(
+    store: &mut Store<State<H>>,
+    instance: &Instance,
+    stubs: Table,
+) -> Result<(), wasmi::Error> {
     let prepared = Arc::clone(&store.data().prepared);
     for (at, growable) in prepared.growables.iter().enumerate() {
         let function = match *growable {
@@ -29,8 +33,8 @@ pub(crate) fn install(store: &mut Store<State>, instance: &Instance, stubs: Tabl
                 let name = prepared.tables.iter().find(|(table, _)| *table == index);
                 let Some(table) = name.and_then(|(_, name)| instance.get_table(&*store, name)) else { continue };
                 match table.ty(&*store).element() {
-                    RefType::Func => table_function::<Nullable<Func>>(store, index, table),
-                    RefType::Extern => table_function::<Nullable<ExternRef>>(store, index, table),
+                    RefType::Func => table_function::<H, Nullable<Func>>(store, index, table),
+                    RefType::Extern => table_function::<H, Nullable<ExternRef>>(store, index, table),
                 }
             }
         };
@@ -39,26 +43,26 @@ pub(crate) fn install(store: &mut Store<State>, instance: &Instance, stubs: Tabl
     Ok(())
 }
 
-fn memory_function(store: &mut Store<State>, index: u32) -> Func {
+fn memory_function<H: HostSide>(store: &mut Store<State<H>>, index: u32) -> Func {
     if store.data().prepared.memories[index as usize].ty.memory64 {
-        Func::wrap(store, move |mut caller: Caller<'_, State>, delta: i64| {
+        Func::wrap(store, move |mut caller: Caller<'_, State<H>>, delta: i64| {
             grow_memory(&mut caller, index, delta as u64).map(|size| size.map_or(-1, |size| size as i64))
         })
     } else {
-        Func::wrap(store, move |mut caller: Caller<'_, State>, delta: i32| {
+        Func::wrap(store, move |mut caller: Caller<'_, State<H>>, delta: i32| {
             grow_memory(&mut caller, index, u64::from(delta as u32)).map(|size| size.map_or(-1, |size| size as i32))
         })
     }
 }
 
-fn table_function<R: WasmTy + Into<Ref>>(store: &mut Store<State>, index: u32, table: Table) -> Func {
+fn table_function<H: HostSide, R: WasmTy + Into<Ref>>(store: &mut Store<State<H>>, index: u32, table: Table) -> Func {
     if table.ty(&*store).is_64() {
-        Func::wrap(store, move |mut caller: Caller<'_, State>, value: R, delta: i64| {
+        Func::wrap(store, move |mut caller: Caller<'_, State<H>>, value: R, delta: i64| {
             let size = grow_table(&mut caller, (index, table), value.into(), delta as u64)?;
             Ok::<_, wasmi::Error>(size.map_or(-1, |size| size as i64))
         })
     } else {
-        Func::wrap(store, move |mut caller: Caller<'_, State>, value: R, delta: i32| {
+        Func::wrap(store, move |mut caller: Caller<'_, State<H>>, value: R, delta: i32| {
             let size = grow_table(&mut caller, (index, table), value.into(), u64::from(delta as u32))?;
             Ok::<_, wasmi::Error>(size.map_or(-1, |size| size as i32))
         })
@@ -66,7 +70,11 @@ fn table_function<R: WasmTy + Into<Ref>>(store: &mut Store<State>, index: u32, t
 }
 
 /// The size before, in pages, or `None` if the memory cannot grow.
-fn grow_memory(caller: &mut Caller<'_, State>, index: u32, delta: u64) -> Result<Option<u64>, wasmi::Error> {
+fn grow_memory<H: HostSide>(
+    caller: &mut Caller<'_, State<H>>,
+    index: u32,
+    delta: u64,
+) -> Result<Option<u64>, wasmi::Error> {
     refund_stub(caller, Growable::Memory(index))?;
     let index = index as usize;
     let memory = caller.data().memories[index];
@@ -85,7 +93,7 @@ fn grow_memory(caller: &mut Caller<'_, State>, index: u32, delta: u64) -> Result
     if state.bytes_in_use().checked_add(bytes).is_none_or(|total| total > state.memory_max) {
         return Ok(None);
     }
-    let grow = |context: &mut Caller<'_, State>| memory.grow(context, delta).is_ok();
+    let grow = |context: &mut Caller<'_, State<H>>| memory.grow(context, delta).is_ok();
     if !grow_within(caller, bytes, bytes, grow)? {
         return Ok(None);
     }
@@ -94,8 +102,8 @@ fn grow_memory(caller: &mut Caller<'_, State>, index: u32, delta: u64) -> Result
 }
 
 /// The size before, in elements, or `None` if the table cannot grow. New elements are `value`.
-fn grow_table(
-    caller: &mut Caller<'_, State>,
+fn grow_table<H: HostSide>(
+    caller: &mut Caller<'_, State<H>>,
     (index, table): (u32, Table),
     value: Ref,
     delta: u64,
@@ -125,11 +133,11 @@ fn grow_table(
 
 /// Grows by `moved` bytes, which the guest pays for, and `held` bytes, which the runtime must have left; `false` if the
 /// machine has no memory for it.
-fn grow_within(
-    caller: &mut Caller<'_, State>,
+fn grow_within<H: HostSide>(
+    caller: &mut Caller<'_, State<H>>,
     moved: u64,
     held: u64,
-    grow: impl FnOnce(&mut Caller<'_, State>) -> bool,
+    grow: impl FnOnce(&mut Caller<'_, State<H>>) -> bool,
 ) -> Result<bool, wasmi::Error> {
     charge(caller, moved / 64)?;
     let reserved = caller.data_mut().reservation.grow(held);

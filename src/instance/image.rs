@@ -3,16 +3,10 @@
 //! Memory is kept as runs of pages of 4 KiB that are not all zero: most of a fresh memory is.
 
 use std::io;
-#[cfg(feature = "extism")]
-use std::sync::Arc;
 
 use wasmi::{Memory, Store, Val};
 
-use super::State;
-#[cfg(feature = "extism")]
-use crate::capability::extism::Vars;
-#[cfg(feature = "wasi")]
-use crate::capability::wasi::Base;
+use super::{HostSide, State};
 use crate::sys::{Mapped, PAGE};
 
 /// A page of zeros: the granularity of the runs.
@@ -24,12 +18,6 @@ pub(crate) struct Image {
     pub(crate) memories: Vec<MemoryImage>,
     /// The globals that code can change, in the order of `Prepared::globals`; none for references.
     pub(crate) globals: Vec<Option<Val>>,
-    /// What initialisation left behind WASI.
-    #[cfg(feature = "wasi")]
-    pub(crate) wasi: Base,
-    /// The variables that it left to an Extism plug-in.
-    #[cfg(feature = "extism")]
-    pub(crate) vars: Option<Arc<Vars>>,
 }
 
 impl Image {
@@ -63,7 +51,7 @@ impl MemoryImage {
         Mapped::new(self.len, |bytes| self.fill(bytes))
     }
 
-    pub(crate) fn capture(memory: Memory, store: &Store<State>) -> Self {
+    pub(crate) fn capture<H: HostSide>(memory: Memory, store: &Store<State<H>>) -> Self {
         let data = memory.data(store);
         let mut runs = Vec::new();
         let mut at = 0;

@@ -20,13 +20,9 @@ mod reset;
 mod slices;
 mod state;
 
-use std::{
-    any::Any,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use wasmi::{Extern, Global, Memory, MemoryType, Ref, Store, Table, TypedFunc, Val, WasmParams, WasmResults};
+use wasmi::{Extern, Func, Global, Memory, MemoryType, Ref, Store, Table, TypedFunc, Val, WasmParams, WasmResults};
 
 pub use cancel::Cancel;
 pub(crate) use gate::Gate;
@@ -38,23 +34,18 @@ pub(crate) use reset::{Cleaned, Technique};
 pub(crate) use slices::{Fault, charge};
 #[cfg(feature = "wasi")]
 pub(crate) use state::memory_and_state;
-#[cfg(feature = "events")]
-pub(crate) use state::{Service, Staged};
-pub(crate) use state::{State, memory_read, memory_size, memory_write};
+pub(crate) use state::{HostSide, State, memory_read, memory_size, memory_write};
 
-#[cfg(feature = "extism")]
-use crate::capability::extism;
-#[cfg(feature = "wasi")]
-use crate::capability::wasi::{Base, Grant, Wasi};
 use crate::{
+    budget::Reservation,
     clock::Clock,
     error::InvokeErrorKind,
     module::{Code, Prepared},
     sys::{Mapped, Regions},
-    usage::{Label, Reservation},
+    usage::Label,
     value::{Value, Values},
 };
-use slices::{Meter, kind_of};
+use slices::kind_of;
 
 /// Where an instance stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +56,8 @@ enum Mark {
 }
 
 /// One live instantiation.
-pub(crate) struct Instance {
-    store: Store<State>,
+pub(crate) struct Instance<H: HostSide> {
+    store: Store<State<H>>,
     /// The same as the store's, so that the store can be changed while this is read.
     prepared: Arc<Prepared>,
     mark: Mark,
@@ -79,7 +70,7 @@ pub(crate) struct Instance {
     pristine_tables: Vec<Vec<Ref>>,
     pristine_references: Vec<Option<Val>>,
     /// Handles of exported functions, each found on its first use.
-    functions: Vec<Option<export::Handle>>,
+    functions: Vec<Option<export::Handle<H>>>,
     /// For each memory what is known of its pages, where memories stand on regions of ours; else empty.
     gates: Vec<Gate>,
     /// Times that it was made clean.
@@ -87,19 +78,15 @@ pub(crate) struct Instance {
 }
 
 /// What making an instance needs.
-pub(crate) struct Birth<'a> {
+pub(crate) struct Request<'a, H: HostSide> {
     pub(crate) prepared: &'a Arc<Prepared>,
     pub(crate) code: &'a Code,
     pub(crate) label: &'a Arc<Label>,
-    /// What the deployment grants through WASI, where the module imports any of it.
-    #[cfg(feature = "wasi")]
-    pub(crate) wasi: Option<(&'a Arc<Grant>, Base)>,
-    /// The same for an Extism plug-in, and the variables that initialisation has left.
-    #[cfg(feature = "extism")]
-    pub(crate) extism: Option<(&'a Arc<extism::Grant>, Option<&'a Arc<extism::Vars>>)>,
+    /// Makes the function that the import of this index is given.
+    pub(crate) import: &'a dyn Fn(usize, &mut Store<State<H>>) -> Func,
+    /// What the host keeps for the instance.
+    pub(crate) host: H,
     pub(crate) clock: &'a Arc<dyn Clock>,
-    /// The runtime that the function belongs to, as the host's functions will be given it.
-    pub(crate) home: &'a Weak<dyn Any + Send + Sync>,
     pub(crate) memory_max: u64,
     pub(crate) table_elements_max: u64,
     pub(crate) log_max: u64,
@@ -141,20 +128,18 @@ pub(crate) struct Used {
     pub(crate) log_cut: bool,
 }
 
-impl Instance {
+impl<H: HostSide> Instance<H> {
     /// Instantiates the module. With the image as content the instance is complete and clean; with segments it is
     /// dirty: start function and contract follow, then [`Instance::seal`].
-    pub(crate) fn new(birth: Birth<'_>, content: &Content<'_>) -> Result<Self, InvokeErrorKind> {
-        let prepared = Arc::clone(birth.prepared);
-        let code = birth.code;
-        let memory_max = birth.memory_max;
-        let meter = Meter::new(Arc::clone(birth.clock));
-        let state = State::new(birth, meter);
+    pub(crate) fn new(request: Request<'_, H>, content: &Content<'_>) -> Result<Self, InvokeErrorKind> {
+        let prepared = Arc::clone(request.prepared);
+        let (code, import, memory_max) = (request.code, request.import, request.memory_max);
+        let state = State::new(request);
         let mut store = Store::new(&code.engine, state);
         let mut instantiate = || -> Result<_, wasmi::Error> {
-            let mut externs = Vec::with_capacity(prepared.imports.len() + prepared.memories.len());
-            for import in &prepared.imports {
-                externs.push(Extern::Func(import.import(&mut store)));
+            let mut externs = Vec::with_capacity(prepared.imports + prepared.memories.len());
+            for index in 0..prepared.imports {
+                externs.push(Extern::Func(import(index, &mut store)));
             }
             for (index, fact) in prepared.memories.iter().enumerate() {
                 let pages = match content {
@@ -248,14 +233,7 @@ impl Instance {
         let entries = |table: &Table| (0..table.size(store)).filter_map(|at| table.get(store, at)).collect();
         self.pristine_tables = self.tables.iter().map(entries).collect();
         self.pristine_references = self.globals.iter().map(|global| reference(global.get(store))).collect();
-        #[cfg(feature = "wasi")]
-        if let Some(wasi) = self.wasi() {
-            wasi.seal();
-        }
-        #[cfg(feature = "extism")]
-        if let Some(extism) = &mut self.store.data_mut().extism {
-            extism.seal();
-        }
+        self.store.data_mut().host.seal();
         self.store.data_mut().clear();
         self.mark = Mark::Clean;
     }
@@ -271,10 +249,6 @@ impl Instance {
         Image {
             memories: memories.iter().map(|memory| MemoryImage::capture(*memory, &self.store)).collect(),
             globals: self.globals.iter().map(number).collect(),
-            #[cfg(feature = "wasi")]
-            wasi: self.store.data().wasi.as_ref().map_or_else(Base::default, |wasi| wasi.base()),
-            #[cfg(feature = "extism")]
-            vars: self.store.data().extism.as_ref().map(|extism| extism.vars()),
         }
     }
 
@@ -302,11 +276,6 @@ impl Instance {
         }
     }
 
-    /// Writes what the run has staged for the key-value store: all of it, or nothing.
-    pub(crate) fn commit(&mut self) -> Result<(), InvokeErrorKind> {
-        self.store.data_mut().kv.take().map_or(Ok(()), |stage| stage.commit())
-    }
-
     /// Whether its memories stand on regions of ours, and how often it was made clean.
     pub(crate) fn history(&self) -> (bool, u32) {
         (!self.gates.is_empty(), self.uses)
@@ -319,18 +288,6 @@ impl Instance {
     /// The run's deadline, for runs within it.
     pub(crate) fn deadline_at(&self) -> Duration {
         self.store.data().meter.deadline_at()
-    }
-
-    /// Says what the run is for.
-    #[cfg(feature = "events")]
-    pub(crate) fn serve(&mut self, service: Service) {
-        self.store.data_mut().service = Some(service);
-    }
-
-    /// What host functions have published in the run.
-    #[cfg(feature = "events")]
-    pub(crate) fn take_staged(&mut self) -> Option<Box<dyn Staged>> {
-        self.store.data_mut().service.as_mut()?.staged.take()
     }
 
     pub(crate) fn log(&self) -> &[u8] {
@@ -382,24 +339,12 @@ impl Instance {
         slices::call_typed(&mut self.store, function, params)
     }
 
-    /// The run that begins is initialisation: nothing that may differ between runs is used in it.
-    pub(crate) fn begin_initialisation(&mut self) {
-        self.store.data_mut().initialising = true;
-        #[cfg(feature = "wasi")]
-        if let Some(wasi) = self.wasi() {
-            wasi.initialise();
-        }
+    /// What the host keeps for the instance.
+    pub(crate) fn host(&mut self) -> &mut H {
+        &mut self.store.data_mut().host
     }
 
-    /// The host's side of WASI, where the module imports any of it.
-    #[cfg(feature = "wasi")]
-    pub(crate) fn wasi(&mut self) -> Option<&mut Wasi> {
-        self.store.data_mut().wasi.as_deref_mut()
-    }
-
-    /// The host's side of it.
-    #[cfg(feature = "extism")]
-    pub(crate) fn state(&mut self) -> &mut State {
+    pub(crate) fn state(&mut self) -> &mut State<H> {
         self.store.data_mut()
     }
 

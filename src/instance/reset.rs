@@ -13,7 +13,7 @@
 
 use wasmi::Ref;
 
-use super::{Image, Instance, Mark};
+use super::{HostSide, Image, Instance, Mark};
 use crate::{
     limits::{Limits, Reset},
     module::Prepared,
@@ -78,7 +78,7 @@ pub(crate) enum Cleaned {
     Lost,
 }
 
-impl Instance {
+impl<H: HostSide> Instance<H> {
     /// Makes the instance clean again, if it can be.
     ///
     /// `mapped` is the image as the regions map it, where the instance stands on them.

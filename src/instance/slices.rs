@@ -13,11 +13,12 @@ use wasmi::{
     errors::{ErrorKind, InstantiationError, MemoryError, TableError},
 };
 
-use super::{Allowance, Cancel, State};
+use super::{Allowance, Cancel, HostSide, State};
 use crate::{
     clock::Clock,
-    error::{InvokeErrorKind, Trap, cut},
+    error::{InvokeErrorKind, Trap},
     module::{Growable, trampoline_fuel},
+    text::cut,
 };
 
 /// Fuel of one slice.
@@ -123,7 +124,7 @@ impl fmt::Display for Fault {
 impl wasmi::errors::HostError for Fault {}
 
 /// Sets what a run may use; returns the time at which it begins.
-pub(crate) fn arm(store: &mut Store<State>, allowance: Allowance) -> Duration {
+pub(crate) fn arm<H: HostSide>(store: &mut Store<State<H>>, allowance: Allowance) -> Duration {
     hold(store, 0);
     let Allowance { fuel, deadline, deadline_at_most, cancel } = allowance;
     let meter = &mut store.data_mut().meter;
@@ -141,25 +142,25 @@ pub(crate) fn arm(store: &mut Store<State>, allowance: Allowance) -> Duration {
 }
 
 /// Fuel in a store. Metering is on in every engine of ours, so there is always some.
-fn held(store: &Store<State>) -> u64 {
+fn held<H: HostSide>(store: &Store<State<H>>) -> u64 {
     store.get_fuel().unwrap_or(0)
 }
 
-fn hold(store: &mut Store<State>, fuel: u64) {
+fn hold<H: HostSide>(store: &mut Store<State<H>>, fuel: u64) {
     let set = store.set_fuel(fuel);
     debug_assert!(set.is_ok(), "fuel metering is on in every engine");
 }
 
 /// Fuel that the run has used.
-pub(crate) fn used(store: &Store<State>) -> u64 {
+pub(crate) fn used<H: HostSide>(store: &Store<State<H>>) -> u64 {
     let meter = &store.data().meter;
     let rest = (meter.left + held(store)).saturating_add(meter.unpaid);
     meter.budget - rest.min(meter.budget)
 }
 
 /// Calls a function whose type is known when the host is compiled.
-pub(crate) fn call_typed<P: WasmParams, R: WasmResults>(
-    store: &mut Store<State>,
+pub(crate) fn call_typed<H: HostSide, P: WasmParams, R: WasmResults>(
+    store: &mut Store<State<H>>,
     function: &TypedFunc<P, R>,
     params: P,
 ) -> Result<R, InvokeErrorKind> {
@@ -179,8 +180,8 @@ pub(crate) fn call_typed<P: WasmParams, R: WasmResults>(
 }
 
 /// Calls a function by values; `outputs` has the length of its results.
-pub(crate) fn call(
-    store: &mut Store<State>,
+pub(crate) fn call<H: HostSide>(
+    store: &mut Store<State<H>>,
     function: Func,
     inputs: &[Val],
     outputs: &mut [Val],
@@ -201,7 +202,7 @@ pub(crate) fn call(
 }
 
 /// Puts the first slice into the store, and what the function's trampoline will burn: the run does not pay for it.
-fn begin(store: &mut Store<State>, params: usize) {
+fn begin<H: HostSide>(store: &mut Store<State<H>>, params: usize) {
     let overhead = trampoline_fuel(params);
     let had = held(store) + store.data().meter.left;
     let total = had.saturating_add(overhead);
@@ -210,7 +211,7 @@ fn begin(store: &mut Store<State>, params: usize) {
 }
 
 /// Leaves `slice` of the run's fuel in the store.
-fn grant(store: &mut Store<State>, total: u64, slice: u64) {
+fn grant<H: HostSide>(store: &mut Store<State<H>>, total: u64, slice: u64) {
     let slice = slice.min(total);
     store.data_mut().meter.left = total - slice;
     hold(store, slice);
@@ -219,7 +220,7 @@ fn grant(store: &mut Store<State>, total: u64, slice: u64) {
 /// A slice has ended before an operator, or straight piece of code, that needs `required` fuel: puts the next one into
 /// the store, or ends the run.
 #[cold]
-fn next(store: &mut Store<State>, required: u64) -> Result<(), InvokeErrorKind> {
+fn next<H: HostSide>(store: &mut Store<State<H>>, required: u64) -> Result<(), InvokeErrorKind> {
     finish(store)?;
     let total = held(store) + store.data().meter.left;
     if required > total {
@@ -240,7 +241,7 @@ fn next(store: &mut Store<State>, required: u64) -> Result<(), InvokeErrorKind> 
 }
 
 /// `Err` if the run went on with fuel that was only lent to it.
-fn finish(store: &mut Store<State>) -> Result<(), InvokeErrorKind> {
+fn finish<H: HostSide>(store: &mut Store<State<H>>) -> Result<(), InvokeErrorKind> {
     let meter = &mut store.data_mut().meter;
     if meter.overdraft == 0 {
         return Ok(());
@@ -253,7 +254,7 @@ fn finish(store: &mut Store<State>) -> Result<(), InvokeErrorKind> {
 
 /// What an error of the interpreter means.
 #[cold]
-fn end(store: &mut Store<State>, error: &wasmi::Error) -> InvokeErrorKind {
+fn end<H: HostSide>(store: &mut Store<State<H>>, error: &wasmi::Error) -> InvokeErrorKind {
     match finish(store) {
         Err(out_of_fuel) => out_of_fuel,
         Ok(()) => kind_of(error, &store.data().meter),
@@ -309,7 +310,7 @@ pub(crate) fn kind_of(error: &wasmi::Error, meter: &Meter) -> InvokeErrorKind {
 
 /// Charges a guest for what the host does for it. What the slice does not hold is drawn from the rest of the run, and
 /// no more than that, so that a loop of host calls still comes to its slice's end.
-pub(crate) fn charge(caller: &mut Caller<'_, State>, fuel: u64) -> Result<(), wasmi::Error> {
+pub(crate) fn charge<H: HostSide>(caller: &mut Caller<'_, State<H>>, fuel: u64) -> Result<(), wasmi::Error> {
     let held = caller.get_fuel()?;
     if fuel <= held {
         return caller.set_fuel(held - fuel);
@@ -324,7 +325,10 @@ pub(crate) fn charge(caller: &mut Caller<'_, State>, fuel: u64) -> Result<(), wa
 }
 
 /// Gives a growth stub's fuel back, at the moment when the stub has called the host.
-pub(crate) fn refund_stub(caller: &mut Caller<'_, State>, growable: Growable) -> Result<(), wasmi::Error> {
+pub(crate) fn refund_stub<H: HostSide>(
+    caller: &mut Caller<'_, State<H>>,
+    growable: Growable,
+) -> Result<(), wasmi::Error> {
     let held = caller.get_fuel()?;
     let lent = std::mem::take(&mut caller.data_mut().meter.overdraft);
     caller.set_fuel((held + growable.stub_fuel()).saturating_sub(lent))

@@ -2,58 +2,35 @@
 //!
 //! Invariant: all of it that belongs to one run is cleared when the instance is reset, or set anew when the next run is armed.
 
-use std::{
-    any::Any,
-    ops::Range,
-    sync::{Arc, Weak},
-};
+use std::{ops::Range, sync::Arc};
 
 use wasmi::{AsContext, AsContextMut, Memory, Store};
 
-use super::{Birth, slices::Meter};
-#[cfg(feature = "extism")]
-use crate::capability::extism::{self, Extism};
-#[cfg(feature = "wasi")]
-use crate::capability::wasi::Wasi;
-#[cfg(feature = "events")]
-use crate::usage::Origin;
-use crate::{
-    capability::kv::Stage,
-    error::InvokeErrorKind,
-    module::Prepared,
-    sys::Regions,
-    usage::{Label, Reservation},
-};
+use super::{Request, slices::Meter};
+use crate::{budget::Reservation, error::InvokeErrorKind, module::Prepared, sys::Regions, usage::Label};
 
-/// What an invocation is for, and what comes of it beside its reply.
-#[cfg(feature = "events")]
-#[derive(Default)]
-pub(crate) struct Service {
-    /// The delivery that it belongs to; none if its function's handle was invoked.
-    pub(crate) origin: Option<Origin>,
-    /// How many hops an event has that is published in it.
-    pub(crate) hops: u32,
-    /// What host functions have published in it.
-    pub(crate) staged: Option<Box<dyn Staged>>,
-}
+/// What the host keeps for an instance beside what the interpreter holds. One type has it, which the
+/// rooms above name: this room knows no kind of guest.
+pub(crate) trait HostSide: Send + 'static {
+    /// Bytes that it holds and that count towards `Limits::memory`.
+    fn used_bytes(&self) -> u64;
 
-/// What a run has prepared and what comes true only if the run succeeds: dropped, it never was.
-#[cfg(feature = "events")]
-pub(crate) trait Staged: Any + Send {
-    /// Makes it come true: all of it, or the reason why nothing of it has.
-    fn release(self: Box<Self>) -> Result<(), Box<str>>;
+    /// Lets every run begin with what initialisation has left in it.
+    fn seal(&mut self);
+
+    /// Forgets the run, and gives back to the budget what it held.
+    fn clear(&mut self, reservation: &mut Reservation);
 }
 
 /// What a store carries.
-pub(crate) struct State {
+pub(crate) struct State<H> {
     pub(crate) prepared: Arc<Prepared>,
     pub(crate) label: Arc<Label>,
-    /// The runtime that the function belongs to, for host functions.
-    pub(crate) home: Weak<dyn Any + Send + Sync>,
     pub(crate) meter: Meter,
     pub(crate) memories: Vec<Memory>,
     pub(crate) main_memory: Option<Memory>,
-    /// Where the memories stand, if on regions of ours: nothing is ever taken out, so that they live as long as the store.
+    /// The regions that the memories stand on, if any. Nothing is ever taken out, so that they live
+    /// as long as the store.
     pub(crate) regions: Regions,
     /// Bytes of all memories, and how many there may be.
     pub(crate) memory_bytes: u64,
@@ -64,21 +41,7 @@ pub(crate) struct State {
     /// Its share of the runtime's budget, given back when the instance is dropped.
     pub(crate) reservation: Reservation,
     pub(crate) log: Log,
-    /// None in initialisation, whose outcome all invocations share.
-    #[cfg(feature = "events")]
-    pub(crate) service: Option<Service>,
-    /// The host's side of WASI, where the module imports any of it.
-    #[cfg(feature = "wasi")]
-    pub(crate) wasi: Option<Box<Wasi>>,
-    /// What the run has staged for the key-value store, if it has asked for it.
-    pub(crate) kv: Option<Box<Stage>>,
-    /// The run is initialisation, whose outcome all invocations share.
-    pub(crate) initialising: bool,
-    /// The host's side of an Extism plug-in, where it is one.
-    #[cfg(feature = "extism")]
-    pub(crate) extism: Option<Box<Extism>>,
-    /// How a function of this library ends the run.
-    pub(crate) ending: Option<InvokeErrorKind>,
+    pub(crate) host: H,
     /// Calls of custom host functions in this run.
     pub(crate) host_calls: u64,
     /// Host code panicked with the guest on the stack: what it left half done is unknown.
@@ -87,31 +50,22 @@ pub(crate) struct State {
     pub(crate) host_wrote: bool,
 }
 
-impl State {
-    pub(crate) fn new(birth: Birth<'_>, meter: Meter) -> Self {
+impl<H: HostSide> State<H> {
+    pub(crate) fn new(request: Request<'_, H>) -> Self {
         Self {
-            prepared: Arc::clone(birth.prepared),
-            label: Arc::clone(birth.label),
-            home: Weak::clone(birth.home),
-            meter,
+            prepared: Arc::clone(request.prepared),
+            label: Arc::clone(request.label),
+            meter: Meter::new(Arc::clone(request.clock)),
             memories: Vec::new(),
             main_memory: None,
             regions: Regions::new(),
             memory_bytes: 0,
-            memory_max: birth.memory_max,
-            table_elements: birth.prepared.table_elements,
-            table_elements_max: birth.table_elements_max,
-            reservation: birth.reservation,
-            log: Log { text: Vec::new(), max: birth.log_max, cut: false },
-            #[cfg(feature = "events")]
-            service: None,
-            #[cfg(feature = "wasi")]
-            wasi: birth.wasi.map(|(grant, base)| Box::new(Wasi::new(Arc::clone(grant), base))),
-            kv: None,
-            initialising: false,
-            #[cfg(feature = "extism")]
-            extism: birth.extism.map(|(grant, vars)| Box::new(Extism::new(Arc::clone(grant), vars))),
-            ending: None,
+            memory_max: request.memory_max,
+            table_elements: request.prepared.table_elements,
+            table_elements_max: request.table_elements_max,
+            reservation: request.reservation,
+            log: Log { text: Vec::new(), max: request.log_max, cut: false },
+            host: request.host,
             host_calls: 0,
             poisoned: false,
             host_wrote: false,
@@ -123,30 +77,15 @@ impl State {
         self.meter.disarm();
         self.log.text.clear();
         self.log.cut = false;
-        #[cfg(feature = "events")]
-        {
-            self.service = None;
-        }
-        #[cfg(feature = "wasi")]
-        if let Some(wasi) = &mut self.wasi {
-            wasi.clear();
-        }
-        self.kv = None;
-        self.initialising = false;
-        #[cfg(feature = "extism")]
-        extism::clear(self);
-        self.ending = None;
+        self.host.clear(&mut self.reservation);
         self.host_calls = 0;
         self.host_wrote = false;
     }
 
-    /// Bytes that count towards `Limits::memory`: linear memories, and what an Extism plug-in has the host keep for it.
+    /// Bytes that count towards `Limits::memory`: linear memories, and what the host keeps for the
+    /// guest.
     pub(crate) fn bytes_in_use(&self) -> u64 {
-        #[cfg(feature = "extism")]
-        if let Some(extism) = &self.extism {
-            return self.memory_bytes.saturating_add(extism.used());
-        }
-        self.memory_bytes
+        self.memory_bytes.saturating_add(self.host.used_bytes())
     }
 }
 
@@ -190,27 +129,31 @@ impl Log {
 }
 
 /// Bytes of the memory that hosts read and write, 0 without one.
-pub(crate) fn memory_size(store: impl AsContext<Data = State>) -> u64 {
+pub(crate) fn memory_size<H: HostSide>(store: impl AsContext<Data = State<H>>) -> u64 {
     let store = store.as_context();
     store.data().main_memory.map_or(0, |memory| memory.data_size(store) as u64)
 }
 
 /// Copies bytes out of the guest's memory.
-pub(crate) fn memory_read(store: impl AsContext<Data = State>, at: u64, len: u64) -> Result<Vec<u8>, InvokeErrorKind> {
+pub(crate) fn memory_read<H: HostSide>(
+    store: impl AsContext<Data = State<H>>,
+    at: u64,
+    len: u64,
+) -> Result<Vec<u8>, InvokeErrorKind> {
     let store = store.as_context();
     let data = store.data().main_memory.map_or(&[][..], |memory| memory.data(store));
     Ok(data[range(at, len, data.len())?].to_vec())
 }
 
 /// The bytes `at..at + len` of the guest's memory.
-pub(crate) fn slice(store: &Store<State>, at: u64, len: u64) -> Result<&[u8], InvokeErrorKind> {
+pub(crate) fn slice<H: HostSide>(store: &Store<State<H>>, at: u64, len: u64) -> Result<&[u8], InvokeErrorKind> {
     let data = store.data().main_memory.map_or(&[][..], |memory| memory.data(store));
     Ok(&data[range(at, len, data.len())?])
 }
 
 /// Copies bytes into the guest's memory.
-pub(crate) fn memory_write(
-    mut store: impl AsContextMut<Data = State>,
+pub(crate) fn memory_write<H: HostSide>(
+    mut store: impl AsContextMut<Data = State<H>>,
     at: u64,
     bytes: &[u8],
 ) -> Result<(), InvokeErrorKind> {
@@ -227,7 +170,9 @@ pub(crate) fn memory_write(
 
 /// The guest's memory, to be read and written, and the state of the run.
 #[cfg(feature = "wasi")]
-pub(crate) fn memory_and_state<'a>(caller: &'a mut wasmi::Caller<'_, State>) -> (&'a mut [u8], &'a mut State) {
+pub(crate) fn memory_and_state<'a, H: HostSide>(
+    caller: &'a mut wasmi::Caller<'_, State<H>>,
+) -> (&'a mut [u8], &'a mut State<H>) {
     caller.data_mut().host_wrote = true;
     match caller.data().main_memory {
         Some(memory) => memory.data_and_store_mut(caller),

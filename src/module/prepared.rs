@@ -1,24 +1,18 @@
-//! The compiled module, with its imports resolved and its exports known.
-
-use std::sync::Arc;
+//! The compiled module, with its exports known.
 
 use wasmi::{Config, Engine, Module, Ref};
-use wasmparser::{ExternalKind, FuncType, GlobalType, TableType, TypeRef, ValType};
+use wasmparser::{ExternalKind, FuncType, ValType};
 
 use super::{
     engine,
     rewrite::rewrite,
     survey::{Growable, MemoryFact, Survey},
 };
-#[cfg(feature = "extism")]
-use crate::capability::extism;
-#[cfg(feature = "wasi")]
-use crate::capability::wasi;
 use crate::{
-    capability::HostFunction,
-    error::{DeployError, InvokeErrorKind, UnknownImport, cut, signature},
+    error::{DeployError, InvokeErrorKind},
     limits::Limits,
     sys::Valid,
+    text::{cut, signature},
     value::ValueType,
 };
 
@@ -34,14 +28,8 @@ pub(crate) struct Prepared {
     /// The rewritten module and how the interpreter is set up for it: what [`Code`] is made from.
     rewritten: Valid,
     config: Config,
-    /// It imports functions of WASI that the host has not replaced by its own.
-    #[cfg(feature = "wasi")]
-    pub(crate) imports_wasi: bool,
-    /// It imports functions of `extism:host/env`, whosever they are.
-    #[cfg(feature = "extism")]
-    pub(crate) imports_extism: bool,
-    /// What each import is given, in their order.
-    pub(crate) imports: Vec<Arc<HostFunction>>,
+    /// How many functions it imports.
+    pub(crate) imports: usize,
     pub(crate) memories: Vec<MemoryFact>,
     /// The memory that hosts read and write: the export `memory`, or else the first memory that is exported.
     pub(crate) main_memory: Option<usize>,
@@ -112,14 +100,8 @@ pub(crate) fn scalar(ty: ValType) -> Option<ValueType> {
 }
 
 impl Prepared {
-    /// Resolves the imports of a surveyed module, rewrites it and compiles it.
-    pub(crate) fn new(
-        survey: &Survey<'_>,
-        provided: &[Arc<HostFunction>],
-        limits: &Limits,
-        stacks: usize,
-    ) -> Result<Self, DeployError> {
-        let imports = resolve(survey, provided)?;
+    /// Rewrites a surveyed module, whose imports are functions that somebody provides.
+    pub(crate) fn new(survey: &Survey<'_>, limits: &Limits, stacks: usize) -> Result<Self, DeployError> {
         let rewritten = rewrite(survey)?;
         let functions = survey.exports.iter().filter(|export| export.kind == ExternalKind::Func);
         let mut exports: Box<[_]> = functions
@@ -133,13 +115,9 @@ impl Prepared {
             .or_else(|| memories.next())
             .map(|export| export.index as usize);
         Ok(Self {
-            #[cfg(feature = "wasi")]
-            imports_wasi: imports.iter().any(|import| *import.module == *wasi::MODULE && !import.is_custom()),
-            #[cfg(feature = "extism")]
-            imports_extism: imports.iter().any(|import| *import.module == *extism::MODULE),
             rewritten: rewritten.module,
             config: engine::config(limits, stacks, rewritten.extra),
-            imports,
+            imports: survey.imports.len(),
             memories: survey.memories.clone(),
             main_memory,
             exports,
@@ -194,59 +172,4 @@ fn element_bytes(survey: &Survey<'_>) -> u64 {
     });
     // The segments are within the module's bytes.
     tables.fold(survey.elements * ELEMENT_BYTES, u64::saturating_add)
-}
-
-/// What each import is given, or all of those that nothing provides.
-fn resolve(survey: &Survey<'_>, provided: &[Arc<HostFunction>]) -> Result<Vec<Arc<HostFunction>>, DeployError> {
-    let mut resolved = Vec::with_capacity(survey.imports.len());
-    let mut unknown = Vec::new();
-    for import in &survey.imports {
-        let is_it =
-            |function: &&Arc<HostFunction>| *function.module == *import.module && *function.name == *import.name;
-        let found = provided.iter().find(is_it);
-        let own: &[Arc<HostFunction>] = match &*import.module {
-            #[cfg(feature = "wasi")]
-            wasi::MODULE => wasi::functions(),
-            #[cfg(feature = "extism")]
-            extism::MODULE => extism::functions(),
-            _ => &[],
-        };
-        let found = found.or_else(|| own.iter().find(is_it));
-        let fits = match (import.ty, found) {
-            (TypeRef::Func(ty), Some(found)) => {
-                let ty = &survey.types[ty as usize];
-                let same = |a: &[ValType], b: &[ValueType]| {
-                    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| scalar(*a) == Some(*b))
-                };
-                same(ty.params(), &found.params) && same(ty.results(), &found.results)
-            }
-            _ => false,
-        };
-        match found {
-            Some(found) if fits => resolved.push(Arc::clone(found)),
-            _ => unknown.push(UnknownImport {
-                module: cut(&import.module),
-                name: cut(&import.name),
-                ty: cut(&describe(survey, import.ty)),
-                provided: found.map(|f| format!("func {}", signature(&f.params, &f.results)).into()),
-            }),
-        }
-    }
-    if unknown.is_empty() { Ok(resolved) } else { Err(DeployError::UnknownImports { imports: unknown }) }
-}
-
-/// The type of an import in words.
-fn describe(survey: &Survey<'_>, ty: TypeRef) -> String {
-    match ty {
-        TypeRef::Func(ty) => {
-            let ty = &survey.types[ty as usize];
-            format!("func {}", signature(ty.params(), ty.results()))
-        }
-        TypeRef::Table(TableType { initial, .. }) => format!("table of {initial} elements"),
-        TypeRef::Memory(ty) => format!("memory of {} pages", ty.initial),
-        TypeRef::Global(GlobalType { content_type, mutable, .. }) => {
-            format!("global {}{content_type}", if mutable { "mut " } else { "" })
-        }
-        TypeRef::Tag(_) => "tag".into(),
-    }
 }

@@ -1,6 +1,5 @@
 //! What functions use: the report of one invocation and of one deployment, and the runtime's budget.
 
-mod budget;
 mod ledger;
 #[cfg(feature = "events")]
 mod origin;
@@ -8,7 +7,6 @@ mod report;
 pub(crate) mod trace;
 mod version;
 
-pub(crate) use budget::{Budget, Evict, Reservation};
 pub(crate) use ledger::{Books, Counter, Tallies};
 pub use ledger::{Ledger, Usage};
 #[cfg(feature = "events")]

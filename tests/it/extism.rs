@@ -7,8 +7,8 @@ use std::sync::{
 };
 
 use dormouse::{
-    Context, ContractKind, DeployError, Deployment, Function, HostError, InvokeError, InvokeErrorKind, Reset, Runtime,
-    Trap, Value,
+    Context, ContractKind, DeployError, Deployment, Extism, Function, HostError, InvokeError, InvokeErrorKind, Reset,
+    Runtime, Trap, Value,
 };
 
 use crate::support::{guest, wat};
@@ -76,7 +76,7 @@ pub(crate) fn deploy(body: &str) -> Function {
     Runtime::new().deploy("plugin", &plugin(body)).unwrap()
 }
 
-pub(crate) fn deploy_with(body: &str, with: impl FnOnce(Deployment<'_>) -> Deployment<'_>) -> Function {
+pub(crate) fn deploy_with(body: &str, with: impl FnOnce(Deployment) -> Deployment) -> Function {
     let runtime = Runtime::new();
     let module = plugin(body);
     with(runtime.deployment("plugin", &module)).deploy().unwrap()
@@ -276,7 +276,7 @@ fn initialisation_is_paid_once_and_what_it_sets_is_what_every_invocation_begins_
              (if (i64.ne (call $error_get) (i64.const 0)) (then (return (i32.const 3))))
              (call $reply (call $var_get (call $text (i32.const 0) (i32.const 1))))
              (i64.ne (call $var_get (call $text (i32.const 2) (i32.const 1))) (i64.const 0)))"#,
-        |deployment| deployment.var("!", b"removed in initialisation"),
+        |deployment| deployment.extism(Extism::new().var("!", b"removed in initialisation")),
     );
     assert!(function.deploy_report().unwrap().init_fuel() > 100_000);
     let reply = function.invoke(b"").unwrap();
@@ -538,8 +538,7 @@ fn a_plug_in_of_a_pdk_runs_unmodified() {
     let function = runtime
         .deployment("plugin", &module)
         .host("extism:host/user", "translate", translate)
-        .config("unit", "vowels")
-        .var("total", b"5")
+        .extism(Extism::new().config("unit", "vowels").var("total", b"5"))
         .deploy()
         .unwrap();
     assert_eq!(function.deploy_report().unwrap().contract(), "extism");

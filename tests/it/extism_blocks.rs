@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use dormouse::{Function, Guest, InvokeErrorKind, Limits, Runtime, RuntimeLimits, Value};
+use dormouse::{Extism, Function, Guest, InvokeErrorKind, Limits, Runtime, RuntimeLimits, Value};
 
 use crate::{
     extism::{FUNCTIONS, plugin},
@@ -28,7 +28,7 @@ fn everything(limits: Limits) -> Function {
              (loop (drop (call $load_u64 (local.get $at))) (call $store_u64 (local.get $at) (i64.const -1)) (br 0)))
            (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))"#
     ));
-    Runtime::new().deployment("plugin", &module).limits(limits).config("k", "v").deploy().unwrap()
+    Runtime::new().deployment("plugin", &module).limits(limits).extism(Extism::new().config("k", "v")).deploy().unwrap()
 }
 
 fn call(guest: &mut Guest<'_>, name: &str, args: &[u64]) -> Result<u64, InvokeErrorKind> {

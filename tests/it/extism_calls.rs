@@ -1,6 +1,6 @@
 //! What the functions of `extism:host/env` answer: the event and the reply, configuration, variables, logs and requests.
 
-use dormouse::{Context, DeployError, HostError, InvokeErrorKind, Limits, LogLevel, Runtime};
+use dormouse::{Context, DeployError, Extism, HostError, InvokeErrorKind, Limits, LogLevel, Runtime};
 
 use crate::extism::{alike, deploy, deploy_with, failure, output, plugin, run};
 
@@ -114,12 +114,14 @@ fn configuration_is_what_the_deployment_gave() {
                     (i32.wrap_i64 (i64.add (call $length (call $input_offset)) (call $input_length))))
                   (func (export "handle") (result i32) (i64.ne (call $config_get (call $input_offset)) (i64.const 0)))"#;
     let function = deploy_with(body, |deployment| {
-        deployment
-            .config("unit", "vowels")
-            .config("größe", "old")
-            .config("größe", "100 µm")
-            .config("empty", "")
-            .config("", "nameless")
+        deployment.extism(
+            Extism::new()
+                .config("unit", "vowels")
+                .config("größe", "old")
+                .config("größe", "100 µm")
+                .config("empty", "")
+                .config("", "nameless"),
+        )
     });
     let get = |key: &str| {
         let reply = function.invocation(key.as_bytes()).entry("get").run().unwrap();
@@ -156,7 +158,7 @@ const VARS: &str = r#"(data (i32.const 0) "k")
 #[test]
 fn variables_are_seeded_by_the_deployment_and_fresh_in_each_invocation() {
     let function = deploy_with(VARS, |deployment| {
-        deployment.var("k", b"old").var("k", b"seed").var("other", b"\0\xff").var("none", b"")
+        deployment.extism(Extism::new().var("k", b"old").var("k", b"seed").var("other", b"\0\xff").var("none", b""))
     });
     for _ in 0..3 {
         assert_eq!(run(&function, "get", b"k").unwrap(), "seed");
@@ -198,11 +200,17 @@ fn variables_hold_a_mebibyte_and_no_more() {
 
     let runtime = Runtime::new();
     let module = plugin(VARS);
-    let seeded = |value: &[u8]| runtime.deployment("plugin", &module).var("k", value).deploy().err();
+    let seeded =
+        |value: &[u8]| runtime.deployment("plugin", &module).extism(Extism::new().var("k", value)).deploy().err();
     assert!(seeded(&vec![0; most]).is_none());
     let error = seeded(&vec![0; most + 1]).unwrap();
     assert!(matches!(error, DeployError::InvalidOption { option: "var", .. }), "{error}");
-    let error = runtime.deployment("plugin", &module).config("k", &"x".repeat(most + 1)).deploy().err().unwrap();
+    let error = runtime
+        .deployment("plugin", &module)
+        .extism(Extism::new().config("k", &"x".repeat(most + 1)))
+        .deploy()
+        .err()
+        .unwrap();
     assert!(matches!(error, DeployError::InvalidOption { option: "config", .. }), "{error}");
 }
 
@@ -221,7 +229,7 @@ fn logs_are_lines_with_their_levels_from_the_deployments_level_on() {
     );
     let all = [LogLevel::Trace, LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error, LogLevel::Off];
     for (number, level) in (0..).zip(all) {
-        let function = deploy_with(&body, |deployment| deployment.log_level(level));
+        let function = deploy_with(&body, |deployment| deployment.extism(Extism::new().log_level(level)));
         let (_, log) = alike(&function, b"").unwrap();
         let mut expected: String = levels.iter().skip(number).map(|level| format!("{level}: hello\n")).collect();
         if level != LogLevel::Off {

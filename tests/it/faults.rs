@@ -12,7 +12,7 @@ use std::{
 
 use dormouse::{
     Busy, Clock, Context, DeployError, Function, HostError, InvokeError, InvokeErrorKind, Limits, Reset, Runtime,
-    RuntimeLimits, Value,
+    RuntimeLimits, Value, Wasi,
 };
 
 use crate::{
@@ -305,7 +305,8 @@ fn whichever_reading_of_a_granted_clock_panics_the_next_invocation_is_right() {
             std::time::UNIX_EPOCH
         }
     };
-    let function = Runtime::new().deployment("f", &module).time(time).instances(0..=1).deploy().unwrap();
+    let function =
+        Runtime::new().deployment("f", &module).wasi(Wasi::new().time(time)).instances(0..=1).deploy().unwrap();
     let sum = || function.call("run", &[]).map(|returned| returned.values()[0].as_u64());
     let right = sum().unwrap();
     let mut failing = 1;

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, fs, path::PathBuf};
 
-use dormouse::{Context, Function, Guest, InvokeErrorKind, Limits, Runtime, Value};
+use dormouse::{Context, Function, Guest, InvokeErrorKind, Limits, Runtime, Value, Wasi};
 use serde_json::Value as Json;
 
 /// What one run answered.
@@ -71,7 +71,7 @@ impl Corpus {
         let runtime = Runtime::new();
         let argv: Vec<&str> =
             case["argv"].as_array().map_or(vec!["guest"], |argv| argv.iter().filter_map(Json::as_str).collect());
-        let deployment = runtime.deployment("guest", &module).limits(limits).args(argv);
+        let deployment = runtime.deployment("guest", &module).limits(limits).wasi(Wasi::new().args(argv));
         let deployed = deployment
             .host("host", "add", |_: &mut Context<'_>, a: i32, b: i32| a.wrapping_add(b))
             .host("host", "log", |_: &mut Context<'_>, _: i32, _: i32| ())

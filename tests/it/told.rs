@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dormouse::{
-    Context, DeliveryError, DeployError, Event, HostError, Input, InvokeErrorKind, Limits, LogLevel, Next, Outcome,
-    Reason, Retry, Runtime, Start, Trigger,
+    Context, DeliveryError, DeployError, Event, Extism, HostError, Input, InvokeErrorKind, Limits, LogLevel, Next,
+    Outcome, Reason, Retry, Runtime, Start, Trigger, Wasi,
 };
 
 use crate::{
@@ -55,7 +55,8 @@ fn a_program_finds_its_delivery_in_its_environment() {
     let clock = TestClock::default();
     let runtime = Runtime::builder().clock(clock.clone()).build();
     let limits = Limits { deadline: Duration::from_millis(7_500), ..Limits::default() };
-    let function = runtime.deployment("teller", &program()).limits(limits).env("OWN", "1").deploy().unwrap();
+    let function =
+        runtime.deployment("teller", &program()).limits(limits).wasi(Wasi::new().env("OWN", "1")).deploy().unwrap();
     runtime.bind("some-trigger", on_a("teller")).unwrap();
     let version = function.version().unwrap();
     let expected = |delivery: u64, attempt: u32| {
@@ -97,7 +98,7 @@ fn a_program_gets_the_event_in_its_json_form_unless_told_otherwise() {
 #[test]
 fn an_invocation_by_handle_is_told_of_no_delivery_whatever_ran_before() {
     let runtime = Runtime::builder().clock(TestClock::default()).build();
-    let function = runtime.deployment("teller", &program()).env("OWN", "1").deploy().unwrap();
+    let function = runtime.deployment("teller", &program()).wasi(Wasi::new().env("OWN", "1")).deploy().unwrap();
     runtime.bind("t", on_a("teller")).unwrap();
     let first = function.invoke(&[0]).unwrap();
     assert_eq!(lines(&first.log()), ["OWN=1"]);
@@ -149,7 +150,9 @@ fn within_another_invocation_the_deadline_is_what_that_has_left() {
 #[test]
 fn the_environment_keeps_its_bound_and_its_reserved_names() {
     let runtime = Runtime::new();
-    let deploy = |name: &str, bytes: usize| runtime.deployment("f", &program()).env(name, &"x".repeat(bytes)).deploy();
+    let deploy = |name: &str, bytes: usize| {
+        runtime.deployment("f", &program()).wasi(Wasi::new().env(name, &"x".repeat(bytes))).deploy()
+    };
     let refused = |name: &str, bytes: usize| match deploy(name, bytes) {
         Err(DeployError::InvalidOption { option: "env", problem }) => problem,
         other => panic!("{other:?}"),
@@ -252,7 +255,8 @@ fn a_plug_in_finds_its_delivery_in_its_configuration_and_asks_not_to_be_tried_ag
           (call $log (call $config (local.get $key)))
           (call $input (i64.const 0))))"#);
     let runtime = Runtime::new();
-    let function = runtime.deployment("plug-in", &plug_in).log_level(LogLevel::Info).deploy().unwrap();
+    let function =
+        runtime.deployment("plug-in", &plug_in).extism(Extism::new().log_level(LogLevel::Info)).deploy().unwrap();
     runtime.bind("some-trigger", on_a("plug-in")).unwrap();
 
     let dispatched = runtime.dispatch(event(0)).unwrap();
@@ -267,6 +271,7 @@ fn a_plug_in_finds_its_delivery_in_its_configuration_and_asks_not_to_be_tried_ag
     assert!(matches!(next(1), Next::Retry(_)));
     assert_eq!(next(65), Next::DeadLetter(Reason::Permanent));
 
-    let refused = runtime.deployment("plug-in", &plug_in).config("DORMOUSE_TRIGGER", "x").deploy();
+    let refused =
+        runtime.deployment("plug-in", &plug_in).extism(Extism::new().config("DORMOUSE_TRIGGER", "x")).deploy();
     assert!(matches!(refused, Err(DeployError::InvalidOption { option: "config", .. })), "{refused:?}");
 }

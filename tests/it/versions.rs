@@ -168,7 +168,7 @@ fn equal_content_and_options_are_the_same_version() {
     let (one, other) = (Runtime::new(), Runtime::new());
     let module = guest("echo");
     let base = || one.deployment("f", &module);
-    let version = |deployment: dormouse::Deployment<'_>| deployment.deploy().unwrap().version().unwrap();
+    let version = |deployment: dormouse::Deployment| deployment.deploy().unwrap().version().unwrap();
     let same = version(base());
     assert_eq!(version(base()), same);
     assert_eq!(version(other.deployment("another.name", &module)), same);

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use dormouse::{ContractKind, DeployError, Function, InvokeErrorKind, Limits, Runtime, Start, Value};
+use dormouse::{ContractKind, DeployError, Function, InvokeErrorKind, Limits, Runtime, Start, Value, Wasi};
 
 use crate::support::{guest, wat};
 
@@ -80,7 +80,11 @@ fn everything() -> Vec<u8> {
 }
 
 fn deployed() -> Function {
-    Runtime::new().deployment("wasi", &everything()).args(["prog", "a b"]).env("LANG", "C").deploy().unwrap()
+    Runtime::new()
+        .deployment("wasi", &everything())
+        .wasi(Wasi::new().args(["prog", "a b"]).env("LANG", "C"))
+        .deploy()
+        .unwrap()
 }
 
 /// Calls functions one after the other on one instance, and gives what they answer.
@@ -167,7 +171,7 @@ fn arguments_and_environment_are_those_of_the_deployment() {
     let plain = runtime.deploy("wasi", &everything()).unwrap();
     let args = plain.session(|guest| read(guest, "args_sizes_get", "args_get")).unwrap().into_value();
     assert_eq!(args.1, "guest\0");
-    let other = runtime.deployment("wasi", &everything()).env("A", "1").deploy().unwrap();
+    let other = runtime.deployment("wasi", &everything()).wasi(Wasi::new().env("A", "1")).deploy().unwrap();
     assert_ne!(plain.pinned().unwrap().version(), None);
     assert_ne!(
         other.version(),
@@ -175,10 +179,10 @@ fn arguments_and_environment_are_those_of_the_deployment() {
         "the environment is part of the version"
     );
     for (option, refused) in [
-        ("args", runtime.deployment("f", &everything()).args(["a\0b"]).deploy()),
-        ("env", runtime.deployment("f", &everything()).env("A=B", "1").deploy()),
-        ("env", runtime.deployment("f", &everything()).env("", "1").deploy()),
-        ("args", runtime.deployment("f", &everything()).args([&*"x".repeat(70_000)]).deploy()),
+        ("args", runtime.deployment("f", &everything()).wasi(Wasi::new().args(["a\0b"])).deploy()),
+        ("env", runtime.deployment("f", &everything()).wasi(Wasi::new().env("A=B", "1")).deploy()),
+        ("env", runtime.deployment("f", &everything()).wasi(Wasi::new().env("", "1")).deploy()),
+        ("args", runtime.deployment("f", &everything()).wasi(Wasi::new().args([&*"x".repeat(70_000)])).deploy()),
     ] {
         assert!(matches!(refused, Err(DeployError::InvalidOption { option: found, .. }) if found == option));
     }
@@ -287,7 +291,8 @@ fn a_host_grants_time_and_seeds() {
         move || [seeds.fetch_add(1, Relaxed) as u8; 32]
     };
     let module = everything();
-    let function = Runtime::new().deployment("wasi", &module).time(time).seeds(source).deploy().unwrap();
+    let function =
+        Runtime::new().deployment("wasi", &module).wasi(Wasi::new().time(time).seeds(source)).deploy().unwrap();
     let draw = |seed: Option<[u8; 32]>| {
         let invocation = function.invocation(&[]);
         let invocation = if let Some(seed) = seed { invocation.seed(seed) } else { invocation };
@@ -597,9 +602,8 @@ fn a_variable_that_is_set_twice_has_its_last_value() {
     let runtime = Runtime::new();
     let module = guest("wasi-all");
     let version = |variables: &[(&str, &str)]| {
-        let deployment = runtime.deployment("f", &module);
-        let deployment = variables.iter().fold(deployment, |deployment, (name, value)| deployment.env(name, value));
-        deployment.deploy().unwrap().version().unwrap()
+        let options = variables.iter().fold(Wasi::new(), |options, (name, value)| options.env(name, value));
+        runtime.deployment("f", &module).wasi(options).deploy().unwrap().version().unwrap()
     };
     // A version is all that an instance is made of.
     assert_eq!(version(&[("A", "1"), ("B", "1"), ("A", "2")]), version(&[("A", "2"), ("B", "1")]));

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use dormouse::{ContractKind, Deployment, Limits, kv};
+use dormouse::{ContractKind, Deployment, Extism, Limits, Wasi, kv};
 
 use crate::{
     callback::{Grants, dormouse_seeds, dormouse_time, dormouse_user_data_free},
@@ -131,11 +131,11 @@ options!(dormouse_deploy_options);
 ///
 /// # Safety
 /// The options are those of an exported function's caller, and the call is not over.
-unsafe fn choose<'a>(
-    mut deployment: Deployment<'a>,
+unsafe fn choose(
+    mut deployment: Deployment,
     chosen: &dormouse_deploy_options,
     grants: &mut Grants,
-) -> Result<Deployment<'a>, Failure> {
+) -> Result<Deployment, Failure> {
     deployment = deployment
         .limits(chosen.limits.bounds()?)
         .instances(clamped(chosen.instances_min)..=clamped(chosen.instances_max))
@@ -160,42 +160,69 @@ unsafe fn choose<'a>(
         for function in Given::new(chosen.host_functions, "options->host_functions").slice(chosen.host_functions_len)? {
             deployment = function.grant(deployment, grants)?;
         }
+    }
+    // SAFETY: as above.
+    let wasi = unsafe { wasi(chosen, grants) }?;
+    // SAFETY: as above.
+    let extism = unsafe { extism(chosen) }?;
+    Ok(deployment.wasi(wasi).extism(extism))
+}
+
+/// What a guest of WASI is given.
+///
+/// # Safety
+/// As [`choose`].
+unsafe fn wasi(chosen: &dormouse_deploy_options, grants: &mut Grants) -> Result<Wasi, Failure> {
+    let mut wasi = Wasi::new();
+    // SAFETY: the caller's; each pointer is followed by its length.
+    unsafe {
         let args = Given::new(chosen.args, "options->args").slice(chosen.args_len)?;
         if !chosen.args.is_null() {
             let args: Vec<&str> = args.iter().map(|arg| arg.get("options->args")).collect::<Result<_, _>>()?;
-            deployment = deployment.args(args);
+            wasi = wasi.args(args);
         }
         for variable in Given::new(chosen.env, "options->env").slice(chosen.env_len)? {
             let name = variable.name.get("options->env->name")?;
-            deployment = deployment.env(name, variable.value.get("options->env->value")?);
-        }
-        for pair in Given::new(chosen.config, "options->config").slice(chosen.config_len)? {
-            let key = pair.name.get("options->config->name")?;
-            deployment = deployment.config(key, pair.value.get("options->config->value")?);
-        }
-        for variable in Given::new(chosen.vars, "options->vars").slice(chosen.vars_len)? {
-            let (key, value) = variable.get()?;
-            deployment = deployment.var(key, value);
+            wasi = wasi.env(name, variable.value.get("options->env->value")?);
         }
     }
-    deployment = deployment.log_level(log_level(chosen.log_level)?);
     if let Some(time) = chosen.time {
         let user = grants.take(chosen.time_user_data, chosen.time_user_data_free);
-        deployment = deployment.time(move || {
+        wasi = wasi.time(move || {
             // SAFETY: a function and its user data, given together for use from any thread.
             SystemTime::UNIX_EPOCH + Duration::from_nanos(unsafe { time(user.data()) })
         });
     }
     if let Some(seeds) = chosen.seeds {
         let user = grants.take(chosen.seeds_user_data, chosen.seeds_user_data_free);
-        deployment = deployment.seeds(move || {
+        wasi = wasi.seeds(move || {
             let mut seed = [0; 32];
             // SAFETY: as above; there is room for what it writes.
             unsafe { seeds(user.data(), seed.as_mut_ptr()) };
             seed
         });
     }
-    Ok(deployment)
+    Ok(wasi)
+}
+
+/// What an Extism plug-in is given.
+///
+/// # Safety
+/// As [`choose`].
+unsafe fn extism(chosen: &dormouse_deploy_options) -> Result<Extism, Failure> {
+    let mut extism = Extism::new().log_level(log_level(chosen.log_level)?);
+    // SAFETY: the caller's; each pointer is followed by its length.
+    unsafe {
+        for pair in Given::new(chosen.config, "options->config").slice(chosen.config_len)? {
+            let key = pair.name.get("options->config->name")?;
+            extism = extism.config(key, pair.value.get("options->config->value")?);
+        }
+        for variable in Given::new(chosen.vars, "options->vars").slice(chosen.vars_len)? {
+            let (key, value) = variable.get()?;
+            extism = extism.var(key, value);
+        }
+    }
+    Ok(extism)
 }
 
 /// Cores that this process may use. Asked once, as the standard library opens files of the control group to find out.

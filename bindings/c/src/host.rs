@@ -96,11 +96,7 @@ impl dormouse_host_function {
     ///
     /// # Safety
     /// It is among the options of an exported function's caller, and the call is not over.
-    pub(crate) unsafe fn grant<'a>(
-        &self,
-        deployment: Deployment<'a>,
-        grants: &mut Grants,
-    ) -> Result<Deployment<'a>, Failure> {
+    pub(crate) unsafe fn grant(&self, deployment: Deployment, grants: &mut Grants) -> Result<Deployment, Failure> {
         let (module, name, params, results);
         // SAFETY: the caller's; each pointer is followed by its length.
         unsafe {

@@ -1,0 +1,133 @@
+//! What a deployment gives to an Extism plug-in.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use super::{
+    state::Grant,
+    vars::{VARS_MAX, Vars, entry},
+};
+#[cfg(feature = "events")]
+use crate::usage::VARIABLE_PREFIX;
+
+/// From which level on an Extism plug-in's log is kept, for [`Deployment::log_level`](crate::Deployment::log_level).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogLevel {
+    /// All of it.
+    #[default]
+    Trace,
+    /// All but what is logged as a trace.
+    Debug,
+    /// Information, warnings and errors.
+    Info,
+    /// Warnings and errors.
+    Warn,
+    /// Errors alone.
+    Error,
+    /// Nothing.
+    Off,
+}
+
+impl LogLevel {
+    /// As `get_log_level` answers it.
+    pub(super) fn number(self) -> u32 {
+        match self {
+            Self::Off => i32::MAX as u32,
+            level => level as u32,
+        }
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Off => "off",
+        })
+    }
+}
+
+/// What a deployment gives to an Extism plug-in, for
+/// [`Deployment::extism`](crate::Deployment::extism).
+///
+/// ```
+/// use dormouse::{Extism, LogLevel};
+///
+/// let options = Extism::new().config("unit", "vowels").var("total", b"5").log_level(LogLevel::Info);
+/// # let _ = options;
+/// ```
+// The debug form is part of the version.
+#[must_use = "it has no effect until it is given to a deployment"]
+#[derive(Clone, Debug, Default)]
+pub struct Extism {
+    config: BTreeMap<Box<str>, Box<str>>,
+    vars: BTreeMap<Box<str>, Arc<[u8]>>,
+    log_level: LogLevel,
+}
+
+impl Extism {
+    /// No configuration, no variables, and all of the log.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A value of an Extism plug-in's configuration, of which there is none unless given; of one key the later value holds. 1 MiB at
+    /// most, 48 bytes for each key included. Keys that begin with `DORMOUSE_` are reserved: a plug-in that is given an event by a trigger
+    /// finds under them what a WASI program finds in its environment.
+    pub fn config(mut self, key: &str, value: &str) -> Self {
+        self.config.insert(key.into(), value.into());
+        self
+    }
+
+    /// A variable that an Extism plug-in finds set in each invocation. What it sets itself is gone when the invocation ends. 1 MiB
+    /// at most, 48 bytes for each key included.
+    ///
+    /// ```
+    /// # let module = wat::parse_str(r#"(module (import "extism:host/env" "input_offset" (func $input (result i64)))
+    /// #   (import "extism:host/env" "length" (func $length (param i64) (result i64)))
+    /// #   (import "extism:host/env" "var_get" (func $get (param i64) (result i64)))
+    /// #   (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+    /// #   (func (export "look") (local $at i64) (local.set $at (call $get (call $input)))
+    /// #     (call $output (local.get $at) (call $length (local.get $at)))))"#).unwrap();
+    /// use dormouse::{Extism, Runtime};
+    ///
+    /// let runtime = Runtime::new();
+    /// let look = runtime.deployment("look", &module).extism(Extism::new().var("greeting", b"hello")).deploy()?;
+    /// assert_eq!(look.invoke(b"greeting")?.output(), b"hello");
+    /// # Ok::<(), dormouse::Error>(())
+    /// ```
+    pub fn var(mut self, key: &str, value: &[u8]) -> Self {
+        self.vars.insert(key.into(), value.into());
+        self
+    }
+
+    /// From which level on an Extism plug-in's log is kept; all of it unless given. Plug-ins can ask for it.
+    pub fn log_level(mut self, level: LogLevel) -> Self {
+        self.log_level = level;
+        self
+    }
+
+    /// What is wrong with them.
+    pub(crate) fn problem(&self) -> Option<(&'static str, String)> {
+        #[cfg(feature = "events")]
+        if let Some(key) = self.config.keys().find(|key| key.starts_with(VARIABLE_PREFIX)) {
+            let problem =
+                format!("the key {key:?} is reserved: those that begin with {VARIABLE_PREFIX} tell of the delivery");
+            return Some(("config", problem));
+        }
+        let config = self.config.iter().map(|(key, value)| entry(key, value.len() as u64)).sum::<u64>();
+        let vars = self.vars.iter().map(|(key, value)| entry(key, value.len() as u64)).sum::<u64>();
+        let too_large = [("config", config), ("var", vars)].into_iter().find(|(_, bytes)| *bytes > VARS_MAX);
+        let problem = |bytes| format!("{bytes} bytes, 48 for each key included, are above the limit of {VARS_MAX}");
+        too_large.map(|(option, bytes)| (option, problem(bytes)))
+    }
+
+    /// As all instances of a version share it.
+    pub(crate) fn grant(self) -> Grant {
+        let config = self.config.into_iter().map(|(key, value)| (key, value.as_bytes().into())).collect();
+        Grant { config, vars: Arc::new(Vars::new(self.vars)), log_level: self.log_level }
+    }
+}

@@ -1,0 +1,300 @@
+//! How host and guest exchange bytes: which contract a module keeps, found in what it imports and exports.
+//!
+//! - **extism**: a plug-in: imports `extism:host/env`, exports functions `() -> i32`. The event and the reply in blocks on the
+//!   host's side.
+//! - **command**: a WASI program: exports `_start`, imports `wasi_snapshot_preview1`. The event on its standard input, the
+//!   reply on its standard output.
+//! - **buffer**: exports `memory`, `alloc(len: i32) -> ptr` and an entry, `handle(ptr: i32, len: i32) -> i64`.
+//! - **plain**: anything else; its exports are called one by one.
+
+mod buffer;
+#[cfg(feature = "extism")]
+pub(crate) mod extism;
+mod imports;
+mod options;
+pub(crate) mod state;
+#[cfg(feature = "wasi")]
+pub(crate) mod wasi;
+
+use buffer::Buffer;
+pub(crate) use imports::Imports;
+pub(crate) use options::GuestOptions;
+pub(crate) use state::{Base, Grants, GuestState};
+#[cfg(feature = "wasi")]
+use wasi::command::{self, Command};
+use wasmparser::ValType;
+
+use crate::{
+    error::{DeployError, InvokeErrorKind},
+    host::HostState,
+    limits::Limits,
+    module::Prepared,
+    text::cut,
+};
+#[cfg(feature = "extism")]
+use extism::plugin;
+
+/// An instance as all guests have it.
+pub(crate) type Instance = crate::instance::Instance<HostState>;
+
+/// With this code a guest says that another attempt would not change anything: `EX_DATAERR` of sysexits.h.
+#[cfg(feature = "events")]
+pub(crate) const EXIT_REJECTED: u32 = 65;
+
+/// The entry where the deployment names none.
+const ENTRY: &str = "handle";
+
+/// How a guest takes an event and gives a reply, for [`Deployment::contract`](crate::Deployment::contract). Found in what the
+/// module imports and exports, in the order below, unless the deployment says which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ContractKind {
+    /// An Extism plug-in, which imports functions of `extism:host/env`: an export `() -> i32` or `() -> ()` takes the event and
+    /// gives the reply through them; 0, or nothing, is success. A delivery is not tried again after the answer 65.
+    #[cfg(feature = "extism")]
+    Extism,
+    /// A WASI program, which exports `_start`: the event on its standard input, the reply on its standard output, its log on
+    /// its standard error; exit code 0 is success. Of a delivery, code 65 (`EX_DATAERR`) says that another attempt would not change
+    /// anything; after any other it is tried again.
+    #[cfg(feature = "wasi")]
+    Command,
+    /// Exports `memory`, `alloc(len: i32) -> i32` and an entry, usually `handle(ptr: i32, len: i32) -> i64`. A trap is a failure, after which
+    /// a delivery is tried again; the answer -1 is one after which it is not, and so is WASI's `proc_exit(65)`.
+    Buffer,
+    /// Takes no bytes: exports are called one by one.
+    Plain,
+}
+
+/// Which contract a module keeps.
+#[derive(Debug)]
+pub(crate) enum Contract {
+    #[cfg(feature = "extism")]
+    Extism {
+        /// None where several exports could be meant.
+        entry: Option<Box<str>>,
+    },
+    #[cfg(feature = "wasi")]
+    Command,
+    Buffer {
+        entry: Box<str>,
+    },
+    Plain {
+        found: Box<str>,
+    },
+}
+
+/// The contract's handles in one instance.
+pub(crate) enum Bound {
+    #[cfg(feature = "extism")]
+    Extism(Option<plugin::Entry>),
+    #[cfg(feature = "wasi")]
+    Command(Command),
+    Buffer(Buffer),
+    Plain,
+}
+
+/// What is missing for a contract, in words; nothing if it is kept.
+fn missing(prepared: &Prepared, functions: &[(&str, &[ValType], &[ValType])], memory: bool) -> String {
+    let mut problems = Vec::new();
+    if memory && prepared.main_memory.is_none() {
+        problems.push("no memory".to_owned());
+    }
+    for (name, params, results) in functions {
+        match prepared.export(name) {
+            None => problems.push(format!("no function {name:?}")),
+            Some((_, export)) if !export.is(params, results) => {
+                problems.push(format!("{name:?} is {}", export.signature()));
+            }
+            Some(_) => {}
+        }
+    }
+    problems.join(", ")
+}
+
+impl Contract {
+    /// Finds the contract that a module keeps. One that the deployment names, or whose entry it names, must be kept.
+    pub(crate) fn detect(
+        prepared: &Prepared,
+        #[cfg_attr(
+            not(any(feature = "wasi", feature = "extism")),
+            expect(unused_variables, reason = "only these kinds are told by what they import")
+        )]
+        imports: &Imports,
+        wish: Option<ContractKind>,
+        entry: Option<&str>,
+    ) -> Result<Self, DeployError> {
+        use ValType::{I32, I64};
+        if wish == Some(ContractKind::Plain) {
+            let found = "the deployment says that its exports are called one by one";
+            return Ok(Self::Plain { found: found.into() });
+        }
+        let name = entry.unwrap_or(ENTRY);
+        let is_named = entry.is_some() || wish.is_some();
+        let refuse = |entry: &str, problem: &str| Err(DeployError::Entry { entry: cut(entry), problem: cut(problem) });
+        // What keeps a module from each contract, for those who expected it to keep one.
+        let mut found = Vec::new();
+        #[cfg(feature = "extism")]
+        if wish.is_none_or(|wish| wish == ContractKind::Extism) {
+            match plugin::entry(prepared, entry) {
+                _ if wish.is_none() && !imports.has_extism() => {}
+                Ok(entry) => return Ok(Self::Extism { entry }),
+                Err(problem) if is_named => {
+                    let needs = plugin::NEEDS;
+                    return refuse(
+                        name,
+                        &format!("does not fit the Extism contract: found {problem}; it needs {needs}"),
+                    );
+                }
+                Err(problem) => found.push(format!("for an Extism plug-in {problem}")),
+            }
+        }
+        let buffer = missing(prepared, &[("alloc", &[I32], &[I32]), (name, &[I32, I32], &[I64])], true);
+        found.insert(0, format!("for the buffer contract found {buffer}"));
+        #[cfg(feature = "wasi")]
+        {
+            let command = missing(prepared, &[(command::ENTRY, &[], &[])], false);
+            let is_program = wish == Some(ContractKind::Command);
+            if is_program || (!is_named && imports.has_wasi()) {
+                if command.is_empty() {
+                    return Ok(Self::Command);
+                }
+                if is_program {
+                    let problem =
+                        format!("does not fit the command contract: found {command}; it needs _start() -> ()");
+                    return refuse(command::ENTRY, &problem);
+                }
+            }
+            found.push(match imports.has_wasi() {
+                true => format!("for a WASI program {command}"),
+                false => "it imports no WASI, as a program would".to_owned(),
+            });
+        }
+        if buffer.is_empty() {
+            return Ok(Self::Buffer { entry: name.into() });
+        }
+        if is_named {
+            return refuse(
+                name,
+                &format!(
+                    "does not fit the buffer contract: found {buffer}; it needs memory, alloc(i32) -> i32 and an entry of (i32, i32) -> i64"
+                ),
+            );
+        }
+        Ok(Self::Plain { found: cut(&found.join("; ")) })
+    }
+
+    /// Whether each instance needs what plug-ins need.
+    #[cfg(feature = "extism")]
+    pub(crate) fn is_extism(&self) -> bool {
+        matches!(self, Self::Extism { .. })
+    }
+
+    /// The contract in one word, for the report of deployment.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "extism")]
+            Self::Extism { .. } => "extism",
+            #[cfg(feature = "wasi")]
+            Self::Command => "command",
+            Self::Buffer { .. } => "buffer",
+            Self::Plain { .. } => "plain",
+        }
+    }
+
+    /// Runs a new instance's initialisation: the start function, `_initialize`, and for the buffer contract one `alloc`,
+    /// so that the heap has grown before the image is captured. Returns the step that failed.
+    pub(crate) fn initialise(&self, instance: &mut Instance) -> Result<(), (&'static str, InvokeErrorKind)> {
+        let start = instance.prepared().start.as_deref();
+        if let Some(function) = start.and_then(|name| instance.typed::<(), ()>(name)) {
+            instance.call_typed(&function, ()).map_err(|cause| ("the start function", cause))?;
+        }
+        // A program initialises itself, in each run.
+        #[cfg(feature = "wasi")]
+        if matches!(self, Self::Command) {
+            return Ok(());
+        }
+        #[cfg(feature = "extism")]
+        if matches!(self, Self::Extism { .. }) {
+            return plugin::initialise(instance);
+        }
+        if let Some(function) = instance.typed::<(), ()>("_initialize") {
+            instance.call_typed(&function, ()).map_err(|cause| ("_initialize", cause))?;
+        }
+        match self.bind(instance) {
+            Bound::Buffer(buffer) => buffer.warm_up(instance),
+            _ => Ok(()),
+        }
+    }
+
+    /// Resolves the contract's handles in an instance.
+    pub(crate) fn bind(&self, instance: &Instance) -> Bound {
+        match self {
+            #[cfg(feature = "extism")]
+            Self::Extism { entry } => {
+                Bound::Extism(entry.as_deref().and_then(|entry| plugin::Entry::of(instance, entry)))
+            }
+            #[cfg(feature = "wasi")]
+            Self::Command => Command::of(instance).map_or(Bound::Plain, Bound::Command),
+            Self::Buffer { entry } => Buffer::of(instance, entry).map_or(Bound::Plain, Bound::Buffer),
+            Self::Plain { .. } => Bound::Plain,
+        }
+    }
+
+    /// Gives an event to a running instance and appends its reply to `output`; by another entry than the contract's, if one is
+    /// named.
+    pub(crate) fn invoke(
+        &self,
+        bound: &Bound,
+        entry: Option<&str>,
+        instance: &mut Instance,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        limits: &Limits,
+    ) -> Result<(), InvokeErrorKind> {
+        match bound {
+            #[cfg(feature = "extism")]
+            Bound::Extism(own) => match (own, entry) {
+                (Some(own), None) => own.invoke(instance, input, output, limits),
+                (None, None) => Err(plugin::several(instance.prepared())),
+                (_, Some(name)) => match plugin::Entry::of(instance, name) {
+                    Some(named) => named.invoke(instance, input, output, limits),
+                    None => Err(not_an_entry(instance, name, plugin::NEEDS)),
+                },
+            },
+            #[cfg(feature = "wasi")]
+            Bound::Command(command) => match entry {
+                None => command.invoke(instance, input, output, limits),
+                Some(name) => Err(not_an_entry(instance, name, "a WASI program, by its start alone")),
+            },
+            Bound::Buffer(buffer) => match entry {
+                None => buffer.invoke(instance, input, output, limits),
+                Some(name) => match buffer.with_entry(instance, name) {
+                    Some(buffer) => buffer.invoke(instance, input, output, limits),
+                    None => Err(not_an_entry(instance, name, "an export (i32, i32) -> i64")),
+                },
+            },
+            Bound::Plain => {
+                let found = match self {
+                    Self::Plain { found } => found.clone(),
+                    // `detect` has seen the exports that `bind` resolves.
+                    _ => "its exports could not be resolved".into(),
+                };
+                Err(InvokeErrorKind::NotInvocable { found })
+            }
+        }
+    }
+}
+
+/// The error of who names an entry that cannot be given an event.
+#[cold]
+fn not_an_entry(instance: &Instance, name: &str, needs: &str) -> InvokeErrorKind {
+    let prepared = instance.prepared();
+    match prepared.export(name) {
+        None => prepared.no_such_export(name),
+        Some((_, export)) => InvokeErrorKind::Signature {
+            name: cut(name),
+            ty: cut(&export.signature()),
+            given: format!("an event: that takes {needs}").into(),
+        },
+    }
+}

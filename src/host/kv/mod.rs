@@ -1,0 +1,11 @@
+//! The key-value store as guests call it: what each call costs, and what a run has staged.
+
+#[cfg(feature = "extism")]
+mod blocks;
+mod calls;
+mod stage;
+
+#[cfg(feature = "extism")]
+pub(crate) use blocks::block_functions;
+pub(crate) use calls::functions;
+pub(crate) use stage::Stage;

@@ -1,0 +1,187 @@
+//! Which schedules fire when: the part of a tick that turns instants into events.
+//!
+//! Invariants: `next` of an entry only grows, so that no instant fires twice, whatever the date does; an instant that has not fired, because the
+//! queue was full or a run had not ended, is due at the next tick.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Admission, Hub, machine::Queue};
+use crate::{
+    event::{Event, Timestamp},
+    trigger::{Bound, Due, Missed, Schedule, Source},
+};
+
+/// How late an instant may be that fires under [`Missed::Skip`].
+const SKIP_AFTER: Duration = Duration::from_secs(60);
+
+/// Instants that `Missed::All` fires at once at most: each is an event in memory.
+const CAUGHT_UP_MAX: u32 = 10_000;
+
+/// How long a host sleeps at most before it looks whether a run has ended that an instant waits for.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(crate) struct Agenda {
+    entries: BTreeMap<u64, Entry>,
+    /// By their next instant.
+    next: BTreeSet<(Timestamp, u64)>,
+    /// Bound before there was a date.
+    undated: Vec<u64>,
+}
+
+struct Entry {
+    bound: Arc<Bound>,
+    anchor: Timestamp,
+    next: Option<Timestamp>,
+    /// The deliveries of the last instants that fired.
+    last: Vec<u64>,
+    /// There was no room for an instant that is due.
+    is_refused: bool,
+}
+
+impl Entry {
+    /// An instant that is due does not fire now.
+    fn waits(&self, queue: &Queue) -> bool {
+        self.is_refused || self.is_running(queue)
+    }
+}
+
+fn schedule(bound: &Bound) -> Option<&Schedule> {
+    match &bound.trigger.source {
+        Source::Schedule(schedule) => Some(schedule),
+        _ => None,
+    }
+}
+
+impl Agenda {
+    pub(crate) fn add(&mut self, bound: Arc<Bound>, date: Option<Timestamp>) {
+        let number = bound.number;
+        let anchor = date.unwrap_or(Timestamp::UNIX_EPOCH);
+        self.entries.insert(number, Entry { bound, anchor, next: None, last: Vec::new(), is_refused: false });
+        match date {
+            None => self.undated.push(number),
+            Some(date) => self.begin(number, date),
+        }
+    }
+
+    /// Counts an entry's instants from a date on.
+    fn begin(&mut self, number: u64, date: Timestamp) {
+        let Some(entry) = self.entries.get_mut(&number) else { return };
+        entry.anchor = date;
+        entry.next = schedule(&entry.bound).and_then(|schedule| schedule.next(date, date));
+        self.next.extend(entry.next.map(|next| (next, number)));
+    }
+
+    pub(crate) fn remove(&mut self, number: u64) {
+        if let Some(next) = self.entries.remove(&number).and_then(|entry| entry.next) {
+            self.next.remove(&(next, number));
+        }
+        self.undated.retain(|undated| *undated != number);
+    }
+
+    /// How long until an instant is due that can fire.
+    pub(crate) fn next_due(&self, date: Timestamp, queue: &Queue) -> Option<Duration> {
+        let mut soonest: Option<Duration> = None;
+        for (at, number) in &self.next {
+            let until = at.duration_since(date).unwrap_or_default();
+            let waits = until.is_zero() && self.entries.get(number).is_some_and(|entry| entry.waits(queue));
+            let until = if waits { LOOK_AGAIN } else { until };
+            soonest = Some(soonest.map_or(until, |soonest| soonest.min(until)));
+            if !waits {
+                break;
+            }
+        }
+        soonest
+    }
+
+    /// Makes the deliveries of all instants up to this date. Returns how many events fired.
+    pub(crate) fn fire(&mut self, hub: &Hub, queue: &mut Queue, date: Timestamp, now: Duration) -> usize {
+        for number in std::mem::take(&mut self.undated) {
+            self.begin(number, date);
+        }
+        let due: Vec<(Timestamp, u64)> = self.next.range(..=(date, u64::MAX)).copied().collect();
+        let mut fired = 0;
+        for (first, number) in due {
+            let Some(entry) = self.entries.get_mut(&number) else { continue };
+            let Some(schedule) = schedule(&entry.bound) else { continue };
+            let mut left = None;
+            if entry.bound.is_enabled() {
+                if !entry.bound.trigger.overlapping && entry.is_running(queue) {
+                    continue;
+                }
+                let due = schedule.due(entry.anchor, first, date);
+                let events = events(&entry.bound, schedule, entry.anchor, &due, date);
+                let (ids, refused) = admit(hub, queue, &entry.bound, events, now);
+                fired += ids.len();
+                entry.last = ids;
+                left = refused;
+            }
+            entry.is_refused = left.is_some();
+            let next = left.or_else(|| schedule.next(entry.anchor, date));
+            entry.next = next;
+            self.next.remove(&(first, number));
+            self.next.extend(next.map(|next| (next, number)));
+        }
+        fired
+    }
+}
+
+impl Entry {
+    fn is_running(&self, queue: &Queue) -> bool {
+        self.last.iter().any(|id| queue.is_pending(*id))
+    }
+}
+
+/// Queues events, and returns the numbers of their deliveries, and the instant of the first for which there was no room.
+fn admit(
+    hub: &Hub,
+    queue: &mut Queue,
+    bound: &Arc<Bound>,
+    events: Vec<(Timestamp, Event)>,
+    now: Duration,
+) -> (Vec<u64>, Option<Timestamp>) {
+    let mut ids = Vec::new();
+    for (first, event) in events {
+        let Ok(bytes) = hub.size(&event) else { continue };
+        match queue.admit(Admission { bound: std::slice::from_ref(bound), event, bytes }, now) {
+            Ok((_, 0)) => {}
+            Ok((id, _)) => ids.push(id),
+            Err(_) => return (ids, Some(first)),
+        }
+    }
+    (ids, None)
+}
+
+/// The events that stand for instants which are due, each with the first that it stands for.
+fn events(
+    bound: &Bound,
+    schedule: &Schedule,
+    anchor: Timestamp,
+    due: &Due,
+    date: Timestamp,
+) -> Vec<(Timestamp, Event)> {
+    let one = |due: &Due| Some((due.first, event(bound, due)?));
+    let events = match bound.trigger.missed {
+        Missed::Skip if date.duration_since(due.last).is_some_and(|late| late > SKIP_AFTER) => Vec::new(),
+        Missed::Skip => vec![one(&Due { first: due.last, last: due.last, count: 1 })],
+        Missed::Coalesce => vec![one(due)],
+        Missed::All(most) => {
+            let instants = schedule.latest(anchor, due, most.min(CAUGHT_UP_MAX)).into_iter();
+            instants.map(|at| one(&Due { first: at, last: at, count: 1 })).collect()
+        }
+    };
+    events.into_iter().flatten().collect()
+}
+
+/// Type `dormouse.schedule`, the trigger as source, the instant as time and id.
+fn event(bound: &Bound, due: &Due) -> Option<Event> {
+    let Due { first, last, count } = due;
+    let data = format!(r#"{{"count":{count},"first":"{first}","last":"{last}"}}"#);
+    let event = Event::builder("dormouse.schedule").id(last.to_string()).source(&*bound.id).time(*last);
+    // Ids of triggers are URI references, and the data is JSON.
+    event.data_json(data).build().ok()
+}

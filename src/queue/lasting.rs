@@ -1,0 +1,160 @@
+//! What makes a queue last: taking in what an earlier process has left, and saying what has changed since it was last written.
+//!
+//! Invariant: what is `touched` differs from the disk at most, and nothing else does.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use super::{
+    DeadLetter,
+    hub::bytes_of,
+    machine::{Pending, Place, Queue},
+    record::{self, Record},
+    settle::age,
+    store::{Changes, Saved},
+};
+use crate::{disk::StoreError, trigger::Bound};
+
+/// The largest number of a delivery that is believed: no process gives so many, and none runs over from there.
+const NUMBER_MAX: u64 = u64::MAX / 2;
+
+impl Queue {
+    /// Takes in what an earlier process has left. Deliveries wait until their trigger is bound, each for the age that a trigger allows unless it says
+    /// otherwise.
+    pub(super) fn restore(&mut self, saved: &Saved, now: Duration) -> Result<(), StoreError> {
+        let numbers = saved.letters.iter().chain(&saved.deliveries).map(|(id, _)| *id).chain([saved.next]);
+        if numbers.max().unwrap_or(0) > NUMBER_MAX {
+            return Err(StoreError::corrupt("reading the store", "a number in it is larger than any that was given"));
+        }
+        self.next = saved.next;
+        for (id, bytes) in &saved.letters {
+            let mut letter = record::read_letter(*id, bytes)?;
+            letter.bytes = bytes_of(&letter.event);
+            self.counts.matched += 1;
+            self.next = self.next.max(id + 1);
+            self.dead.keep(letter, self.limits.dead_letters, self.limits.dead_letter_bytes);
+        }
+        for (id, bytes) in &saved.deliveries {
+            let Record { trigger, attempts, failures, age, version, error, event } = Record::read(bytes)?;
+            let bytes = bytes_of(&event);
+            let bound = Arc::new(Bound::absent(&trigger));
+            self.counts.matched += 1;
+            self.next = self.next.max(id + 1);
+            self.bytes += bytes;
+            let (aged, lane, place) = (age, None, Place::Blocked);
+            let pending =
+                Pending { bound, event, bytes, born: now, aged, attempts, failures, version, error, lane, place };
+            // From now on: how old its trigger lets it be is not known before that is bound.
+            let until = now.saturating_add(pending.bound.trigger.delivery.retry.age_max());
+            self.pending.insert(*id, pending);
+            self.put(*id, Place::Parked(until));
+        }
+        self.touched = Some(BTreeSet::new());
+        // Letters that smaller limits have no room for go from the disk with the next write.
+        let held: BTreeSet<u64> = self.dead.held().map(DeadLetter::id).collect();
+        self.dead.touched = Some(saved.letters.iter().map(|(id, _)| *id).filter(|id| !held.contains(id)).collect());
+        Ok(())
+    }
+
+    /// A trigger is bound: the deliveries that an earlier process had made for it go on.
+    pub(super) fn adopt(&mut self, bound: &Arc<Bound>) -> usize {
+        let absent = self.parked.get(Bound::ABSENT).into_iter().flatten();
+        let ids: Vec<u64> = absent
+            .copied()
+            .filter(|id| self.pending.get(id).is_some_and(|pending| pending.bound.id == bound.id))
+            .collect();
+        for id in &ids {
+            self.lift(*id);
+            let Some(pending) = self.pending.get_mut(id) else { continue };
+            pending.bound = Arc::clone(bound);
+            pending.place = Place::Blocked;
+            pending.lane = bound.trigger.delivery.order(&pending.event).map(|key| (bound.number, key));
+            let lane = pending.lane.clone();
+            let is_first = lane.is_none_or(|lane| {
+                let lane = self.lanes.entry(lane).or_default();
+                lane.push_back(*id);
+                lane.len() == 1
+            });
+            if is_first {
+                self.put(*id, Place::Ready);
+            }
+        }
+        ids.len()
+    }
+
+    /// Takes deliveries back that could not be written, as if they had never been.
+    pub(super) fn retract(&mut self, first: u64, count: usize) {
+        for id in first..first + count as u64 {
+            if self.remove(id).is_some() {
+                self.counts.matched -= 1;
+            }
+        }
+        // What had to go for them stays. The last one first: each stood behind those before it.
+        for (id, pending) in std::mem::take(&mut self.evicted).into_iter().rev() {
+            self.bring_back(id, pending);
+        }
+        // Nobody was told of their numbers, which are given again: else a disk that stays full would leave more of them touched each time.
+        if self.next == first + count as u64 {
+            self.next = first;
+        }
+    }
+
+    /// Puts a delivery that was removed where it stood.
+    fn bring_back(&mut self, id: u64, pending: Pending) {
+        self.counts.dropped -= 1;
+        self.bytes += pending.bytes;
+        let (place, lane) = (pending.place, pending.lane.clone());
+        self.pending.insert(id, pending);
+        if let Some(lane) = lane {
+            // In the order of their numbers, as they came.
+            let lane = self.lanes.entry(lane).or_default();
+            let at = lane.partition_point(|other| *other < id);
+            lane.insert(at, id);
+            if let Some(next) = lane.get(1).copied().filter(|_| at == 0) {
+                self.lift(next);
+                self.put(next, Place::Blocked);
+            }
+        }
+        self.put(id, place);
+    }
+
+    /// The process ends: all are written once more, with the age that they have now.
+    pub(super) fn end_process(&mut self) {
+        self.save_anew();
+        if let Some(touched) = &mut self.touched {
+            touched.extend(self.pending.keys());
+        }
+    }
+
+    /// The changes that are not on disk, if they are so many at least.
+    pub(super) fn changes(&self, at_least: usize, now: Duration) -> Option<(Changes, Changes)> {
+        let (Some(touched), Some(letters)) = (&self.touched, &self.dead.touched) else { return None };
+        if self.unsaved() < at_least.max(1) {
+            return None;
+        }
+        let deliveries =
+            touched.iter().map(|id| (*id, self.pending.get(id).map(|pending| record(pending, now).write())));
+        let letters = letters.iter().map(|id| (*id, self.dead.get(*id).map(record::write_letter)));
+        Some((deliveries.collect(), letters.collect()))
+    }
+
+    /// They are on disk now.
+    pub(super) fn saved(&mut self) {
+        self.save_anew();
+        self.evicted.clear();
+        self.touched.as_mut().map(BTreeSet::clear);
+        self.dead.touched.as_mut().map(BTreeSet::clear);
+    }
+}
+
+/// A delivery as it is written.
+fn record(pending: &Pending, now: Duration) -> Record {
+    Record {
+        trigger: (*pending.bound.id).into(),
+        attempts: pending.attempts,
+        failures: pending.failures,
+        age: age(pending, now),
+        version: pending.version,
+        error: pending.error.clone(),
+        event: pending.event.clone(),
+    }
+}

@@ -1,0 +1,34 @@
+//! Deliveries on their way to functions: the queue, its rules, and where it lies on disk. It knows no function.
+
+#[cfg(feature = "schedule")]
+mod agenda;
+mod bind;
+mod dead;
+mod error;
+mod figures;
+mod hops;
+mod hub;
+#[cfg(feature = "durable")]
+mod lasting;
+mod limits;
+mod machine;
+mod publish;
+#[cfg(feature = "durable")]
+mod record;
+mod settle;
+mod stage;
+#[cfg(feature = "durable")]
+mod store;
+
+pub use dead::{DeadLetter, Reason};
+pub use error::{PublishError, RedriveError};
+pub use figures::Deliveries;
+pub(crate) use hops::{HOPS, hops};
+pub(crate) use hub::{Hub, Parked};
+pub use limits::{EventLimits, WhenFull};
+pub(crate) use machine::{Admission, Full, Job, NotBegun};
+pub(crate) use settle::Failure;
+pub use settle::Next;
+pub(crate) use stage::{Entry, Staged};
+#[cfg(feature = "durable")]
+pub(crate) use store::Store;

@@ -1,0 +1,79 @@
+//! Events come into the queue: those that a host publishes, and dead letters that it wants delivered again.
+
+use super::{Admission, DeadLetter, Hub, PublishError, RedriveError, machine::Full};
+use crate::{
+    event::{Event, EventBuilder, EventError, Timestamp},
+    sync::atomic::Ordering,
+    trigger::random,
+};
+
+impl Hub {
+    /// An event from its parts, with what the builder was not given.
+    pub(crate) fn event(&self, builder: EventBuilder) -> Result<Event, EventError> {
+        let now = self.clock.now();
+        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{:016x}{:016x}", random(self.seed, drawn, u64::MAX), random(self.seed, drawn, u64::MAX - 1));
+        let date = self.queue.lock().date(now).or_else(|| Timestamp::UNIX_EPOCH.checked_add(now));
+        builder.build_with(id, "/dormouse", date.unwrap_or(Timestamp::UNIX_EPOCH))
+    }
+
+    /// Queues a delivery for each trigger that the event matches, and returns how many.
+    pub(crate) fn publish(&self, event: Event) -> Result<usize, PublishError> {
+        let (bound, bytes) = self.prepare(&event)?;
+        if bound.is_empty() {
+            return Ok(0);
+        }
+        let now = self.clock.now();
+        let mut queue = self.queue.lock();
+        let admitted = queue.admit(Admission { bound: &bound, event, bytes }, now);
+        let (first, count) = admitted.map_err(|Full| PublishError::full(bound.len(), &queue.deliveries()))?;
+        self.save_new(&mut queue, first, count, now)?;
+        drop(queue);
+        match count {
+            1 => drop(self.wake.notify_one()),
+            _ => drop(self.wake.notify_all()),
+        }
+        Ok(count)
+    }
+
+    /// The dead letters that are held, the oldest first.
+    pub(crate) fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.queue.lock().dead.held().cloned().collect()
+    }
+
+    /// Takes all dead letters out, the oldest first.
+    pub(crate) fn drain_dead_letters(&self) -> Vec<DeadLetter> {
+        let now = self.clock.now();
+        let mut queue = self.queue.lock();
+        let drained = queue.dead.drain();
+        self.save_later(&mut queue, 0, now);
+        drained
+    }
+
+    /// Queues a dead letter's event once more for its trigger, as a new delivery whose number is returned.
+    pub(crate) fn redrive(&self, id: u64) -> Result<u64, RedriveError> {
+        let now = self.clock.now();
+        let letter = self.queue.lock().dead.get(id).cloned().ok_or(RedriveError::NoSuchLetter { id })?;
+        let Some(bound) = self.registry.get(letter.trigger()) else {
+            return Err(RedriveError::NoSuchTrigger { trigger: letter.trigger().into() });
+        };
+        let admission = Admission { bound: &[bound], event: letter.event, bytes: letter.bytes };
+        let mut queue = self.queue.lock();
+        // Somebody else may have taken it in between.
+        if queue.dead.get(id).is_none() {
+            return Err(RedriveError::NoSuchLetter { id });
+        }
+        let (delivery, count) =
+            queue.admit(admission, now).map_err(|Full| PublishError::full(1, &queue.deliveries()))?;
+        if count == 0 {
+            // Dropped, by the queue's policy. The letter stays.
+            return Err(PublishError::full(1, &queue.deliveries()).into());
+        }
+        self.save_new(&mut queue, delivery, count, now)?;
+        queue.dead.redrive(id);
+        self.save_later(&mut queue, 0, now);
+        drop(queue);
+        self.wake.notify_one();
+        Ok(delivery)
+    }
+}

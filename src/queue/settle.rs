@@ -1,0 +1,190 @@
+//! From ready to the end: a delivery begins, and what comes of it.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    dead::{DeadLetter, Reason},
+    machine::{Job, NotBegun, Pending, Place, Queue},
+};
+use crate::{trigger::random, usage::Version};
+
+/// What kind of failure it was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// A run that failed.
+    Run,
+    /// Refused before the guest ran: no attempt.
+    Refused,
+    /// Another attempt would not change it.
+    Permanent,
+}
+
+/// What becomes of a failed delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Next {
+    /// It is tried again after this time of the runtime's clock.
+    Retry(Duration),
+    /// It is given up and kept as a dead letter.
+    DeadLetter(Reason),
+}
+
+/// How soon a delivery is tried again at the soonest that was refused: by a busy pool, or a function that is left alone.
+const REFUSED_AGAIN: Duration = Duration::from_millis(100);
+
+impl Queue {
+    /// Begins the oldest delivery that is ready and was made before the number `before`.
+    pub(crate) fn take(&mut self, before: u64, now: Duration) -> Option<Job> {
+        loop {
+            let id = self.ready.first().copied().filter(|id| *id < before)?;
+            if let Ok(job) = self.begin(id, now) {
+                return Some(job);
+            }
+        }
+    }
+
+    /// Begins a delivery if it is ready, and neither expired nor too old.
+    pub(crate) fn begin(&mut self, id: u64, now: Duration) -> Result<Job, NotBegun> {
+        let ready = self.pending.get(&id).filter(|pending| pending.place == Place::Ready);
+        let pending = ready.ok_or(NotBegun::Blocked)?;
+        if self.is_expired(pending, now) {
+            self.remove(id);
+            self.counts.expired += 1;
+            return Err(NotBegun::Expired);
+        }
+        if now >= age_limit(pending) {
+            self.bury(id, Reason::Age, now);
+            return Err(NotBegun::TooOld);
+        }
+        let (bound, event) = (Arc::clone(&pending.bound), pending.event.clone());
+        let attempt = pending.attempts.saturating_add(1);
+        self.lift(id);
+        self.put(id, Place::Running);
+        Ok(Job { id, bound, event, attempt })
+    }
+
+    pub(super) fn is_expired(&self, pending: &Pending, now: Duration) -> bool {
+        pending.event.expires().is_some_and(|end| self.date(now).is_some_and(|date| date >= end))
+    }
+
+    /// A delivery has ended well.
+    pub(crate) fn succeed(&mut self, id: u64) {
+        if self.remove(id).is_some() {
+            self.counts.succeeded += 1;
+        }
+    }
+
+    /// An attempt has failed.
+    pub(crate) fn fail(
+        &mut self,
+        id: u64,
+        failure: Failure,
+        error: Box<str>,
+        version: Option<Version>,
+        now: Duration,
+    ) -> Option<Next> {
+        let seed = self.seed;
+        self.touch(id);
+        let pending = self.pending.get_mut(&id)?;
+        let retry = &pending.bound.trigger.delivery.retry;
+        pending.failures = pending.failures.saturating_add(1);
+        pending.attempts = pending.attempts.saturating_add(u32::from(failure != Failure::Refused));
+        pending.version = version.or(pending.version);
+        pending.error = Some(error);
+        let after = retry.distance(pending.failures, random(seed, id, u64::from(pending.failures)));
+        // It costs no attempt, so it must not come at once: whoever runs what is due would go on for as long as it is refused.
+        let after = if failure == Failure::Refused { after.max(REFUSED_AGAIN) } else { after };
+        let at = now.saturating_add(after);
+        let reason = match failure {
+            Failure::Permanent => Reason::Permanent,
+            Failure::Run if pending.attempts >= retry.attempts_max() => Reason::Attempts,
+            _ if at >= age_limit(pending) => Reason::Age,
+            _ => {
+                self.lift(id);
+                self.put(id, Place::Waiting(at));
+                return Some(Next::Retry(after));
+            }
+        };
+        self.bury(id, reason, now);
+        Some(Next::DeadLetter(reason))
+    }
+
+    /// The function is not there: the delivery waits until it is, or too old. `false` if it is given up at once.
+    pub(super) fn park(&mut self, id: u64, error: Box<str>, now: Duration) -> bool {
+        let Some(pending) = self.pending.get_mut(&id) else { return false };
+        pending.error = Some(error);
+        let until = age_limit(pending);
+        if now >= until {
+            self.bury(id, Reason::Age, now);
+            return false;
+        }
+        self.lift(id);
+        self.put(id, Place::Parked(until));
+        // Its age counts on while it waits.
+        self.touch(id);
+        true
+    }
+
+    /// A run was cut short: ready again, as if it had not begun.
+    pub(crate) fn put_back(&mut self, id: u64) {
+        self.lift(id);
+        self.put(id, Place::Ready);
+    }
+
+    /// A function is there: what waits for it is ready. Returns how many.
+    pub(super) fn unpark(&mut self, function: &str) -> usize {
+        let Some(parked) = self.parked.remove(function) else { return 0 };
+        for id in &parked {
+            if let Some(Place::Parked(until)) = self.pending.get(id).map(|pending| pending.place) {
+                self.due.remove(&(until, *id));
+                self.put(*id, Place::Ready);
+            }
+        }
+        parked.len()
+    }
+
+    /// What has become due: waiting deliveries are ready, parked ones too old.
+    pub(crate) fn wake(&mut self, now: Duration) {
+        while let Some((_, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            let Some(pending) = self.pending.get(&id) else { break };
+            if matches!(pending.place, Place::Waiting(_)) {
+                self.lift(id);
+                self.put(id, Place::Ready);
+            } else if self.is_expired(pending, now) {
+                self.remove(id);
+                self.counts.expired += 1;
+            } else {
+                self.bury(id, Reason::Age, now);
+            }
+        }
+    }
+
+    /// Gives a delivery up.
+    pub(super) fn bury(&mut self, id: u64, reason: Reason, now: Duration) {
+        let Some(pending) = self.remove(id) else { return };
+        let letter = DeadLetter {
+            id,
+            age: age(&pending, now),
+            bytes: pending.bytes,
+            trigger: Arc::clone(&pending.bound.id),
+            function: pending.bound.trigger.target.clone(),
+            version: pending.version,
+            reason,
+            attempts: pending.attempts,
+            error: pending.error,
+            at: self.date(now),
+            event: pending.event,
+        };
+        self.dead.keep(letter, self.limits.dead_letters, self.limits.dead_letter_bytes);
+    }
+}
+
+/// When a delivery is too old.
+fn age_limit(pending: &Pending) -> Duration {
+    let left = pending.bound.trigger.delivery.retry.age_max().saturating_sub(pending.aged);
+    pending.born.saturating_add(left)
+}
+
+pub(super) fn age(pending: &Pending, now: Duration) -> Duration {
+    now.saturating_sub(pending.born).saturating_add(pending.aged)
+}

@@ -1,0 +1,132 @@
+//! Events that host functions publish during an invocation: held back until it has succeeded, gone if it has not.
+//!
+//! Invariants: the queue keeps room for each from the moment that it is staged until it is released or dropped; of one invocation all are
+//! queued, in one step with the success of the delivery that it belongs to, or none.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Admission, Hub, PublishError,
+    hops::{hops, with_hops},
+    machine::Full,
+};
+use crate::{event::Event, text::cut, trigger::Matched};
+
+/// What was published in one invocation.
+pub(crate) struct Staged {
+    hub: Arc<Hub>,
+    entries: Vec<Entry>,
+    kept: Kept,
+}
+
+/// An event with the triggers that it wakes, found when it was published.
+pub(crate) struct Entry {
+    pub(crate) bound: Matched,
+    pub(crate) event: Event,
+    /// Of one delivery.
+    pub(crate) bytes: u64,
+}
+
+/// Deliveries, and their bytes, that the queue keeps room for.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Kept {
+    pub(super) count: usize,
+    pub(super) bytes: u64,
+}
+
+impl Entry {
+    fn admission(&self) -> Admission<'_> {
+        Admission { bound: &self.bound, event: self.event.clone(), bytes: self.bytes }
+    }
+}
+
+impl Staged {
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+        Self { hub, entries: Vec::new(), kept: Kept::default() }
+    }
+
+    /// Stages an event that has this many hops, and returns how many deliveries it will make. It belongs to the delivery
+    /// `ended`, if to any.
+    pub(crate) fn publish(
+        staged: &mut Option<Self>,
+        hub: &Arc<Hub>,
+        event: &Event,
+        hops: u32,
+        ended: Option<u64>,
+    ) -> Result<usize, PublishError> {
+        let event = if hops > 0 { with_hops(event, hops) } else { event.clone() };
+        let (bound, bytes) = hub.prepare(&event)?;
+        if bound.is_empty() {
+            return Ok(0);
+        }
+        let staged = staged.get_or_insert_with(|| Self::new(Arc::clone(hub)));
+        staged.add(Entry { bound, event, bytes }, ended)
+    }
+
+    fn add(&mut self, entry: Entry, ended: Option<u64>) -> Result<usize, PublishError> {
+        let count = entry.bound.len();
+        let kept = Kept { count, bytes: entry.bytes.saturating_mul(count as u64) };
+        let mut queue = self.hub.queue.lock();
+        queue.keep_room(kept, ended).map_err(|Full| PublishError::full(count, &queue.deliveries()))?;
+        drop(queue);
+        self.kept.count += kept.count;
+        self.kept.bytes += kept.bytes;
+        self.entries.push(entry);
+        Ok(count)
+    }
+
+    /// What is staged; the room that is kept for it is the caller's now.
+    pub(crate) fn take(&mut self) -> (Kept, Vec<Entry>) {
+        (std::mem::take(&mut self.kept), std::mem::take(&mut self.entries))
+    }
+}
+
+impl Staged {
+    /// The run has succeeded: all of it is queued, or none and the reason why.
+    pub(crate) fn release(mut self) -> Result<(), Box<str>> {
+        let (kept, entries) = self.take();
+        match self.hub.release(kept, &entries, None) {
+            Ok(()) => {
+                self.hub.wake.notify_all();
+                Ok(())
+            }
+            Err(error) => Err(cut(&error.to_string())),
+        }
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if self.kept.count > 0 {
+            self.hub.queue.lock().give_room(self.kept);
+        }
+    }
+}
+
+impl Hub {
+    /// Queues all these events, for which room is kept, in one step: or none. The delivery `ended` succeeds in the same step, and is written to disk
+    /// together with them; where there is none, they are on disk when this returns. Dead letters of events that are one hop too far are
+    /// written where that works out now.
+    pub(crate) fn release(&self, kept: Kept, entries: &[Entry], ended: Option<u64>) -> Result<(), PublishError> {
+        let now: Duration = self.clock.now();
+        let is_looped = |entry: &&Entry| hops(&entry.event) > self.limits.hops;
+        let (looped, others): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(is_looped);
+        let admissions: Vec<_> = others.into_iter().map(Entry::admission).collect();
+        let mut queue = self.queue.lock();
+        queue.give_room(kept);
+        let admitted = queue.admit_all(&admissions, ended, now).map_err(|Full| {
+            let needed = admissions.iter().map(|admission| admission.bound.len()).sum();
+            PublishError::full(needed, &queue.deliveries())
+        });
+        let (first, count) = admitted?;
+        if ended.is_none() {
+            self.save_new(&mut queue, first, count, now)?;
+        }
+        let is_any_looped = !looped.is_empty();
+        looped.into_iter().for_each(|entry| queue.admit_looped(&entry.admission(), self.limits.hops, now));
+        if is_any_looped {
+            self.save_later(&mut queue, 0, now);
+        }
+        Ok(())
+    }
+}

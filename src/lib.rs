@@ -1,4 +1,9 @@
 #![doc = include_str!("../README.md")]
+// What a feature that is off would use: stand-ins take the place of its rooms.
+#![cfg_attr(
+    not(all(feature = "events", feature = "extism", feature = "wasi")),
+    allow(dead_code, unused_imports, reason = "what a feature that is off would use")
+)]
 
 mod budget;
 mod clock;
@@ -26,6 +31,9 @@ mod module;
 pub mod pattern;
 mod pool;
 #[cfg(feature = "events")]
+mod queue;
+#[cfg(not(feature = "events"))]
+#[path = "queue/absent.rs"]
 mod queue;
 mod runtime;
 mod sync;

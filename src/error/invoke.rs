@@ -119,7 +119,6 @@ pub enum InvokeErrorKind {
     },
     /// The guest has done its work, but the events that host functions published in it were not queued. What it wrote to a
     /// key-value store is there. See [`Context::publish`](crate::Context::publish).
-    #[cfg(feature = "events")]
     #[error("what was published in the invocation was not queued: {problem}")]
     Unpublished {
         /// Why not.
@@ -266,7 +265,6 @@ impl InvokeErrorKind {
             Self::Exit { .. } => "exit",
             Self::GuestError { .. } => "guest_error",
             Self::Rejected { .. } => "rejected",
-            #[cfg(feature = "events")]
             Self::Unpublished { .. } => "unpublished",
             Self::Contract { .. } => "contract",
             Self::OutOfBounds { .. } => "out_of_bounds",

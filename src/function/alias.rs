@@ -69,7 +69,6 @@ impl Functions {
             (slot, replaced)
         };
         self.keep_known(replaced.as_ref());
-        #[cfg(feature = "events")]
         self.hub.arrived(function);
         Ok(Function { functions: Arc::clone(self), target: Target::Name(slot) })
     }

@@ -19,7 +19,6 @@ use crate::{
     usage::{Report, trace},
     value::{Value, Values},
 };
-#[cfg(feature = "events")]
 use crate::{queue::Staged, usage::Origin};
 
 /// An invocation with choices, from [`Function::invocation`]. A lower level can only lower a limit: more fuel or time than
@@ -46,12 +45,9 @@ pub struct Invocation<'a> {
     fuel: u64,
     deadline: Duration,
     cancel: Option<Cancel>,
-    #[cfg(feature = "events")]
     origin: Option<Origin>,
     /// Where what is published in it goes, instead of into the queue.
-    #[cfg(feature = "events")]
     staged: Option<&'a mut Option<Staged>>,
-    #[cfg(feature = "wasi")]
     seed: Option<[u8; 32]>,
 }
 
@@ -64,11 +60,8 @@ impl<'a> Invocation<'a> {
             fuel: u64::MAX,
             deadline: Duration::MAX,
             cancel: None,
-            #[cfg(feature = "events")]
             origin: None,
-            #[cfg(feature = "events")]
             staged: None,
-            #[cfg(feature = "wasi")]
             seed: None,
         }
     }
@@ -122,7 +115,6 @@ impl<'a> Invocation<'a> {
     }
 
     /// The delivery that it belongs to, and who releases what is published in it.
-    #[cfg(feature = "events")]
     pub(crate) fn delivering(mut self, origin: Origin, staged: &'a mut Option<Staged>) -> Self {
         self.origin = Some(origin);
         self.staged = Some(staged);
@@ -222,18 +214,11 @@ impl<'a> Invocation<'a> {
             deadline_at_most: outer.deadline_at,
             cancel: self.cancel,
         });
-        #[cfg(feature = "wasi")]
         if let Some(seed) = self.seed {
             ready.instance.host().guest.seed(seed);
         }
-        #[cfg(feature = "events")]
         let hops = self.origin.as_ref().map_or(outer.hops, |origin| origin.hops.saturating_add(1));
-        #[cfg(not(feature = "events"))]
-        let hops = outer.hops;
-        #[cfg(feature = "events")]
         let service = Service { origin: self.origin, hops, staged: None };
-        #[cfg(not(feature = "events"))]
-        let service = Service::default();
         ready.instance.host().service = Some(service);
         let level = Level::enter(deployed.pool.id(), runtime, ready.instance.deadline_at(), hops);
         let ran = body(ready, &deployed.blueprint.contract, limits);
@@ -241,7 +226,6 @@ impl<'a> Invocation<'a> {
         let ran = ran.and_then(|value| ready.instance.host().commit().map(|()| value));
         drop(level);
         let used = ready.instance.settle(began);
-        #[cfg(feature = "events")]
         let ran = match (ran, take_staged(ready)) {
             (Ok(done), Some(staged)) => release(staged, self.staged).map(|()| done),
             (ran, _) => ran,
@@ -282,13 +266,11 @@ impl<'a> Invocation<'a> {
 }
 
 /// What host functions have published in the run.
-#[cfg(feature = "events")]
 fn take_staged(ready: &mut PooledInstance) -> Option<Staged> {
     ready.instance.host().service.as_mut()?.staged.take()
 }
 
 /// The run has succeeded: what was published in it is queued, or handed to whoever settles the delivery.
-#[cfg(feature = "events")]
 fn release(staged: Staged, settles: Option<&mut Option<Staged>>) -> Result<(), InvokeErrorKind> {
     match settles {
         None => staged.release().map_err(|problem| InvokeErrorKind::Unpublished { problem }),

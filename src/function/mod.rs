@@ -275,7 +275,6 @@ impl Function {
     pub fn set_concurrency(&self, max: usize) -> Result<(), InvokeError> {
         let deployed = self.deployed()?;
         deployed.pool.set_max(max);
-        #[cfg(feature = "events")]
         self.functions.hub.arrived(&deployed.label().name);
         Ok(())
     }

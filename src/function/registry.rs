@@ -11,7 +11,6 @@ use std::{
 use arc_swap::ArcSwapOption;
 
 use super::{Deployed, Function, Slot, Target};
-#[cfg(feature = "events")]
 use crate::queue::Hub;
 use crate::{
     budget::{Budget, Evict},
@@ -35,11 +34,9 @@ pub(crate) struct Functions {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reset: Reset,
     /// What waits for functions to come.
-    #[cfg(feature = "events")]
     pub(crate) hub: Arc<Hub>,
 }
 
-#[cfg(feature = "events")]
 impl Drop for Functions {
     fn drop(&mut self) {
         self.hub.close();
@@ -57,12 +54,7 @@ pub(super) struct Names {
 }
 
 impl Functions {
-    pub(crate) fn new(
-        limits: RuntimeLimits,
-        clock: Arc<dyn Clock>,
-        reset: Reset,
-        #[cfg(feature = "events")] hub: Arc<Hub>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(limits: RuntimeLimits, clock: Arc<dyn Clock>, reset: Reset, hub: Arc<Hub>) -> Arc<Self> {
         Arc::new(Self {
             names: RwLock::default(),
             superseded: Mutex::default(),
@@ -70,7 +62,6 @@ impl Functions {
             books: Books::new(limits.functions.saturating_mul(2)),
             budget: Budget::new(limits),
             reset,
-            #[cfg(feature = "events")]
             hub,
             clock,
         })
@@ -157,7 +148,6 @@ impl Functions {
     }
 
     /// Makes anew the instances that were lost because their memory grew. Returns how many.
-    #[cfg(feature = "events")]
     pub(crate) fn replenish(&self) -> usize {
         let lost = self.versions().into_iter().filter(|deployed| deployed.pool.has_lost());
         lost.map(|deployed| deployed.replenish()).sum()
@@ -188,7 +178,6 @@ impl Functions {
             let replaced = slot.current.swap(Some(Arc::clone(deployed)));
             (slot, replaced)
         };
-        #[cfg(feature = "events")]
         self.hub.arrived(name);
         let pool: Weak<dyn Evict> = Arc::downgrade(&deployed.pool) as Weak<dyn Evict>;
         self.budget.register(pool);

@@ -195,7 +195,6 @@ impl Deployed {
         self.pool.prewarm(count, || self.now(), |lane| self.make(lane))
     }
 
-    #[cfg(feature = "events")]
     pub(crate) fn replenish(&self) -> usize {
         self.pool.replenish(|| self.now(), |lane| self.make(lane))
     }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use wasmparser::{GlobalType, TableType, TypeRef, ValType};
 
-#[cfg(feature = "extism")]
 use super::extism;
-#[cfg(feature = "wasi")]
 use super::wasi;
 use crate::{
     error::{DeployError, UnknownImport},
@@ -21,13 +19,11 @@ pub(crate) struct Imports(pub(crate) Vec<Arc<HostFunction>>);
 
 impl Imports {
     /// Whether it imports functions of WASI that the host has not replaced by its own.
-    #[cfg(feature = "wasi")]
     pub(crate) fn has_wasi(&self) -> bool {
         self.0.iter().any(|import| *import.module == *wasi::MODULE && !import.is_custom())
     }
 
     /// Whether it imports functions of `extism:host/env`, whosever they are.
-    #[cfg(feature = "extism")]
     pub(crate) fn has_extism(&self) -> bool {
         self.0.iter().any(|import| *import.module == *extism::MODULE)
     }
@@ -41,9 +37,7 @@ impl Imports {
                 |function: &&Arc<HostFunction>| *function.module == *import.module && *function.name == *import.name;
             let found = provided.iter().find(is_it);
             let own: &[Arc<HostFunction>] = match &*import.module {
-                #[cfg(feature = "wasi")]
                 wasi::MODULE => wasi::functions(),
-                #[cfg(feature = "extism")]
                 extism::MODULE => extism::functions(),
                 _ => &[],
             };

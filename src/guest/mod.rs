@@ -10,17 +10,22 @@
 mod buffer;
 #[cfg(feature = "extism")]
 pub(crate) mod extism;
+#[cfg(not(feature = "extism"))]
+#[path = "extism/absent.rs"]
+pub(crate) mod extism;
 mod imports;
 mod options;
 pub(crate) mod state;
 #[cfg(feature = "wasi")]
+pub(crate) mod wasi;
+#[cfg(not(feature = "wasi"))]
+#[path = "wasi/absent.rs"]
 pub(crate) mod wasi;
 
 use buffer::Buffer;
 pub(crate) use imports::Imports;
 pub(crate) use options::GuestOptions;
 pub(crate) use state::{Base, Grants, GuestState};
-#[cfg(feature = "wasi")]
 use wasi::command::{self, Command};
 use wasmparser::ValType;
 
@@ -31,14 +36,12 @@ use crate::{
     module::Prepared,
     text::cut,
 };
-#[cfg(feature = "extism")]
 use extism::plugin;
 
 /// An instance as all guests have it.
 pub(crate) type Instance = crate::instance::Instance<HostState>;
 
 /// With this code a guest says that another attempt would not change anything: `EX_DATAERR` of sysexits.h.
-#[cfg(feature = "events")]
 pub(crate) const EXIT_REJECTED: u32 = 65;
 
 /// The entry where the deployment names none.
@@ -51,12 +54,10 @@ const ENTRY: &str = "handle";
 pub enum ContractKind {
     /// An Extism plug-in, which imports functions of `extism:host/env`: an export `() -> i32` or `() -> ()` takes the event and
     /// gives the reply through them; 0, or nothing, is success. A delivery is not tried again after the answer 65.
-    #[cfg(feature = "extism")]
     Extism,
     /// A WASI program, which exports `_start`: the event on its standard input, the reply on its standard output, its log on
     /// its standard error; exit code 0 is success. Of a delivery, code 65 (`EX_DATAERR`) says that another attempt would not change
     /// anything; after any other it is tried again.
-    #[cfg(feature = "wasi")]
     Command,
     /// Exports `memory`, `alloc(len: i32) -> i32` and an entry, usually `handle(ptr: i32, len: i32) -> i64`. A trap is a failure, after which
     /// a delivery is tried again; the answer -1 is one after which it is not, and so is WASI's `proc_exit(65)`.
@@ -68,12 +69,10 @@ pub enum ContractKind {
 /// Which contract a module keeps.
 #[derive(Debug)]
 pub(crate) enum Contract {
-    #[cfg(feature = "extism")]
     Extism {
         /// None where several exports could be meant.
         entry: Option<Box<str>>,
     },
-    #[cfg(feature = "wasi")]
     Command,
     Buffer {
         entry: Box<str>,
@@ -85,9 +84,7 @@ pub(crate) enum Contract {
 
 /// The contract's handles in one instance.
 pub(crate) enum Bound {
-    #[cfg(feature = "extism")]
     Extism(Option<plugin::Entry>),
-    #[cfg(feature = "wasi")]
     Command(Command),
     Buffer(Buffer),
     Plain,
@@ -115,10 +112,6 @@ impl Contract {
     /// Finds the contract that a module keeps. One that the deployment names, or whose entry it names, must be kept.
     pub(crate) fn detect(
         prepared: &Prepared,
-        #[cfg_attr(
-            not(any(feature = "wasi", feature = "extism")),
-            expect(unused_variables, reason = "only these kinds are told by what they import")
-        )]
         imports: &Imports,
         wish: Option<ContractKind>,
         entry: Option<&str>,
@@ -133,7 +126,6 @@ impl Contract {
         let refuse = |entry: &str, problem: &str| Err(DeployError::Entry { entry: cut(entry), problem: cut(problem) });
         // What keeps a module from each contract, for those who expected it to keep one.
         let mut found = Vec::new();
-        #[cfg(feature = "extism")]
         if wish.is_none_or(|wish| wish == ContractKind::Extism) {
             match plugin::entry(prepared, entry) {
                 _ if wish.is_none() && !imports.has_extism() => {}
@@ -150,7 +142,6 @@ impl Contract {
         }
         let buffer = missing(prepared, &[("alloc", &[I32], &[I32]), (name, &[I32, I32], &[I64])], true);
         found.insert(0, format!("for the buffer contract found {buffer}"));
-        #[cfg(feature = "wasi")]
         {
             let command = missing(prepared, &[(command::ENTRY, &[], &[])], false);
             let is_program = wish == Some(ContractKind::Command);
@@ -184,7 +175,6 @@ impl Contract {
     }
 
     /// Whether each instance needs what plug-ins need.
-    #[cfg(feature = "extism")]
     pub(crate) fn is_extism(&self) -> bool {
         matches!(self, Self::Extism { .. })
     }
@@ -192,9 +182,7 @@ impl Contract {
     /// The contract in one word, for the report of deployment.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            #[cfg(feature = "extism")]
             Self::Extism { .. } => "extism",
-            #[cfg(feature = "wasi")]
             Self::Command => "command",
             Self::Buffer { .. } => "buffer",
             Self::Plain { .. } => "plain",
@@ -209,11 +197,9 @@ impl Contract {
             instance.call_typed(&function, ()).map_err(|cause| ("the start function", cause))?;
         }
         // A program initialises itself, in each run.
-        #[cfg(feature = "wasi")]
         if matches!(self, Self::Command) {
             return Ok(());
         }
-        #[cfg(feature = "extism")]
         if matches!(self, Self::Extism { .. }) {
             return plugin::initialise(instance);
         }
@@ -229,11 +215,9 @@ impl Contract {
     /// Resolves the contract's handles in an instance.
     pub(crate) fn bind(&self, instance: &Instance) -> Bound {
         match self {
-            #[cfg(feature = "extism")]
             Self::Extism { entry } => {
                 Bound::Extism(entry.as_deref().and_then(|entry| plugin::Entry::of(instance, entry)))
             }
-            #[cfg(feature = "wasi")]
             Self::Command => Command::of(instance).map_or(Bound::Plain, Bound::Command),
             Self::Buffer { entry } => Buffer::of(instance, entry).map_or(Bound::Plain, Bound::Buffer),
             Self::Plain { .. } => Bound::Plain,
@@ -252,7 +236,6 @@ impl Contract {
         limits: &Limits,
     ) -> Result<(), InvokeErrorKind> {
         match bound {
-            #[cfg(feature = "extism")]
             Bound::Extism(own) => match (own, entry) {
                 (Some(own), None) => own.invoke(instance, input, output, limits),
                 (None, None) => Err(plugin::several(instance.prepared())),
@@ -261,7 +244,6 @@ impl Contract {
                     None => Err(not_an_entry(instance, name, plugin::NEEDS)),
                 },
             },
-            #[cfg(feature = "wasi")]
             Bound::Command(command) => match entry {
                 None => command.invoke(instance, input, output, limits),
                 Some(name) => Err(not_an_entry(instance, name, "a WASI program, by its start alone")),

@@ -3,72 +3,56 @@
 //!
 //! Invariant: nothing of a run is left when it is cleared.
 
-#[cfg(feature = "extism")]
-use super::extism;
-#[cfg(feature = "wasi")]
-use super::wasi;
-use crate::budget::Reservation;
-#[cfg(any(feature = "wasi", feature = "extism"))]
 use std::sync::Arc;
+
+use super::extism::{state as extism, vars::Vars};
+use super::wasi::state as wasi;
+use crate::budget::Reservation;
 
 /// What a deployment gives to its guests, the same for all instances of a version. `None` where the
 /// module imports nothing of the kind.
 #[derive(Default)]
 pub(crate) struct Grants {
-    #[cfg(feature = "wasi")]
-    pub(crate) wasi: Option<Arc<wasi::state::Grant>>,
-    #[cfg(feature = "extism")]
-    pub(crate) extism: Option<Arc<extism::state::Grant>>,
+    pub(crate) wasi: Option<Arc<wasi::Grant>>,
+    pub(crate) extism: Option<Arc<extism::Grant>>,
 }
 
 /// What initialisation has left for every run to begin with, beside the memory of the guest.
 #[derive(Default)]
 pub(crate) struct Base {
-    #[cfg(feature = "wasi")]
-    wasi: wasi::state::Base,
-    #[cfg(feature = "extism")]
-    vars: Option<Arc<extism::vars::Vars>>,
+    wasi: wasi::Base,
+    vars: Option<Arc<Vars>>,
 }
 
 /// The host's side of one instance.
 pub(crate) struct GuestState {
-    #[cfg(feature = "wasi")]
-    pub(crate) wasi: Option<Box<wasi::state::WasiState>>,
-    #[cfg(feature = "extism")]
-    pub(crate) extism: Option<Box<extism::state::ExtismState>>,
+    pub(crate) wasi: Option<Box<wasi::WasiState>>,
+    pub(crate) extism: Option<Box<extism::ExtismState>>,
 }
 
 impl GuestState {
     /// `base` is `None` for an instance that initialises itself.
-    #[cfg_attr(
-        not(any(feature = "wasi", feature = "extism")),
-        expect(unused_variables, reason = "no kind of guest has a state")
-    )]
     pub(crate) fn new(grants: &Grants, base: Option<&Base>) -> Self {
         Self {
-            #[cfg(feature = "wasi")]
             wasi: grants.wasi.as_ref().map(|grant| {
                 let base = base.map_or_else(Default::default, |base| base.wasi);
-                Box::new(wasi::state::WasiState::new(Arc::clone(grant), base))
+                Box::new(wasi::WasiState::new(grant, base))
             }),
-            #[cfg(feature = "extism")]
             extism: grants.extism.as_ref().map(|grant| {
                 let vars = base.and_then(|base| base.vars.as_ref());
-                Box::new(extism::state::ExtismState::new(Arc::clone(grant), vars))
+                Box::new(extism::ExtismState::new(grant, vars))
             }),
         }
     }
 
     /// The run that begins is initialisation.
     pub(crate) fn initialise(&mut self) {
-        #[cfg(feature = "wasi")]
         if let Some(wasi) = &mut self.wasi {
             wasi.initialise();
         }
     }
 
     /// What the random numbers of this run come from.
-    #[cfg(feature = "wasi")]
     pub(crate) fn seed(&mut self, seed: [u8; 32]) {
         if let Some(wasi) = &mut self.wasi {
             wasi.seed(seed);
@@ -77,11 +61,9 @@ impl GuestState {
 
     /// Lets every run begin where this one has ended, which is initialisation.
     pub(crate) fn seal(&mut self) {
-        #[cfg(feature = "wasi")]
         if let Some(wasi) = &mut self.wasi {
             wasi.seal();
         }
-        #[cfg(feature = "extism")]
         if let Some(extism) = &mut self.extism {
             extism.seal();
         }
@@ -90,16 +72,13 @@ impl GuestState {
     /// What a sealed instance leaves for others to begin with.
     pub(crate) fn base(&self) -> Base {
         Base {
-            #[cfg(feature = "wasi")]
             wasi: self.wasi.as_ref().map_or_else(Default::default, |wasi| wasi.base()),
-            #[cfg(feature = "extism")]
             vars: self.extism.as_ref().map(|extism| extism.vars()),
         }
     }
 
     /// Bytes of the run that `Limits::memory` counts, beside linear memories.
     pub(crate) fn used_bytes(&self) -> u64 {
-        #[cfg(feature = "extism")]
         if let Some(extism) = &self.extism {
             return extism.used();
         }
@@ -107,13 +86,10 @@ impl GuestState {
     }
 
     /// Forgets the run.
-    #[cfg_attr(not(feature = "extism"), expect(unused_variables, reason = "plug-ins alone hold some of it"))]
     pub(crate) fn clear(&mut self, reservation: &mut Reservation) {
-        #[cfg(feature = "wasi")]
         if let Some(wasi) = &mut self.wasi {
             wasi.clear();
         }
-        #[cfg(feature = "extism")]
         if let Some(extism) = &mut self.extism {
             extism.clear(reservation);
         }

@@ -36,7 +36,6 @@ enum Call {
     /// By values, within a view of the invocation.
     Erased(Arc<Erased>),
     /// By its own types, with nothing in between: the shortest way through the interpreter.
-    #[cfg(feature = "extism")]
     Direct(fn(&mut Store<State>) -> Func),
 }
 
@@ -60,7 +59,6 @@ impl HostFunction {
     }
 
     /// A function of this library that is called by its types and pays for itself. It must not panic.
-    #[cfg(feature = "extism")]
     pub(crate) fn direct(
         module: &str,
         name: &str,
@@ -75,7 +73,6 @@ impl HostFunction {
     /// The function in a store, for an instance to import.
     pub(crate) fn import(self: &Arc<Self>, store: &mut Store<State>) -> Func {
         match &self.call {
-            #[cfg(feature = "extism")]
             Call::Direct(make) => make(store),
             Call::Erased(call) => {
                 let types = |types: &[ValueType]| types.iter().map(|ty| wasm_type(*ty)).collect::<Vec<_>>();
@@ -86,7 +83,6 @@ impl HostFunction {
         }
     }
 
-    #[cfg(feature = "wasi")]
     pub(crate) fn is_custom(&self) -> bool {
         self.is_custom
     }

@@ -8,15 +8,12 @@ use std::{
 };
 
 use super::kv::Stage;
-#[cfg(feature = "extism")]
-use crate::guest::extism::state::absent;
 use crate::{
     budget::Reservation,
     error::InvokeErrorKind,
     guest::state::GuestState,
     instance::{self, HostSide},
 };
-#[cfg(feature = "events")]
 use crate::{queue::Staged, usage::Origin};
 
 /// What a store carries.
@@ -47,13 +44,10 @@ impl RuntimeRef {
 #[derive(Default)]
 pub(crate) struct Service {
     /// The delivery that it belongs to. `None` if its function's handle was invoked.
-    #[cfg(feature = "events")]
     pub(crate) origin: Option<Origin>,
     /// How many hops an event has that is published in it.
-    #[cfg(feature = "events")]
     pub(crate) hops: u32,
     /// What host functions have published in it.
-    #[cfg(feature = "events")]
     pub(crate) staged: Option<Staged>,
 }
 
@@ -87,23 +81,6 @@ impl HostState {
     /// Writes what the run has staged for the key-value store: all of it, or nothing.
     pub(crate) fn commit(&mut self) -> Result<(), InvokeErrorKind> {
         self.kv.take().map_or(Ok(()), |stage| stage.commit())
-    }
-}
-
-#[cfg(feature = "extism")]
-impl State {
-    /// Bytes that linear memories leave of `Limits::memory`.
-    pub(crate) fn memory_left(&self) -> u64 {
-        self.memory_max.saturating_sub(self.memory_bytes)
-    }
-
-    /// Copies bytes into a new block of the plug-in, and answers its handle: 0 for no bytes.
-    pub(crate) fn give_block(&mut self, bytes: &[u8]) -> Result<u64, InvokeErrorKind> {
-        let left = self.memory_left();
-        let Self { host, reservation, memory_max, .. } = self;
-        let extism = host.guest.extism.as_deref_mut().ok_or_else(absent)?;
-        let (wanted, limit) = (bytes.len() as u64, *memory_max);
-        extism.give(bytes, left, reservation)?.ok_or(InvokeErrorKind::MemoryLimit { wanted, limit })
     }
 }
 

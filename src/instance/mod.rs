@@ -32,7 +32,6 @@ pub(crate) use gate::moment;
 pub(crate) use image::{Image, MemoryImage};
 pub(crate) use reset::{Cleaned, Technique};
 pub(crate) use slices::{Fault, charge};
-#[cfg(feature = "wasi")]
 pub(crate) use state::memory_and_state;
 pub(crate) use state::{HostSide, State, memory_read, memory_size, memory_write};
 

@@ -78,7 +78,6 @@ impl Meter {
     }
 
     /// The time that the run was given.
-    #[cfg(all(feature = "events", any(feature = "wasi", feature = "extism")))]
     pub(crate) fn deadline(&self) -> Duration {
         self.deadline
     }

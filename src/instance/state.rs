@@ -98,7 +98,6 @@ pub(crate) struct Log {
 
 impl Log {
     /// Appends bytes as they are; what does not fit is left out.
-    #[cfg(feature = "wasi")]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         let max = if self.cut { 0 } else { usize::try_from(self.max).unwrap_or(usize::MAX) };
         let room = max.saturating_sub(self.text.len());
@@ -169,7 +168,6 @@ pub(crate) fn memory_write<H: HostSide>(
 }
 
 /// The guest's memory, to be read and written, and the state of the run.
-#[cfg(feature = "wasi")]
 pub(crate) fn memory_and_state<'a, H: HostSide>(
     caller: &'a mut wasmi::Caller<'_, State<H>>,
 ) -> (&'a mut [u8], &'a mut State<H>) {

@@ -276,13 +276,11 @@ impl Pool {
     }
 
     /// Whether an instance was thrown away after a run since `replenish` last looked.
-    #[cfg(feature = "events")]
     pub(crate) fn has_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed) > 0
     }
 
     /// Makes instances in place of those that were thrown away after a run: until as many live as did then. Returns how many.
-    #[cfg(feature = "events")]
     pub(crate) fn replenish(
         &self,
         now: impl Fn() -> Duration,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Runtime;
-#[cfg(feature = "events")]
 use crate::queue::{EventLimits, Hub};
 use crate::{
     clock::{Clock, SystemClock},
@@ -19,9 +18,7 @@ pub struct RuntimeBuilder {
     limits: RuntimeLimits,
     clock: Option<Arc<dyn Clock>>,
     reset: Reset,
-    #[cfg(feature = "events")]
     events: EventLimits,
-    #[cfg(feature = "events")]
     seed: u64,
 }
 
@@ -31,9 +28,7 @@ impl RuntimeBuilder {
             limits: RuntimeLimits::default(),
             clock: None,
             reset: Reset::Auto,
-            #[cfg(feature = "events")]
             events: EventLimits::default(),
-            #[cfg(feature = "events")]
             seed: 0,
         }
     }
@@ -112,14 +107,7 @@ impl RuntimeBuilder {
     /// The runtime.
     pub fn build(self) -> Runtime {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        #[cfg(feature = "events")]
         let hub = Hub::new(self.events, self.seed, Arc::clone(&clock));
-        Runtime(Functions::new(
-            self.limits,
-            clock,
-            self.reset,
-            #[cfg(feature = "events")]
-            hub,
-        ))
+        Runtime(Functions::new(self.limits, clock, self.reset, hub))
     }
 }

@@ -1,7 +1,6 @@
 //! What functions use: the report of one invocation and of one deployment, and the runtime's budget.
 
 mod ledger;
-#[cfg(feature = "events")]
 mod origin;
 mod report;
 pub(crate) mod trace;
@@ -9,11 +8,8 @@ mod version;
 
 pub(crate) use ledger::{Books, Counter, Tallies};
 pub use ledger::{Ledger, Usage};
-#[cfg(feature = "events")]
 pub(crate) use origin::Origin;
-#[cfg(all(feature = "events", any(feature = "wasi", feature = "extism")))]
 pub(crate) use origin::VARIABLE_PREFIX;
-#[cfg(all(feature = "events", feature = "wasi"))]
 pub(crate) use origin::VARIABLES_MAX;
 pub(crate) use report::Label;
 pub use report::{DeployReport, Report, Start};

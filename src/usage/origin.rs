@@ -7,14 +7,9 @@ use std::{sync::Arc, time::Duration};
 use super::Label;
 
 /// How the names begin that are the runtime's own: no deployment gives a variable of such a name.
-#[cfg_attr(
-    not(any(feature = "wasi", feature = "extism")),
-    expect(dead_code, reason = "only these guests have variables that a deployment gives")
-)]
 pub(crate) const VARIABLE_PREFIX: &str = "DORMOUSE_";
 
 /// Bytes of all variables of an origin at most, as `NAME=value` with an end each. Names of functions and triggers have 64 at most.
-#[cfg_attr(not(feature = "wasi"), expect(dead_code, reason = "only WASI guests have an environment of bounded size"))]
 pub(crate) const VARIABLES_MAX: usize = 512;
 
 /// Which delivery it is, and which attempt.
@@ -29,10 +24,6 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// What a guest is told, by name. `deadline` is the time that its run was given.
-    #[cfg_attr(
-        not(any(feature = "wasi", feature = "extism")),
-        expect(dead_code, reason = "only these guests are told")
-    )]
     pub(crate) fn variables(&self, label: &Label, deadline: Duration) -> [(&'static str, String); 6] {
         [
             ("DORMOUSE_FUNCTION", label.name.to_string()),
@@ -45,7 +36,7 @@ impl Origin {
     }
 }
 
-#[cfg(all(test, feature = "wasi"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::usage::Version;

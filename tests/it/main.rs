@@ -26,6 +26,7 @@ mod extism_blocks;
 #[cfg(feature = "extism")]
 mod extism_calls;
 mod faults;
+mod floors;
 #[cfg(feature = "wasi")]
 mod guest_corpus;
 mod guests;

@@ -14,7 +14,6 @@ use super::{
     state::{ExtismState, absent},
     vars::{VARS_MAX, entry},
 };
-#[cfg(feature = "events")]
 use crate::usage::VARIABLE_PREFIX;
 use crate::{
     error::InvokeErrorKind,
@@ -49,16 +48,13 @@ fn config_get(cx: &mut Context<'_>, key: u64) -> Result<u64, HostError> {
     let extism = cx.extism()?;
     let name = text(&extism.area, at, WHAT)?;
     let value = extism.grant.config.get(name).cloned();
-    #[cfg(feature = "events")]
     let told = name.starts_with(VARIABLE_PREFIX).then(|| name.to_owned());
     extism.free(key);
-    #[cfg(feature = "events")]
     let value = value.or_else(|| of_the_delivery(cx.state(), &told?));
     answer(cx, value)
 }
 
 /// What a plug-in is told of the delivery that it serves, by the names that WASI programs find in their environment.
-#[cfg(feature = "events")]
 fn of_the_delivery(state: &State, name: &str) -> Option<Arc<[u8]>> {
     let origin = state.host.service.as_ref()?.origin.as_ref()?;
     let variables = origin.variables(&state.label, state.meter.deadline());

@@ -6,7 +6,6 @@ use super::{
     state::Grant,
     vars::{VARS_MAX, Vars, entry},
 };
-#[cfg(feature = "events")]
 use crate::usage::VARIABLE_PREFIX;
 
 /// From which level on an Extism plug-in's log is kept, for [`Deployment::log_level`](crate::Deployment::log_level).
@@ -112,7 +111,6 @@ impl Extism {
 
     /// What is wrong with them.
     pub(crate) fn problem(&self) -> Option<(&'static str, String)> {
-        #[cfg(feature = "events")]
         if let Some(key) = self.config.keys().find(|key| key.starts_with(VARIABLE_PREFIX)) {
             let problem =
                 format!("the key {key:?} is reserved: those that begin with {VARIABLE_PREFIX} tell of the delivery");
@@ -126,8 +124,8 @@ impl Extism {
     }
 
     /// As all instances of a version share it.
-    pub(crate) fn grant(self) -> Grant {
+    pub(crate) fn grant(self) -> Option<Arc<Grant>> {
         let config = self.config.into_iter().map(|(key, value)| (key, value.as_bytes().into())).collect();
-        Grant { config, vars: Arc::new(Vars::new(self.vars)), log_level: self.log_level }
+        Some(Arc::new(Grant { config, vars: Arc::new(Vars::new(self.vars)), log_level: self.log_level }))
     }
 }

@@ -55,9 +55,9 @@ impl Span {
 
 impl ExtismState {
     /// `vars` are what initialisation has left, where it has run.
-    pub(crate) fn new(grant: Arc<Grant>, vars: Option<&Arc<Vars>>) -> Self {
+    pub(crate) fn new(grant: &Arc<Grant>, vars: Option<&Arc<Vars>>) -> Self {
         let vars = Arc::clone(vars.unwrap_or(&grant.vars));
-        Self { grant, vars, area: Area::default(), changes: Changes::default(), run: Run::default() }
+        Self { grant: Arc::clone(grant), vars, area: Area::default(), changes: Changes::default(), run: Run::default() }
     }
 
     /// Lets every run begin with the variables that this one has left, which is initialisation.

@@ -8,7 +8,6 @@ use super::{
     state::{Grant, Strings, TICK},
     stdio,
 };
-#[cfg(feature = "events")]
 use crate::host::{HostState, Service, State};
 use crate::{
     error::InvokeErrorKind,
@@ -126,7 +125,6 @@ pub(super) fn time_of(cx: &mut Context<'_>, clock: u32) -> Result<u64, Stop> {
 
 /// The environment of a run: what the deployment gives, and then what a delivery is told.
 fn environment<'a>(cx: &mut Context<'_>, grant: &'a Grant) -> Cow<'a, Strings> {
-    #[cfg(feature = "events")]
     if let State { host: HostState { service: Some(Service { origin: Some(origin), .. }), .. }, label, meter, .. } =
         cx.state()
     {
@@ -134,8 +132,6 @@ fn environment<'a>(cx: &mut Context<'_>, grant: &'a Grant) -> Cow<'a, Strings> {
         origin.variables(label, meter.deadline()).iter().for_each(|(name, value)| env.push(&[name, "=", value]));
         return Cow::Owned(env);
     }
-    #[cfg(not(feature = "events"))]
-    let _ = cx;
     Cow::Borrowed(&grant.env)
 }
 

@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use super::state::{Grant, Strings};
-#[cfg(feature = "events")]
 use crate::usage::{VARIABLE_PREFIX, VARIABLES_MAX};
 
 /// A source of time, or of seeds, that a host grants.
@@ -41,10 +40,7 @@ impl fmt::Debug for Wasi {
 const STRINGS_MAX: usize = 64 << 10;
 
 /// Of the environment, what a deployment may give: there is always room for what a delivery is told.
-#[cfg(feature = "events")]
 const ENV_MAX: usize = STRINGS_MAX - VARIABLES_MAX;
-#[cfg(not(feature = "events"))]
-const ENV_MAX: usize = STRINGS_MAX;
 
 impl Wasi {
     /// No arguments but a name, an empty environment, and a clock and random numbers that repeat.
@@ -132,7 +128,6 @@ impl Wasi {
                 ),
             ));
         }
-        #[cfg(feature = "events")]
         if let Some((name, _)) = self.env.iter().find(|(name, _)| name.starts_with(VARIABLE_PREFIX)) {
             let problem = format!(
                 "the variable {name:?} is reserved: names that begin with {VARIABLE_PREFIX} tell of the delivery"
@@ -147,9 +142,9 @@ impl Wasi {
     }
 
     /// As all instances of a version share it.
-    pub(crate) fn grant(&self, version: &[u8; 32]) -> Grant {
+    pub(crate) fn grant(&self, version: &[u8; 32]) -> Option<Arc<Grant>> {
         let env: Vec<String> = self.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        Grant {
+        Some(Arc::new(Grant {
             args: match &self.args {
                 Some(args) => Strings::of(args.iter().map(|arg| &**arg)),
                 None => Strings::of(["guest"].into_iter()),
@@ -158,6 +153,6 @@ impl Wasi {
             seed: *version,
             time: self.time.clone(),
             seeds: self.seeds.clone(),
-        }
+        }))
     }
 }

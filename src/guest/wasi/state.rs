@@ -93,8 +93,8 @@ pub(super) struct Run {
 }
 
 impl WasiState {
-    pub(crate) fn new(grant: Arc<Grant>, base: Base) -> Self {
-        Self { grant, base, run: Run { base, ..Run::default() } }
+    pub(crate) fn new(grant: &Arc<Grant>, base: Base) -> Self {
+        Self { grant: Arc::clone(grant), base, run: Run { base, ..Run::default() } }
     }
 
     /// The run that begins is initialisation.

@@ -1,0 +1,93 @@
+//! WASI where the feature `wasi` is off: no function of it is provided, so no instance has a state for it.
+
+use std::sync::Arc;
+
+use crate::host::HostFunction;
+
+pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
+
+pub(crate) fn functions() -> &'static [Arc<HostFunction>] {
+    &[]
+}
+
+pub(crate) mod options {
+    use std::sync::Arc;
+
+    use super::state::Grant;
+
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Wasi;
+
+    impl Wasi {
+        pub(crate) fn problem(&self) -> Option<(&'static str, String)> {
+            None
+        }
+
+        pub(crate) fn grant(&self, _version: &[u8; 32]) -> Option<Arc<Grant>> {
+            None
+        }
+    }
+}
+
+pub(crate) mod state {
+    use std::sync::Arc;
+
+    pub(crate) enum Grant {}
+
+    #[derive(Clone, Copy, Default)]
+    pub(crate) struct Base;
+
+    /// There is none.
+    pub(crate) enum WasiState {}
+
+    impl WasiState {
+        pub(crate) fn new(grant: &Arc<Grant>, _base: Base) -> Self {
+            match **grant {}
+        }
+
+        pub(crate) fn initialise(&mut self) {
+            match *self {}
+        }
+
+        pub(crate) fn seal(&mut self) {
+            match *self {}
+        }
+
+        pub(crate) fn base(&self) -> Base {
+            match *self {}
+        }
+
+        pub(crate) fn clear(&mut self) {
+            match *self {}
+        }
+
+        pub(crate) fn seed(&mut self, _seed: [u8; 32]) {
+            match *self {}
+        }
+    }
+}
+
+pub(crate) mod command {
+    use crate::{error::InvokeErrorKind, guest::Instance, limits::Limits};
+
+    pub(crate) const ENTRY: &str = "_start";
+
+    /// There is none.
+    pub(crate) enum Command {}
+
+    impl Command {
+        pub(crate) fn of(_instance: &Instance) -> Option<Self> {
+            None
+        }
+
+        pub(crate) fn invoke(
+            &self,
+            _instance: &mut Instance,
+            _input: &[u8],
+            _output: &mut Vec<u8>,
+            _limits: &Limits,
+        ) -> Result<(), InvokeErrorKind> {
+            match *self {}
+        }
+    }
+}

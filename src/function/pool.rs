@@ -29,9 +29,8 @@ use crate::{
     sync::{
         Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        core_number, thread_number,
     },
-    sys::Place,
+    sys::{Handoff, core_number, thread_number},
     usage::{Counter, Evict, Start},
 };
 
@@ -78,7 +77,7 @@ pub(crate) struct Pool {
 #[derive(Default)]
 struct Lane {
     /// The instance that came back last.
-    top: Place<Ready>,
+    top: Handoff<Ready>,
     /// Those that lay there before, and how many they are: most often none, and whoever looks through the lanes need not lock them.
     below: Mutex<VecDeque<Box<Ready>>>,
     count: AtomicUsize,

@@ -1,7 +1,7 @@
 //! shuttle's types behind the functions of parking_lot's, for `--cfg shuttle`.
 //!
-//! Invariant: a wait ends by itself only if it is a short one, and then at any moment. A thread that
-//! relies on the end of a longer wait, or is forgotten in one, sleeps for good.
+//! Invariant: a wait ends by itself only if it is a short one, and then at any moment. A thread
+//! that relies on the end of a longer wait, or is forgotten in one, sleeps for good.
 
 use std::{
     ops::{Deref, DerefMut},

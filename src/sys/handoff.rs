@@ -1,7 +1,7 @@
 //! An atomic slot that passes one boxed value between threads.
 //!
-//! Invariant: a pointer in the slot came out of [`Box::into_raw`], and nobody else owns its box. The
-//! thread that swaps the pointer out is the only one that makes the box again.
+//! Invariant: a pointer in the slot came out of [`Box::into_raw`], and nobody else owns its box.
+//! The thread that swaps the pointer out is the only one that makes the box again.
 
 use std::{marker::PhantomData, ptr, sync::Mutex};
 

@@ -1,9 +1,10 @@
 //! Pages that have been touched and hold zeros, on which wasmi fills new memories.
 //!
-//! wasmi fills a new memory with zeros. On fresh addresses each page of it takes a page fault: 0.4
-//! ms for 1 MiB. So pages that were touched before are moved under a region while wasmi fills it,
-//! and moved away before the image is mapped there. Then nothing of the memory is resident. The
-//! pages are moved by whole entries of 2 MiB, so a memory of 1 MiB takes some 20 us.
+//! wasmi fills a new memory with zeros (cost 11 in `docs/interpreter-faults.md`). On fresh
+//! addresses each page of it takes a page fault: 0.4 ms for 1 MiB. So pages that were touched
+//! before are moved under a region while wasmi fills it, and moved away before the image is mapped
+//! there. Then nothing of the memory is resident. The pages are moved by whole entries of 2 MiB, so
+//! a memory of 1 MiB takes some 20 us.
 //!
 //! Invariant: the scratch pages are all zeros or lent to one region, and nobody holds a reference
 //! into them while they are moved.

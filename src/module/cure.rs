@@ -111,8 +111,8 @@ impl Cure {
                 let Some(taken) = taken_over_others(targets, validator, types) else { return Ok(None) };
                 if taken.len() >= PARAMS_MAX {
                     let problem = format!(
-                        "a `br_table` at byte {at} takes {} values; the interpreter translates such a table wrongly (its \
-                         fault 7), and the cure takes fewer than {PARAMS_MAX} values",
+                        "a `br_table` at byte {at} takes {} values; use fewer than {PARAMS_MAX}: the interpreter translates \
+                         such a table wrongly (its fault 7) and the cure has no room for more",
                         taken.len()
                     );
                     return Err(DeployError::Refused { problem: problem.into() });

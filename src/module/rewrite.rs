@@ -279,10 +279,10 @@ impl Writer<'_> {
     /// Writes a section that is a vector, with `count` items more at its end.
     fn append(&mut self, id: SectionId, range: Option<Range<usize>>, count: u32, added: &[u8]) {
         let old = range.map_or(&[0u8][..], |range| &self.survey.module[range]);
-        let (had, entries) = leb(old);
+        let (had, first) = leb(old);
         let mut data = Vec::with_capacity(old.len() + added.len() + 5);
         (had + count).encode(&mut data);
-        data.extend_from_slice(&old[entries..]);
+        data.extend_from_slice(&old[first..]);
         data.extend_from_slice(added);
         self.put(&RawSection { id: id as u8, data: &data });
     }

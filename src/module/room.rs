@@ -15,7 +15,7 @@ use crate::error::DeployError;
 
 /// What the interpreter's validator accepts: types, functions, imports and exports each; tables;
 /// element segments.
-const ENTRIES_MAX: usize = 1_000_000;
+const ITEMS_MAX: usize = 1_000_000;
 const TABLES_MAX: usize = 100;
 const SEGMENTS_MAX: usize = 100_000;
 
@@ -72,10 +72,10 @@ pub(super) fn has_room(
     // The start function has neither parameters nor results.
     let type_size = survey.memories.len() + names.count() + usize::from(survey.start.is_some());
     for (what, had, added, limit) in [
-        ("types", survey.types.len(), stubs + survey.block_types.len() + usize::from(zeroing > 0), ENTRIES_MAX),
-        ("functions", survey.functions.len(), stubs + zeroing + roots, ENTRIES_MAX),
-        ("imports", survey.imports.len(), survey.memories.len(), ENTRIES_MAX),
-        ("exports", survey.exports.len(), names.count(), ENTRIES_MAX),
+        ("types", survey.types.len(), stubs + survey.block_types.len() + usize::from(zeroing > 0), ITEMS_MAX),
+        ("functions", survey.functions.len(), stubs + zeroing + roots, ITEMS_MAX),
+        ("imports", survey.imports.len(), survey.memories.len(), ITEMS_MAX),
+        ("exports", survey.exports.len(), names.count(), ITEMS_MAX),
         ("tables", survey.tables.len(), usize::from(stubs > 0), TABLES_MAX),
         ("element segments", survey.segments as usize, usize::from(survey.takes_references && roots > 0), SEGMENTS_MAX),
         ("parts in the types of its imports and exports", imported.chain(exported).sum(), type_size, TYPE_SIZE_MAX),

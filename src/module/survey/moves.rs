@@ -8,9 +8,9 @@ use wasmparser::{BlockType, FrameKind, FuncValidator, Operator, ValidatorResourc
 use super::{Refusal, walk::Surveyor};
 use crate::error::DeployError;
 
-/// Operands that one function may have on its stack. The interpreter numbers them with 16 bits. The
-/// validator keeps them all. Two bytes of code, the call of a function with 1,000 results, add
-/// 1,000 operands: 1 MiB of such calls would take 2 GB.
+/// Operands that one function may have on its stack. The interpreter numbers them with 16 bits
+/// (limit 13 in `docs/interpreter-faults.md`). The validator keeps them all. Two bytes of code, the
+/// call of a function with 1,000 results, add 1,000 operands: 1 MiB of such calls would take 2 GB.
 const OPERANDS_MAX: u32 = u16::MAX as u32;
 
 /// Operands that the operators of a module may move altogether, and how many more for each of its

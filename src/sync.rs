@@ -1,8 +1,11 @@
-//! What the pool, the budget and the event wing share between threads: locks, condition variables, atomics, and the threads
-//! themselves. Under `--cfg shuttle`, for tests alone, they are those of the crate shuttle, whose scheduler decides at each of them which thread goes on:
-//! see `interleavings.rs`.
+//! What the pool, the budget and the event wing share between threads: locks, condition variables,
+//! atomics, and the threads themselves.
 //!
-//! Invariant: in any other build they are parking_lot's, std's and `sys`'s own, under another name.
+//! Under `--cfg shuttle`, for tests alone, these are the types of the crate shuttle. Its scheduler
+//! decides at each of them which thread goes on: see `interleavings.rs`.
+//!
+//! Invariant: in any other build they are parking_lot's and std's own, under another name. `sync`
+//! uses nothing else of this library.
 
 #[cfg(not(shuttle))]
 mod real {
@@ -11,8 +14,6 @@ mod real {
     pub(crate) use std::{sync::atomic, thread_local};
 
     pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
-
-    pub(crate) use crate::sys::{core_number, thread_number};
 }
 #[cfg(not(shuttle))]
 pub(crate) use real::*;

@@ -1,7 +1,7 @@
 //! A file of the crate redb, and what can go wrong with it.
 //!
-//! Invariants: after an error the file is opened anew, as redb asks for; what a commit has returned for is there after the process was
-//! killed or the power has failed.
+//! Invariants: after an error the file is opened anew, as redb demands. A commit is durable when it
+//! returns: it is there after the process was killed or the power failed.
 
 #[cfg(test)]
 mod simulated;
@@ -20,7 +20,7 @@ use redb::{Database, DatabaseError, StorageBackend, backends::FileBackend};
 #[cfg(test)]
 pub(crate) use simulated::{Simulated, Survive};
 
-/// Why what must last could not be written or read.
+/// Why a durable store could not be written or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem} while {doing}{}", kind.remedy())]
 pub struct StoreError {
@@ -29,17 +29,17 @@ pub struct StoreError {
     problem: Box<str>,
 }
 
-/// What kind of problem the disk has.
+/// The kind of a problem with a store's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreProblem {
-    /// The disk is full. It goes on when there is room.
+    /// The disk is full. The store works again when there is room.
     Full,
     /// Another runtime or store has the file open.
     InUse,
-    /// The file is damaged, or was not written by this library.
+    /// The file is damaged, or another program has written it.
     Corrupt,
-    /// Anything else that the system says.
+    /// Any other error of the system.
     Io,
 }
 
@@ -55,7 +55,7 @@ impl StoreProblem {
 }
 
 impl StoreError {
-    /// What kind of problem it is.
+    /// The kind of the problem.
     pub fn problem(&self) -> StoreProblem {
         self.kind
     }
@@ -96,12 +96,14 @@ type Open = dyn Fn() -> Result<Database, DatabaseError> + Send + Sync;
 /// A file, from any thread.
 pub(crate) struct Disk {
     open: Box<Open>,
-    /// None after an error, until it is opened again.
+    /// `None` after an error, until the file is opened again.
     database: RwLock<Option<Database>>,
 }
 
-/// Opens a file, or makes it: all of it, or nothing. A process that is killed while redb makes one leaves a file that redb refuses for ever, so
-/// it is made under another name, `.making` behind its own, and renamed when it is whole. Whoever makes it has the lock on it from its first moment on.
+/// Opens a file, or makes all of it or nothing. A process that is killed while redb makes a file
+/// leaves one that redb refuses for ever. So the file is made under another name, with `.making`
+/// behind its own, and renamed when it is whole. The process that makes the file has the lock on it
+/// from the first moment.
 fn create(path: &Path) -> Result<Database, DatabaseError> {
     if path.as_os_str().is_empty() || path.exists() {
         return Database::create(path);
@@ -110,16 +112,16 @@ fn create(path: &Path) -> Result<Database, DatabaseError> {
     making.push(".making");
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&making)?;
     let backend = FileBackend::new(file)?;
-    // Somebody else has made it in between; nobody can now, as that takes the lock.
+    // Another process may have made the file in between. None can now, as that takes the lock.
     if path.exists() {
         let _ = fs::remove_file(&making);
         return Database::create(path);
     }
-    // What a process has left that was killed here.
+    // A process that was killed here may have left something in the file.
     backend.set_len(0)?;
     let database = Database::builder().create_with_backend(backend)?;
     fs::rename(&making, path)?;
-    // The name must last as what is committed under it does.
+    // The file's name must be as durable as the commits in it.
     #[cfg(unix)]
     {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -131,7 +133,8 @@ fn create(path: &Path) -> Result<Database, DatabaseError> {
 impl Disk {
     /// Opens a file, or makes it.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        // The same file, wherever the process goes; and never an empty one in place of one that is gone.
+        // An absolute path means the same file in whatever folder the process is. A file that is
+        // gone is never replaced by an empty one.
         let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let made = AtomicBool::new(false);
         Self::with(move || {
@@ -141,7 +144,7 @@ impl Disk {
         })
     }
 
-    /// The same with another way to open it.
+    /// The same with another way to open the database.
     pub(crate) fn with(
         open: impl Fn() -> Result<Database, DatabaseError> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
@@ -154,7 +157,7 @@ impl Disk {
         let mut database = self.database.write();
         if database.is_none() {
             const DOING: &str = "opening the store";
-            // Of some damaged files redb does not say that they are, but panics.
+            // For some damaged files redb returns no error and panics.
             let opened = catch_unwind(AssertUnwindSafe(|| (self.open)()));
             let opened = opened.map_err(|_| StoreError::corrupt(DOING, "the crate redb panicked"))?;
             *database = Some(opened.map_err(|error| StoreError::of(DOING, error.into()))?);
@@ -162,10 +165,10 @@ impl Disk {
         Ok(())
     }
 
-    /// Does something with the database.
+    /// Runs an operation on the database.
     ///
     /// # Errors
-    /// What it answers, or that the file cannot be opened again.
+    /// The operation's error, or that the file cannot be opened again.
     pub(crate) fn run<T>(
         &self,
         doing: &'static str,

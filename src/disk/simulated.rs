@@ -1,5 +1,7 @@
-//! A disk for tests: when its power fails, after so many writes, it keeps some of what was not written through, or nothing of it; and it may
-//! be full.
+//! A disk for tests, whose power fails after so many writes. It then keeps some or none of what was
+//! not written through. It may also be full.
+//!
+//! Invariant: what was written through survives.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
 use std::{
@@ -14,11 +16,12 @@ use super::{Disk, StoreError};
 /// A disk in memory.
 #[derive(Debug, Default)]
 struct Medium {
-    /// What a reader sees.
+    /// The bytes that a reader sees.
     now: Vec<u8>,
-    /// What is there after a power cut at least: as of the last time that all was written through.
+    /// The bytes that survive a power cut in any case: those of the last time that all was written
+    /// through.
     safe: Vec<u8>,
-    /// What was done since, any of which may have reached the disk.
+    /// The changes since then. Any of them may have reached the disk.
     loose: Vec<Loose>,
     /// Writes until the power fails.
     left: Option<u64>,
@@ -34,19 +37,20 @@ enum Loose {
     Write(usize, Vec<u8>),
 }
 
-/// What a disk writes in one piece, in bytes.
+/// Bytes that a disk writes in one piece.
 const SECTOR: usize = 512;
 
 /// Which loose changes reach the disk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Survive {
     Nothing,
-    /// Any, drawn from this seed: a write as a whole, or some of its sectors.
+    /// Any changes, drawn from this seed: a write as a whole, or some of its sectors.
     Some(u64),
 }
 
 impl Loose {
-    /// Does it to a disk of before, or of a write what `reaches`, sector by sector.
+    /// Applies the change to an earlier disk. Of a write, those sectors are applied for which
+    /// `reaches` answers `true`.
     fn apply(&self, disk: &mut Vec<u8>, mut reaches: impl FnMut() -> bool) {
         match self {
             Self::Len(len) => disk.resize(*len, 0),
@@ -54,7 +58,7 @@ impl Loose {
                 let mut at = *offset;
                 while at < offset + data.len() {
                     let end = ((at / SECTOR + 1) * SECTOR).min(offset + data.len());
-                    // A file that was never made longer has no such sector.
+                    // The sector does not exist if the file was never made longer.
                     if reaches() && end <= disk.len() {
                         disk[at..end].copy_from_slice(&data[at - offset..end - offset]);
                     }
@@ -91,8 +95,9 @@ impl Simulated {
                 random(seed, drawn)
             };
             for loose in &disk.loose {
-                // Whole, in parts, or not at all; but a file has the length that it was given, as journals keep it. (Where it does not, and the
-                // write of the header survives, redb 2.6.4 panics when it opens the file, which is then an error of ours.)
+                // A change is applied as a whole, in parts, or not at all. A length always
+                // survives, as journals keep it. (If it does not and the write of the header does,
+                // redb 2.6.4 panics when it opens the file. The library turns that into an error.)
                 match draw() % 4 {
                     _ if matches!(loose, Loose::Len(_)) => loose.apply(&mut now, || true),
                     0 => {}
@@ -157,7 +162,7 @@ impl StorageBackend for Simulated {
 
     fn sync_data(&self, eventual: bool) -> io::Result<()> {
         self.write(|disk| {
-            // An eventual one is a promise for later.
+            // An eventual sync only promises to write later.
             if !eventual {
                 disk.safe.clone_from(&disk.now);
                 disk.loose.clear();

@@ -1,4 +1,4 @@
-//! Sixteen bytes at a time, and sixty-four: which of them are quotes, digits, brackets.
+//! Tells which of sixteen or of sixty-four bytes are quotes, digits or brackets.
 
 use wide::u8x16;
 
@@ -7,19 +7,19 @@ pub(super) const BLOCK: usize = 16;
 /// Bytes of [`Masks`].
 pub(super) const WIDE: usize = 64;
 
-/// Sixteen bytes of a text. The lowest bit of an answer stands for the first.
+/// Sixteen bytes of a text. The lowest bit of an answer stands for the first byte.
 #[derive(Clone, Copy)]
 pub(super) struct Block(u8x16);
 
 impl Block {
-    /// None near the end of the text.
+    /// `None` near the end of the text.
     #[inline(always)]
     pub(super) fn at(bytes: &[u8], at: usize) -> Option<Self> {
         let block: [u8; BLOCK] = bytes.get(at..at + BLOCK)?.try_into().ok()?;
         Some(Self(u8x16::from(block)))
     }
 
-    /// Bytes of the string that begins here, if it ends here and is plain.
+    /// Bytes of the string that begins here, if it ends in this block and is plain.
     #[inline(always)]
     pub(super) fn plain_string(self) -> Option<usize> {
         let quotes = self.quotes();
@@ -31,15 +31,15 @@ impl Block {
         self.0.cmp_eq(u8x16::splat(b'"')).move_mask() as u32
     }
 
-    /// What is not printable ASCII without escapes, which is plain: most strings are.
+    /// Bytes that are not plain. Plain is printable ASCII without escapes, as in most strings.
     #[inline(always)]
     pub(super) fn odd(self) -> u32 {
         let control = self.0.min(u8x16::splat(0x1f)).cmp_eq(self.0);
-        // The mask is made of the highest bits, which bytes beyond ASCII have.
+        // The mask is made of the highest bits, which are set in bytes beyond ASCII.
         (control | self.0.cmp_eq(u8x16::splat(b'\\')) | self.0).move_mask() as u32
     }
 
-    /// What a string may not just contain: quotes, backslashes, control characters.
+    /// Bytes that do not stand for themselves in a string: quotes, backslashes, control characters.
     #[inline(always)]
     pub(super) fn specials(self) -> u32 {
         let control = self.0.min(u8x16::splat(0x1f)).cmp_eq(self.0);
@@ -60,22 +60,22 @@ impl Block {
     }
 }
 
-/// The bits below the lowest one; all, if there is none.
+/// The bits below the lowest set bit. All bits if none is set.
 #[inline(always)]
 pub(super) fn below(bits: u32) -> u32 {
     !bits & bits.wrapping_sub(1)
 }
 
-/// What stands where in sixty-four bytes of a text.
+/// Where quotes, backslashes and brackets stand in sixty-four bytes of a text.
 pub(super) struct Masks {
     pub(super) quotes: u64,
     pub(super) backslashes: u64,
-    /// Brackets of all four kinds, and some bytes that stand in strings only: see [`nesting`].
+    /// Brackets of all four kinds, and some bytes that stand only in strings: see [`nesting`].
     pub(super) brackets: u64,
 }
 
 impl Masks {
-    /// Of the bytes from here on. Behind the end of the text there is nothing.
+    /// The masks of the bytes from `at` on. Behind the end of the text no bit is set.
     #[inline(always)]
     pub(super) fn at(bytes: &[u8], at: usize) -> Self {
         match bytes[at..].first_chunk() {
@@ -84,8 +84,8 @@ impl Masks {
         }
     }
 
-    /// Fewer than sixty-four bytes are left. The last sixty-four of the text are looked at, as to copy those that are left to where
-    /// there is room takes longer: 3 % of an event of 0.8 KB.
+    /// The masks if fewer than sixty-four bytes are left. This looks at the last sixty-four bytes
+    /// of the text. To copy the bytes that are left would take longer: 3 % of an event of 0.8 KB.
     #[inline(always)]
     fn of_last(bytes: &[u8], at: usize) -> Self {
         let left = bytes.len() - at;
@@ -111,7 +111,7 @@ impl Masks {
             masks[0] | masks[1] << BLOCK | masks[2] << (2 * BLOCK) | masks[3] << (3 * BLOCK)
         };
         let backslash = |block: u8x16| block.cmp_eq(u8x16::splat(b'\\'));
-        // Hardly any text has one: one question for all blocks is enough then.
+        // Hardly any text has a backslash. One question for all blocks is enough then.
         let any = blocks.into_iter().fold(u8x16::splat(0), |any, block| any | backslash(block));
         Self {
             quotes: mask(|block| block.cmp_eq(u8x16::splat(b'"'))),
@@ -121,23 +121,25 @@ impl Masks {
     }
 }
 
-/// Levels that one of [`Masks::brackets`] opens, and closes: `[` and `{` have the second bit, `]` and `}` the third, the other bytes
-/// both or neither.
+/// The levels that a byte of [`Masks::brackets`] opens and closes. `[` and `{` have the second bit
+/// set, `]` and `}` the third. The other bytes have both or neither.
 #[inline(always)]
 pub(super) fn nesting(byte: u8) -> (u32, u32) {
     (u32::from(byte >> 1 & 1), u32::from(byte >> 2 & 1))
 }
 
-/// Which characters of a text have a backslash before them that counts, from one block to the next.
+/// Tells which characters of a text are escaped, from one block to the next.
 #[derive(Default)]
 pub(super) struct Escapes {
-    /// The first character of the next block has one.
+    /// The first character of the next block is escaped.
     next: bool,
 }
 
 impl Escapes {
-    /// Backslashes in a row escape each other: of a run, every second one is escaped, and what follows a run of odd length is. A
-    /// run that begins at an odd place is told by adding: the carry ends where the run does, at an even or odd place.
+    /// The escaped characters of a block with these backslashes. Backslashes in a row escape each
+    /// other: every second one is escaped, and so is the character behind a row of odd length.
+    /// Addition finds where a row ends that begins at an odd position: the carry ends there, at an
+    /// even or odd position.
     #[inline(always)]
     pub(super) fn of(&mut self, backslashes: u64) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;
@@ -154,7 +156,8 @@ impl Escapes {
     }
 }
 
-/// From each quote to the next: a bit is set if an odd number of quotes stands at it and below.
+/// The ranges from each quote to the next. A bit is set if an odd number of quotes stands at it and
+/// below.
 #[inline(always)]
 pub(super) fn between(quotes: u64) -> u64 {
     let mut within = quotes;

@@ -1,6 +1,6 @@
 //! What is wrong with a JSON text, and where.
 
-/// Why bytes are no JSON, with the offset of the fault.
+/// Why bytes are not JSON, with the offset of the fault.
 ///
 /// ```
 /// use dormouse::{JsonProblem, MatchError, Pattern};
@@ -41,10 +41,10 @@ pub enum JsonProblem {
     /// A colon must follow the key of a member.
     #[error("a `:` is missing after the key")]
     Colon,
-    /// After a value: neither a comma nor the end of its array or object.
+    /// Neither a comma nor the end of its array or object follows a value.
     #[error("a `,` or the end of the array or object is missing after the value")]
     Comma,
-    /// A control character within a string.
+    /// A control character stands unescaped in a string.
     #[error("a control character in a string must be escaped")]
     Control,
     /// Arrays and objects are nested deeper than 256 levels.
@@ -56,28 +56,28 @@ pub enum JsonProblem {
     /// An array was needed, and another value stands here.
     #[error("an array is needed here")]
     Array,
-    /// A backslash that begins none of JSON's escapes.
+    /// A backslash does not begin one of JSON's escapes.
     #[error("not an escape; allowed are \\\" \\\\ \\/ \\b \\f \\n \\r \\t and \\u with four hexadecimal digits")]
     Escape,
     /// A key must stand here.
     #[error("a key in double quotes is missing")]
     Key,
-    /// A number that is not written as JSON has it.
+    /// A number is not written as JSON writes numbers.
     #[error("not a number as JSON writes it")]
     Number,
     /// An object was needed, and another value stands here.
     #[error("an object is needed here")]
     Object,
-    /// Half of a surrogate pair by itself.
+    /// Half of a surrogate pair stands by itself.
     #[error("half a surrogate pair stands by itself")]
     Surrogate,
-    /// Bytes that are not UTF-8.
+    /// Bytes are not UTF-8.
     #[error("not UTF-8")]
     Utf8,
     /// A value must stand here.
     #[error("a value is missing")]
     Value,
-    /// Something follows the one value.
+    /// Something other than white space follows the value.
     #[error("only white space may follow the value")]
     Trailing,
 }

@@ -1,7 +1,9 @@
 //! JSON as bytes: a strict reader that builds no tree, and what it takes to write strings.
 //!
-//! RFC 8259 and nothing beside it: UTF-8, no trailing bytes, no lone surrogates, 256 levels at most. Nobody's values are kept
-//! here; the rooms above say what they look for.
+//! The reader accepts RFC 8259 and nothing else: UTF-8, no trailing bytes, no lone surrogates, at
+//! most 256 levels. It keeps no values. The rooms above say what they look for.
+//!
+//! Invariant: this room uses nothing else of the library.
 
 mod block;
 mod error;

@@ -1,6 +1,7 @@
-//! The scanner: walks over a JSON text once.
+//! The scanner, which walks over a JSON text once.
 //!
-//! Invariant: what it has walked over is well-formed. The one exception is [`Scanner::pass`], for what nobody asks for.
+//! Invariant: what the scanner has walked over is well-formed. The exception is [`Scanner::pass`],
+//! for values that nobody asks for.
 
 use super::{
     JsonError, JsonProblem,
@@ -18,7 +19,7 @@ pub(crate) struct Scanner<'a> {
     at: usize,
 }
 
-/// What a value is, by its first byte.
+/// The kind of a value, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Object,
@@ -31,7 +32,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// For error messages.
+    /// The kind in words, for error messages.
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Kind::Object => "an object",
@@ -48,12 +49,12 @@ impl Kind {
 #[derive(Clone, Copy)]
 pub(crate) struct Raw<'a> {
     pub(crate) bytes: &'a [u8],
-    /// Whether there are escapes in it, see [`super::decode`].
+    /// Whether there are escapes in it: see [`super::decode`].
     pub(crate) escaped: bool,
 }
 
 impl<'a> Scanner<'a> {
-    /// Before the one value of a text.
+    /// A scanner that stands before the one value of a text.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         let mut scanner = Self { bytes, at: 0 };
         scanner.skip_space();
@@ -65,12 +66,12 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
-    /// The text from an offset walked over earlier to here.
+    /// The text from an earlier offset to here.
     pub(crate) fn since(&self, from: usize) -> &'a [u8] {
         &self.bytes[from..self.at]
     }
 
-    /// What the value that begins here is.
+    /// The kind of the value that begins here.
     #[inline(always)]
     pub(crate) fn kind(&self) -> Result<Kind, JsonError> {
         Ok(match self.bytes.get(self.at) {
@@ -85,20 +86,21 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Over the end of the text: nothing but white space may be left.
+    /// Walks over the end of the text: only white space may be left.
     pub(crate) fn end(&mut self) -> Result<(), JsonError> {
         self.skip_space();
         if self.at < self.bytes.len() { Err(self.error(JsonProblem::Trailing)) } else { Ok(()) }
     }
 
-    /// Over `{` or `[` and the space behind it, the caller having seen it.
+    /// Walks over `{` or `[` and the space behind it. The caller has seen the bracket.
     #[inline(always)]
     pub(crate) fn open(&mut self) {
         self.at += 1;
         self.skip_space();
     }
 
-    /// Over the next key of an object and its colon, to its value; none at the object's end, which is walked over.
+    /// Walks over the next key of an object and its colon, to its value. `None` at the object's
+    /// end, which is walked over.
     #[inline(always)]
     pub(crate) fn key(&mut self, first: bool) -> Result<Option<Raw<'a>>, JsonError> {
         if first {
@@ -126,8 +128,9 @@ impl<'a> Scanner<'a> {
         Ok(Some(key))
     }
 
-    /// From before an object's brace, or behind the value of a member, over all members that are not wanted to the value of the next that
-    /// is; gives what is wanted of it, or none at the object's end, which is walked over.
+    /// Walks over all members that are not wanted, to the value of the next wanted one. Begins
+    /// before an object's brace or behind the value of a member. Returns what `want` gave for the
+    /// member. `None` at the object's end, which is walked over.
     #[inline(always)]
     pub(crate) fn wanted<T>(
         &mut self,
@@ -136,7 +139,7 @@ impl<'a> Scanner<'a> {
         mut want: impl FnMut(Raw<'a>) -> Option<T>,
     ) -> Result<Option<T>, JsonError> {
         loop {
-            // From one short member to the next in registers: `self.at` would go through memory each time.
+            // Short members are passed in registers: `self.at` would go through memory each time.
             let mut at = self.at;
             let found = loop {
                 let Some(member) = Member::at(self.bytes, at, first) else {
@@ -166,7 +169,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// To the next element of an array; `false` at the array's end, which is walked over.
+    /// Walks to the next element of an array. `false` at the array's end, which is walked over.
     #[inline(always)]
     pub(crate) fn element(&mut self, first: bool) -> Result<bool, JsonError> {
         if !first {
@@ -187,7 +190,7 @@ impl<'a> Scanner<'a> {
         Ok(true)
     }
 
-    /// Over a string, the caller having seen its quote.
+    /// Walks over a string. The caller has seen its quote.
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Raw<'a>, JsonError> {
         let start = self.at + 1;
@@ -201,8 +204,9 @@ impl<'a> Scanner<'a> {
         Ok(Raw { bytes: &self.bytes[start..self.at - 1], escaped })
     }
 
-    /// Over a string that is long, near the end of the text, or more than its bytes between the quotes. Gives whether there are escapes in it,
-    /// and no `Raw`: from here that would go through memory, in pieces, and cost more than all the rest.
+    /// Walks over a string that is long, near the end of the text, or not plain. Returns whether
+    /// there are escapes in it. A `Raw` would go through memory from here, in pieces, and cost more
+    /// than all the rest.
     #[inline(never)]
     fn any_string(&mut self, start: usize) -> Result<bool, JsonError> {
         let mut at = start;
@@ -248,7 +252,7 @@ impl<'a> Scanner<'a> {
         Ok(escaped)
     }
 
-    /// Over a number, the caller having seen its first byte; gives it as it is written.
+    /// Walks over a number and returns it as it is written. The caller has seen its first byte.
     #[inline(always)]
     pub(crate) fn number(&mut self) -> Result<&'a [u8], JsonError> {
         let start = self.at;
@@ -288,7 +292,7 @@ impl<'a> Scanner<'a> {
         Ok(&self.bytes[start..at])
     }
 
-    /// Over `true`, `false` or `null`, the caller having seen the first byte.
+    /// Walks over `true`, `false` or `null`. The caller has seen the first byte.
     #[inline(always)]
     pub(crate) fn literal(&mut self, kind: Kind) -> Result<(), JsonError> {
         let word: &[u8] = match kind {
@@ -306,8 +310,9 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Over a value that nobody asks for, within `level` arrays and objects. Of arrays and objects only strings and brackets are
-    /// looked at, and not whether the brackets are of one kind.
+    /// Walks over a value that nobody asks for, within `level` arrays and objects. Of arrays and
+    /// objects this reads only strings and brackets. It does not check that brackets are of one
+    /// kind.
     #[inline(always)]
     pub(crate) fn pass(&mut self, level: u32) -> Result<(), JsonError> {
         match self.kind()? {
@@ -322,7 +327,7 @@ impl<'a> Scanner<'a> {
         let mut at = self.at;
         let mut open: u32 = 0;
         let mut escapes = Escapes::default();
-        // All bits set where the bytes before end within a string.
+        // All bits are set if the bytes before end within a string.
         let mut in_string = 0;
         while at < self.bytes.len() {
             let Masks { quotes, backslashes, brackets } = Masks::at(self.bytes, at);
@@ -332,10 +337,10 @@ impl<'a> Scanner<'a> {
             while brackets != 0 {
                 let within = at + brackets.trailing_zeros() as usize;
                 brackets &= brackets - 1;
-                // Without a branch, as which of the two it is cannot be guessed.
+                // This has no branch, as the processor cannot guess which of the two it is.
                 let (opens, closes) = nesting(self.bytes[within]);
                 open = open + opens - closes;
-                // None open, or too many: one question for both.
+                // No level is open, or too many are: one question for both.
                 if open.wrapping_sub(1) >= LEVELS_MAX - level {
                     self.at = within;
                     if open > 0 {
@@ -350,9 +355,9 @@ impl<'a> Scanner<'a> {
         Err(JsonError::new(self.bytes.len(), JsonProblem::End))
     }
 
-    /// Over a whole value that stands within `level` arrays and objects.
+    /// Walks over a whole value that stands within `level` arrays and objects.
     pub(crate) fn skip(&mut self, level: u32) -> Result<(), JsonError> {
-        // A bit for each open level: whether it is an object.
+        // A bit for each open level: set if it is an object.
         let mut objects = [0u64; (LEVELS_MAX / 64) as usize];
         let mut open = level;
         let mut object = false;
@@ -407,7 +412,7 @@ impl<'a> Scanner<'a> {
         JsonError::new(self.at, problem)
     }
 
-    /// That something else should stand here; at the end of the text, that it ends.
+    /// An error that something else should stand here. At the end of the text: that it ends.
     #[cold]
     fn missing(&self, problem: JsonProblem) -> JsonError {
         self.error(if self.at < self.bytes.len() { problem } else { JsonProblem::End })
@@ -436,7 +441,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Where the digits that begin at `at` end.
+    /// The offset behind the digits that begin at `at`.
     #[inline(always)]
     fn digits(&self, mut at: usize) -> usize {
         while let Some(block) = Block::at(self.bytes, at) {
@@ -452,7 +457,7 @@ impl<'a> Scanner<'a> {
         at
     }
 
-    /// Over the escape whose backslash stands at `at`.
+    /// Walks over the escape whose backslash stands at `at`. Returns the offset behind it.
     #[cold]
     fn escape(&self, at: usize) -> Result<usize, JsonError> {
         match self.bytes.get(at + 1) {

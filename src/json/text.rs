@@ -1,16 +1,16 @@
-//! Strings in and out: escapes to characters, characters to escapes.
+//! Turns escapes of strings into characters, and characters into escapes.
 
 use std::borrow::Cow;
 
 use super::Raw;
 
-/// A string without its escapes, in `room` where it has some. The scanner has checked it.
+/// A string without its escapes, in `room` if it has some. The scanner has checked the string.
 #[inline(always)]
 pub(crate) fn decode<'r>(raw: Raw<'r>, room: &'r mut Vec<u8>) -> &'r [u8] {
     if raw.escaped { unescape(raw.bytes, room) } else { raw.bytes }
 }
 
-/// Takes the bytes, not the `Raw`, which would be kept in memory for that by everyone who may call this.
+/// Takes the bytes, not the `Raw`: every possible caller would have to keep that in memory.
 #[cold]
 fn unescape<'r>(bytes: &[u8], room: &'r mut Vec<u8>) -> &'r [u8] {
     room.clear();

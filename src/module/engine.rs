@@ -1,69 +1,29 @@
-//! How the interpreter is set up, and which WebAssembly features it runs.
+//! How the interpreter is set up.
 //!
-//! Invariant: [`config`] turns on all of [`features`], so that wasmi, which does not validate
-//! again, reads what the survey has validated as it was meant. It may have more on, simd or
-//! memory64, where another crate of the host's asks wasmi for them: what is valid without is read
-//! alike.
+//! Invariant: [`config`] turns on all of [`features`]. wasmi does not validate again (cost 10 in
+//! `docs/interpreter-faults.md`), so it must read a module as the survey has validated it. wasmi
+//! may have simd or memory64 on as well, if another crate of the host asks for them. A module that
+//! is valid without them means the same with them.
 
 use wasmi::{CompilationMode, Config, CustomFuelCosts};
 use wasmparser::WasmFeatures;
 
-use super::room::Extra;
+use super::{features::features, room::Extra};
 use crate::limits::Limits;
-
-/// The features that are on: wasmi's defaults.
-pub(crate) fn features() -> WasmFeatures {
-    let mut features = WasmFeatures::MUTABLE_GLOBAL
-        | WasmFeatures::MULTI_VALUE
-        | WasmFeatures::MULTI_MEMORY
-        | WasmFeatures::SATURATING_FLOAT_TO_INT
-        | WasmFeatures::SIGN_EXTENSION
-        | WasmFeatures::BULK_MEMORY
-        | WasmFeatures::REFERENCE_TYPES
-        | WasmFeatures::GC_TYPES
-        | WasmFeatures::TAIL_CALL
-        | WasmFeatures::EXTENDED_CONST
-        | WasmFeatures::FLOATS;
-    features.set(WasmFeatures::SIMD, cfg!(feature = "simd"));
-    features.set(WasmFeatures::RELAXED_SIMD, cfg!(feature = "simd"));
-    features.set(WasmFeatures::MEMORY64, cfg!(feature = "memory64"));
-    features
-}
-
-/// The proposals that may be off, each with its name and how to get it: what a refused module may
-/// have needed.
-pub(crate) const PROPOSALS: &[(WasmFeatures, &str, &str)] = {
-    const NEVER: &str = "wasmi does not support";
-    const OFF: &str = "is not standard yet and is left off";
-    &[
-        (WasmFeatures::SIMD, "simd", "is off in this build: turn on dormouse's feature `simd`"),
-        (WasmFeatures::RELAXED_SIMD, "relaxed-simd", "is off in this build: turn on dormouse's feature `simd`"),
-        (WasmFeatures::MEMORY64, "memory64", "is off in this build: turn on dormouse's feature `memory64`"),
-        (WasmFeatures::THREADS, "threads", NEVER),
-        (WasmFeatures::SHARED_EVERYTHING_THREADS, "shared-everything-threads", NEVER),
-        (WasmFeatures::EXCEPTIONS, "exception-handling", NEVER),
-        (WasmFeatures::LEGACY_EXCEPTIONS, "exception-handling", NEVER),
-        (WasmFeatures::FUNCTION_REFERENCES, "function-references", NEVER),
-        (WasmFeatures::GC.union(WasmFeatures::FUNCTION_REFERENCES), "gc", NEVER),
-        (WasmFeatures::MEMORY_CONTROL, "memory-control", NEVER),
-        (WasmFeatures::STACK_SWITCHING, "stack-switching", NEVER),
-        (WasmFeatures::CUSTOM_PAGE_SIZES, "custom-page-sizes", OFF),
-        (WasmFeatures::WIDE_ARITHMETIC, "wide-arithmetic", OFF),
-    ]
-};
 
 /// The interpreter's configuration for a function with these limits.
 ///
-/// - Translation and validation cost no fuel: at wasmi's prices the first call of a function would
+/// - Translation and validation cost no fuel. At wasmi's prices the first call of a function would
 ///   burn more than later ones, and a cold start more than a warm one.
-/// - `Lazy`, as functions are not validated any more: the survey has done that.
-/// - Start functions are run by us, in slices, so a module that still has one is refused by wasmi.
-/// - What the rewriting adds to a guest takes some of the stack, which the guest has besides.
+/// - Functions are translated when they are first called. The survey has validated them.
+/// - The library runs start functions, in slices of fuel. wasmi refuses a module that still has
+///   one.
+/// - The functions that the rewriting adds take some of the stack. The guest gets as much more.
 pub(crate) fn config(limits: &Limits, stacks: usize, extra: Extra) -> Config {
     const CELL: usize = 8;
     let stack = usize::try_from(limits.stack).unwrap_or(usize::MAX);
     let depth = limits.call_depth as usize;
-    // A frame has a cell at least.
+    // A frame has at least one cell.
     let each = if extra.cell_each { depth.min(stack / CELL) } else { 0 };
     let added = (extra.cells as usize + each).saturating_mul(CELL);
     let mut config = Config::default();
@@ -76,7 +36,7 @@ pub(crate) fn config(limits: &Limits, stacks: usize, extra: Extra) -> Config {
         .wasm_saturating_float_to_int(has(WasmFeatures::SATURATING_FLOAT_TO_INT))
         .wasm_sign_extension(has(WasmFeatures::SIGN_EXTENSION))
         .wasm_bulk_memory(has(WasmFeatures::BULK_MEMORY))
-        // With these go the types of the proposal gc, as in `features`.
+        // This turns on the types of the proposal gc as well, as in `features`.
         .wasm_reference_types(has(WasmFeatures::REFERENCE_TYPES))
         .wasm_tail_call(has(WasmFeatures::TAIL_CALL))
         .wasm_extended_const(has(WasmFeatures::EXTENDED_CONST))

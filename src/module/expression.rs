@@ -1,4 +1,4 @@
-//! Reads constant expressions: the offset of a segment, and what takes references of functions.
+//! Reads constant expressions: the offset of a segment, and the functions that are referenced.
 //!
 //! Invariant: the validator has accepted the expression.
 
@@ -15,9 +15,9 @@ pub(super) fn referenced(expr: &ConstExpr<'_>) -> Result<Vec<u32>, BinaryReaderE
     Ok(functions)
 }
 
-/// The value of a segment's offset: constants and, by the extended-const proposal, sums and
-/// products of them. Globals do not count: only imported ones could occur, and those are refused
-/// before the segment is used.
+/// The value of a segment's offset: constants and, by the extended-const proposal, sums,
+/// differences and products of them. Globals do not count. Only imported globals could occur, and a
+/// module with those is refused before the segment is used.
 pub(super) fn constant(expr: &ConstExpr<'_>) -> Result<u64, BinaryReaderError> {
     let mut stack: Vec<(u64, bool)> = Vec::new();
     for operator in expr.get_operators_reader() {

@@ -1,6 +1,9 @@
-//! Reads numbers of a module's bytes where they have been validated.
+//! Reads LEB128 numbers from a module's bytes.
+//!
+//! Invariant: the validator has accepted the number, or accepts or refuses it before its value is
+//! used.
 
-/// An unsigned LEB128 number of 32 bits that has been validated: its value, and the bytes that it takes.
+/// The value of an unsigned LEB128 number of 32 bits, and how many bytes it takes.
 pub(super) fn leb(bytes: &[u8]) -> (u32, usize) {
     let mut value = 0;
     for (at, byte) in bytes.iter().enumerate() {

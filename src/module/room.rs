@@ -1,30 +1,29 @@
-//! What the rewriting adds, held against the interpreter's limits, and what it takes of the
-//! interpreter's stack.
+//! What the rewriting adds, held against the interpreter's limits, and how much of the
+//! interpreter's stack it takes.
 //!
-//! Invariant: a module that is valid is valid when it is rewritten, or refused; and a guest that
+//! Invariants: a valid module is still valid when it is rewritten, or it is refused. A guest that
 //! keeps its limits has all of the stack that they say.
 
 use wasmparser::ExternalKind;
 
 use super::{
-    residue::{CELLS, Cleaner, Residue},
-    rewrite::{Names, ZEROED_MAX, called, chained, rounded},
+    names::Names,
+    residue::{CELLS, Cleaner, Residue, ZEROED_MAX, chained, rounded},
     survey::Survey,
 };
 use crate::error::DeployError;
 
-/// Types, functions, imports and exports each, and tables, of a module that the interpreter's
-/// validator accepts.
-const ENTRIES_MAX: usize = 1_000_000;
+/// What the interpreter's validator accepts: types, functions, imports and exports each; tables;
+/// element segments.
+const ITEMS_MAX: usize = 1_000_000;
 const TABLES_MAX: usize = 100;
 const SEGMENTS_MAX: usize = 100_000;
 
-/// What it accepts of the size of a module's type: for each import and export 1, for one that is a
-/// function 2 and its parameters and results.
+/// The size of a module's type that the validator accepts. Each import and export counts 1. One
+/// that is a function counts 2, and its parameters and results.
 const TYPE_SIZE_MAX: usize = 999_998;
 
-/// What the functions that are added need of the interpreter's stack, so that a guest which keeps
-/// its limits has all that they say.
+/// What the functions that are added need of the interpreter's stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extra {
     /// Nested calls.
@@ -38,7 +37,7 @@ pub(crate) struct Extra {
 impl Extra {
     pub(super) fn of(survey: &Survey<'_>, residue: &Residue) -> Self {
         // The interpreter's frames have room for their locals twice.
-        let zeroing = called(residue).map(rounded).map(|cells| cells + cells.min(ZEROED_MAX));
+        let zeroing = residue.called().map(rounded).map(|cells| cells + cells.min(ZEROED_MAX));
         let trampolines = residue.roots.iter().map(|(index, zeroed)| {
             let ty = survey.function_type(*index);
             let (params, results) = (ty.params().len() as u32, ty.results().len() as u32);
@@ -46,14 +45,14 @@ impl Extra {
         });
         let copies = |cleaner: &Cleaner| matches!(cleaner, Cleaner::Copies(_));
         Self {
-            calls: called(residue).map(chained).max().unwrap_or_default(),
+            calls: residue.called().map(chained).max().unwrap_or_default(),
             cells: zeroing.chain(trampolines).max().unwrap_or_default(),
             cell_each: residue.cleaners.iter().flatten().any(copies),
         }
     }
 }
 
-/// Holds what is added, functions among it, against the interpreter's limits.
+/// Holds what is added against the interpreter's limits.
 pub(super) fn has_room(
     survey: &Survey<'_>,
     names: &Names,
@@ -73,17 +72,17 @@ pub(super) fn has_room(
     // The start function has neither parameters nor results.
     let type_size = survey.memories.len() + names.count() + usize::from(survey.start.is_some());
     for (what, had, added, limit) in [
-        ("types", survey.types.len(), stubs + survey.block_types.len() + usize::from(zeroing > 0), ENTRIES_MAX),
-        ("functions", survey.functions.len(), stubs + zeroing + roots, ENTRIES_MAX),
-        ("imports", survey.imports.len(), survey.memories.len(), ENTRIES_MAX),
-        ("exports", survey.exports.len(), names.count(), ENTRIES_MAX),
+        ("types", survey.types.len(), stubs + survey.block_types.len() + usize::from(zeroing > 0), ITEMS_MAX),
+        ("functions", survey.functions.len(), stubs + zeroing + roots, ITEMS_MAX),
+        ("imports", survey.imports.len(), survey.memories.len(), ITEMS_MAX),
+        ("exports", survey.exports.len(), names.count(), ITEMS_MAX),
         ("tables", survey.tables.len(), usize::from(stubs > 0), TABLES_MAX),
         ("element segments", survey.segments as usize, usize::from(survey.takes_references && roots > 0), SEGMENTS_MAX),
         ("parts in the types of its imports and exports", imported.chain(exported).sum(), type_size, TYPE_SIZE_MAX),
     ] {
         if had + added > limit {
             let problem = format!(
-                "it has {had} {what}, and what makes it safe to run takes {added} more, above the interpreter's limit of {limit}; it must have fewer"
+                "the module has {had} {what}; the runtime adds {added}, over the interpreter's limit of {limit}"
             );
             return Err(DeployError::Refused { problem: problem.into() });
         }

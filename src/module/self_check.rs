@@ -1,10 +1,16 @@
-//! That this build of the interpreter is safe to use: checked once a process, at the first deployment.
+//! Checks that this build of the interpreter is safe to use, once a process, at the first
+//! deployment.
 //!
-//! wasmi's tail-call dispatch relies on the optimiser to turn each operator's call of the next into a jump. Whether it
-//! does depends on the build: with debug assertions on in an optimised wasmi, at `opt-level = "s"`, with `lto = "off"`, or
-//! where only wasmi is optimised, it does not, and a plain loop then overflows the native stack and kills the process. A library cannot
-//! choose its host's profile, so it looks: for each kind of operator a guest runs a loop between two calls of a host
-//! function, which notes how deep the native stack is. Some 170 functions of 32 turns each take about 1 ms in release.
+//! wasmi's tail-call dispatch relies on the optimiser to turn each operator's call of the next into
+//! a jump (fault 8 in `docs/interpreter-faults.md`). Whether it does depends on the build. It does
+//! not with debug assertions on in an optimised wasmi, at `opt-level = "s"`, with `lto = "off"`, or
+//! if only wasmi is optimised. A plain loop then overflows the native stack and kills the process.
+//!
+//! A library cannot choose its host's profile, so this one looks. For each kind of operator a guest
+//! runs a loop between two calls of a host function, which notes how deep the native stack is. Some
+//! 170 functions of 32 turns each take about 1 ms in release.
+//!
+//! Invariant: no guest of a host runs before the check has passed.
 
 use std::{hint::black_box, sync::OnceLock};
 
@@ -22,8 +28,8 @@ use crate::{error::DeployError, limits::Limits};
 const TURNS: u32 = 32;
 const UNROLLED: u32 = 4;
 
-/// Bytes by which the stack may differ between the two looks at it. A dispatch that is no jump takes 32 bytes an
-/// operator at the least, 4,096 over a loop.
+/// Bytes by which the stack may differ between the two calls. A dispatch that is not a jump takes
+/// at least 32 bytes an operator, 4,096 over a loop.
 const SLACK: usize = 1_024;
 
 /// `Ok` if the interpreter keeps its native stack flat in this build.
@@ -48,7 +54,7 @@ fn look() -> Option<(usize, &'static str)> {
     let bytes = guest(&kinds);
     let engine = Engine::new(&engine::config(&Limits::default(), 1, Extra::default()));
     let module = wasmi::Module::new(&engine, &bytes[..]);
-    // The guest is ours: that it compiles and links is covered by the test below.
+    // The guest is the library's own. The test below shows that it compiles and links.
     let Ok(module) = module else { return Some((usize::MAX, "compilation")) };
     let mut store = Store::new(&engine, Vec::<usize>::with_capacity(2));
     let probe = Func::wrap(&mut store, |mut caller: Caller<'_, Vec<usize>>| caller.data_mut().push(depth()));
@@ -74,7 +80,7 @@ fn look() -> Option<(usize, &'static str)> {
     None
 }
 
-/// One kind of operator: code that leaves the stack as it found it.
+/// A kind of operator: code that leaves the stack as it found it.
 struct Kind {
     name: &'static str,
     code: Box<dyn Fn(&mut Function)>,
@@ -106,7 +112,8 @@ fn kinds() -> Vec<Kind> {
             }));
         )*};
     }
-    // Each in the forms that wasmi tells apart: of two locals, with a constant, and of a value just computed.
+    // Each operator in the forms that wasmi tells apart: of two locals, with a constant, and of a
+    // value just computed.
     macro_rules! binary {
         ($($op:ident: $ty:ident -> $to:ident),* $(,)?) => {$(
             add(stringify!($op), Box::new(|sink| {
@@ -119,7 +126,7 @@ fn kinds() -> Vec<Kind> {
             }));
         )*};
     }
-    // A comparison also as the condition of a branch, which wasmi fuses.
+    // A comparison also as the condition of a branch, as wasmi fuses the two.
     macro_rules! compare {
         ($($op:ident: $ty:ident),* $(,)?) => {
             binary!($($op: $ty -> I32),*);
@@ -396,7 +403,7 @@ mod tests {
     fn the_guest_of_the_self_check_is_valid_and_names_many_operators() {
         let kinds = kinds();
         assert!(kinds.len() > 170, "{}", kinds.len());
-        let mut validator = wasmparser::Validator::new_with_features(engine::features());
+        let mut validator = wasmparser::Validator::new_with_features(crate::module::features::features());
         validator.validate_all(&guest(&kinds)).unwrap();
     }
 

@@ -11,13 +11,13 @@ use crate::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    sys::Place,
+    sys::Handoff,
 };
 
 #[derive(Default)]
 pub(super) struct Lane {
     /// The instance that came back last.
-    pub(super) top: Place<PooledInstance>,
+    pub(super) top: Handoff<PooledInstance>,
     /// Those that lay there before, and how many they are: most often none, and whoever looks through the lanes need not lock them.
     below: Mutex<VecDeque<Box<PooledInstance>>>,
     count: AtomicUsize,

@@ -31,8 +31,8 @@ use crate::{
     sync::{
         Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        core_number, thread_number,
     },
+    sys::{core_number, thread_number},
     usage::Counter,
 };
 use lane::Lane;

@@ -1,6 +1,7 @@
 //! shuttle's types behind the functions of parking_lot's, for `--cfg shuttle`.
 //!
-//! Invariant: no wait ends by itself but a short one, at any moment: who rests on the end of one, or is forgotten in one, sleeps for good.
+//! Invariant: a wait ends by itself only if it is a short one, and then at any moment. A thread
+//! that relies on the end of a longer wait, or is forgotten in one, sleeps for good.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -11,13 +12,14 @@ use std::{
 use shuttle::{rand::Rng, sync};
 pub(crate) use shuttle::{sync::atomic, thread, thread_local};
 
-/// Waits up to this may time out at any moment. Longer ones never do: who is forgotten in one sleeps for good, which shuttle reports.
+/// A wait up to this length may time out at any moment. A longer one never does: a thread that is
+/// forgotten in it sleeps for good, which shuttle reports.
 const SHORT: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub(crate) struct Mutex<T>(sync::Mutex<T>);
 
-/// None only while it waits.
+/// `None` only while the thread waits.
 pub(crate) struct MutexGuard<'a, T>(Option<sync::MutexGuard<'a, T>>);
 
 impl<T> Mutex<T> {
@@ -85,7 +87,7 @@ impl Condvar {
         WaitTimeoutResult(times_out)
     }
 
-    /// Without an end: nobody may rest on it.
+    /// Waits without an end: no thread may rely on it.
     pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _: Duration) -> WaitTimeoutResult {
         self.wait(guard);
         WaitTimeoutResult(false)

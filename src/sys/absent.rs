@@ -1,4 +1,6 @@
-//! Platforms on which pages cannot be found: no region of [`super`] can be made, so nothing of one can be called. The time is the standard library's.
+//! Platforms on which written pages cannot be found. The time is the standard library's.
+//!
+//! Invariant: no image and no region can be made, so no method of either can be called.
 
 use std::{
     convert::Infallible,

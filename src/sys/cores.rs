@@ -1,6 +1,6 @@
-//! Which core a thread runs on, for things that threads on different cores had better not share.
+//! Which core a thread runs on, for data that threads on different cores should not share.
 //!
-//! Invariant: what is answered is a hint; the thread may be on another core by then.
+//! Invariant: an answer is a hint, as the thread may be on another core by then.
 
 use std::{
     cell::Cell,
@@ -10,14 +10,16 @@ use std::{
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 use parking_lot::Mutex;
 
-/// The number of this thread's core: cores are counted as they are first seen here, so that those which a process may use have the lowest
-/// numbers. 2 ns where the C library has the kernel write the core to the thread (glibc since 2.35), some 10 by the kernel's vDSO, which every x86-64 has.
+/// The number of this thread's core. Cores are counted as they are first seen here, so the cores
+/// that a process may use have the lowest numbers. It takes 2 ns where the C library has the kernel
+/// write the core to the thread (glibc since 2.35), and some 10 by the kernel's vDSO, which every
+/// x86-64 has.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 pub(crate) fn core_number() -> usize {
     const MAX: usize = 1_024;
     static NUMBERS: [AtomicUsize; MAX] = [const { AtomicUsize::new(0) }; MAX];
     static SEEN: Mutex<usize> = Mutex::new(0);
-    // SAFETY: it takes nothing, and answers a number, below 0 where the kernel does not say.
+    // SAFETY: the call takes no argument and answers a number, below 0 if the kernel does not say.
     let core = unsafe { libc::sched_getcpu() };
     let number = &NUMBERS[usize::try_from(core).unwrap_or(0) % MAX];
     match number.load(Relaxed) {
@@ -34,13 +36,14 @@ pub(crate) fn core_number() -> usize {
     }
 }
 
-/// The thread's number, where asking for its core takes a system call or cannot be done.
+/// The thread's number, on platforms where asking for its core takes a system call or cannot be
+/// done.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
 pub(crate) fn core_number() -> usize {
     thread_number()
 }
 
-/// This thread's number: they are counted as they first ask.
+/// This thread's number. Threads are counted as they first ask.
 pub(crate) fn thread_number() -> usize {
     static NUMBERS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
@@ -57,9 +60,10 @@ pub(crate) fn thread_number() -> usize {
 mod tests {
     #[test]
     fn each_core_has_a_number_of_its_own_and_keeps_it() {
-        // A thread of its own, as it is moved about.
+        // The test runs on a thread of its own, which it moves from core to core.
         std::thread::spawn(|| {
-            // SAFETY: a set of cores is bits, all of which may be 0; the calls read or write this one, of this size.
+            // SAFETY: a set of cores is bits, all of which may be 0. The call writes this one, of
+            // this size.
             let allowed = unsafe {
                 let mut allowed: libc::cpu_set_t = std::mem::zeroed();
                 assert_eq!(libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut allowed), 0);

@@ -1,27 +1,35 @@
-//! Counts of the page faults that threads take: whether one took any between two moments.
+//! Counts of the page faults that threads take: whether a thread took any between two moments.
 //!
 //! Two sources, of which a thread uses one at a time:
-//! - `getrusage`, which works everywhere: 130 to 220 ns, and 1.5 times as much on two threads at once, as it takes a reference to the
-//!   process's memory map (Linux 6.18);
-//! - a thread that asks again and again opens a ring of the kernel's perf events, to which a record of eight bytes is written
-//!   with each of its faults; how much was ever written stands in a page that the thread can read: 0.3 ns. A fault takes 0.2 us
-//!   longer for it (1.26 us and 1.46 us here), opening 41 to 64 us.
+//! - `getrusage` works everywhere. It takes 130 to 220 ns, and 1.5 times as much on two threads at
+//!   once, as it takes a reference to the process's memory map (Linux 6.18).
+//! - A thread that asks again and again opens a ring of the kernel's perf events. The kernel writes
+//!   a record of eight bytes to it with each fault of the thread. How much was ever written stands
+//!   in a page that the thread reads in 0.3 ns. A fault takes 0.2 us longer (1.46 us instead of
+//!   1.26), and opening takes 41 to 64 us.
 //!
 //! What the ring rests on:
-//! - it sees faults by code of the process, not those within system calls (for that it would have to be allowed more). No guest memory is
-//!   ever an argument of a system call: it is copied in and out ([`super::Region`] gives out no bytes, wasmi has no system calls);
-//! - each fault makes one record, and no record is left out: with a period of 1 none is throttled (`__perf_event_overflow` is told so
-//!   for the first of each event; [`works`] looks), and a ring mapped for reading is written over, never full;
-//! - the record is written in the fault, before the access that has led to it is done, so whoever reads the word after the access, in the
-//!   order of the program, finds it moved;
-//! - the child of a fork has no ring, not even its page: so the epoch is looked at first;
-//! - nobody can switch the event off. Its descriptor is closed. `prctl(PR_TASK_PERF_EVENTS_DISABLE)` switches off what the
-//!   calling thread has opened, whichever thread it counts for. Nothing in the ring's page tells of that: in 1,000 such calls
-//!   no byte of it changed (Linux 6.18). So a thread of its own opens each ring and ends, and from then on the event belongs
-//!   to no thread (`perf_event_exit_task`). [`works`] looks whether that holds.
+//! - It sees faults by code of the process, not those within system calls, for which it would need
+//!   more privileges. No guest memory is ever an argument of a system call: it is copied in and
+//!   out. ([`super::Region`] gives out no bytes, and wasmi has no system calls.)
+//! - Each fault makes one record, and no record is left out. With a period of 1 none is throttled
+//!   (`__perf_event_overflow` is told so for the first of each event; [`works`] checks it). A ring
+//!   mapped for reading is written over and never full.
+//! - The kernel writes the record in the fault, before the access that has led to it is done. So
+//!   code that reads the word after the access, in the order of the program, finds it moved.
+//! - The child of a fork has no ring, not even its page. So the epoch is read first.
+//! - Nobody can switch the event off. Its descriptor is closed.
+//!   `prctl(PR_TASK_PERF_EVENTS_DISABLE)` switches off what the calling thread has opened,
+//!   whichever thread it counts for. Nothing in the ring's page tells of that: in 1,000 such calls
+//!   no byte of it changed (Linux 6.18). So a thread of its own opens each ring and ends. From then
+//!   on the event belongs to no thread (`perf_event_exit_task`). [`works`] checks that this holds.
 //!
-//! A thread opens its ring late, and a filter of system calls that the host has installed by then may kill it for that. So
-//! it asks for a filter right before ([`is_filtered`]), and where there is one it goes on with `getrusage`, or scans.
+//! A thread opens its ring late, and a filter of system calls that the host has installed by then
+//! may kill it for that. So the thread asks for a filter right before ([`is_filtered`]). If there
+//! is one, the thread goes on with `getrusage`, or with scans.
+//!
+//! Invariant: two equal counts of one thread and epoch mean that the thread took no fault between
+//! them.
 
 use std::{
     cell::Cell,
@@ -36,9 +44,13 @@ use std::{
     thread,
 };
 
-use super::{super::Faults, Mapping, READ_WRITE, page};
+use super::{
+    super::Faults,
+    mapping::{Mapping, READ_WRITE, page},
+};
 
-/// A page that a fork wipes. Its first word is the number of this process's epoch, or 0 before it has begun.
+/// The first word of a page that a fork wipes: the number of this process's epoch, or 0 before it
+/// has begun.
 fn epoch_word() -> Option<&'static AtomicU32> {
     static PAGE: OnceLock<Option<Mapping>> = OnceLock::new();
     let mapping = PAGE.get_or_init(|| {
@@ -51,12 +63,14 @@ fn epoch_word() -> Option<&'static AtomicU32> {
     mapping.as_ref().map(|mapping| unsafe { &*mapping.at.as_ptr().cast::<AtomicU32>() })
 }
 
-/// The number of this process's epoch, which began when it opened its own descriptor of `pagemap`; 0 before.
+/// The number of this process's epoch, which began when it opened its own descriptor of `pagemap`.
+/// It is 0 before.
 pub(super) fn epoch() -> u32 {
     epoch_word().map_or(0, |word| word.load(Ordering::Acquire))
 }
 
-/// Begins this process's epoch, under a number that none of its forebears had: the counter goes on over a fork.
+/// Begins this process's epoch, under a number that no parent process had: the counter goes on over
+/// a fork.
 pub(super) fn begin_epoch() {
     static EPOCHS: AtomicU32 = AtomicU32::new(1);
     if let Some(word) = epoch_word() {
@@ -64,17 +78,19 @@ pub(super) fn begin_epoch() {
     }
 }
 
-/// How often a thread asks the kernel before it opens a ring: in the time that the asking has taken by then, one is opened.
+/// How often a thread asks the kernel before it opens a ring. The asking has taken as long by then
+/// as the opening takes.
 pub(in crate::sys) const ASKS_BEFORE_RING: u32 = 128;
 
-/// The faults that this thread has taken, or `None` where they cannot be had.
+/// The faults that this thread has taken. `None` if they cannot be counted.
 pub(crate) fn faults() -> Option<Faults> {
-    // In the child of a fork the thread's count begins anew: nothing may be compared before the child has an epoch of its own.
+    // In the child of a fork the thread's count begins anew. Nothing may be compared before the
+    // child has an epoch of its own.
     let epoch = epoch();
     if epoch == 0 {
         return None;
     }
-    // A thread that is ending has none.
+    // A thread that is ending has no counter.
     COUNTER.try_with(|counter| counter.faults(epoch)).ok()?
 }
 
@@ -94,9 +110,9 @@ thread_local! {
 struct Counter {
     /// The epoch that the rest belongs to.
     epoch: Cell<u32>,
-    /// Of the thread and its source, unique.
+    /// The number of the thread and its source, unique.
     number: Cell<u64>,
-    /// Times that the kernel was asked, as far as it matters.
+    /// How often the kernel was asked, up to the largest number.
     asked: Cell<u32>,
     ring: Cell<Option<Ring>>,
 }
@@ -110,7 +126,8 @@ impl Counter {
         let count = match self.ring.get() {
             Some(ring) => ring.written(),
             None => {
-                // A thread's filter is no reason for others to have no rings: so this is asked before `works`.
+                // A thread's filter must not keep others from rings, so this is asked before
+                // `works`.
                 if self.asked.get() == ASKS_BEFORE_RING && !is_filtered() && works() {
                     if let Ok(ring) = Ring::open() {
                         self.begin(Some(ring));
@@ -126,10 +143,10 @@ impl Counter {
         Some(Faults { epoch, thread: self.number.get(), count })
     }
 
-    /// Counts anew, in a way that compares with nothing before.
+    /// Counts anew, under a number that compares with nothing before.
     fn begin(&self, ring: Option<Ring>) {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
-        // A ring that is there is the parent's, of which this process has nothing.
+        // A ring from before is the parent's, which this process has not inherited.
         self.ring.set(ring);
         self.number.set(NUMBERS.fetch_add(1, Ordering::Relaxed));
     }
@@ -157,19 +174,22 @@ pub(super) fn by_system_call() -> Option<i64> {
     Some(usage.ru_minflt + usage.ru_majflt)
 }
 
-/// Whether a filter of system calls (seccomp) is installed for this thread. Asking takes 0.11 to 0.16 us, once a thread.
+/// Whether a filter of system calls (seccomp) is installed for this thread. Asking takes 0.11 to
+/// 0.16 us, once a thread.
 ///
-/// The question is a system call too. Under `SECCOMP_MODE_STRICT` the kernel kills for it, but there it has killed for the
-/// first `getrusage` already. A filter that kills for `prctl(PR_GET_SECCOMP)` but not for `getrusage` kills the thread here:
-/// nothing tells of a filter without a system call. [`crate::Reset`] says what such a host does. A filter that another thread
-/// installs for all threads between the answer and the opening is not seen.
+/// The question is a system call too. Under `SECCOMP_MODE_STRICT` the kernel kills for it, and
+/// there it has killed for the first `getrusage` already. A filter that kills for
+/// `prctl(PR_GET_SECCOMP)` and allows `getrusage` kills the thread here: nothing tells of a filter
+/// without a system call. The documentation of `Reset` says what such a host does. A filter that
+/// another thread installs for all threads between the answer and the opening is not seen.
 fn is_filtered() -> bool {
-    // SAFETY: asks for a number. A kernel without seccomp answers with an error, which counts as a filter.
+    // SAFETY: asks for a number. A kernel without seccomp answers with an error, which counts as a
+    // filter.
     unsafe { libc::prctl(libc::PR_GET_SECCOMP) != 0 }
 }
 
-/// A ring of one thread's page faults: where it is mapped, for as long as the thread does not close it. Children of a fork have not
-/// inherited it.
+/// A ring of one thread's page faults: where it is mapped, until the thread closes it. Children of
+/// a fork do not inherit it.
 #[derive(Clone, Copy)]
 struct Ring(NonNull<u8>);
 
@@ -203,10 +223,11 @@ impl Ring {
     fn open() -> io::Result<Self> {
         // SAFETY: asks for a number.
         let thread = unsafe { libc::syscall(libc::SYS_gettid) };
-        // As little stack as a handler of signals may need.
+        // A small stack, with room for a handler of signals.
         let opener = thread::Builder::new().stack_size(64 << 10).spawn(move || Self::event_of(thread))?;
         let event = opener.join().map_err(|_| io::ErrorKind::Other)??;
-        // The mapping keeps the event; the descriptor goes. One page that says what was written, one that is written to.
+        // The mapping keeps the event; the descriptor is closed. The first page says what was
+        // written, the second is written to.
         let mapping = Mapping::of(2 * page(), libc::PROT_READ, libc::MAP_SHARED, event.as_raw_fd())?;
         let ring = Self(mapping.at);
         if !ring.sees_faults(1)? {
@@ -218,7 +239,7 @@ impl Ring {
 
     /// An event for the page faults of a thread of this process, on whatever core it runs.
     fn event_of(thread: libc::c_long) -> io::Result<OwnedFd> {
-        // A filter may have come since the thread asked that wants the ring.
+        // A filter may have come since the thread that wants the ring asked.
         if is_filtered() {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
@@ -228,12 +249,12 @@ impl Ring {
             config: PAGE_FAULTS,
             sample_period: 1,
             flags: EXCLUDE_KERNEL | EXCLUDE_HYPERVISOR | WATERMARK,
-            // Nobody waits for it.
+            // Nobody waits for the watermark.
             wakeup_watermark: u32::MAX,
             ..Attributes::default()
         };
-        // SAFETY: the attributes have the layout and size that they say, and live on this stack; the descriptor that comes
-        // back is new and ours alone.
+        // SAFETY: the attributes have the layout and size that they say, and live on this stack;
+        // the descriptor that comes back is new and ours alone.
         unsafe {
             let fd = libc::syscall(libc::SYS_perf_event_open, &raw const attributes, thread, -1, -1, CLOSE_ON_EXEC);
             let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
@@ -241,7 +262,8 @@ impl Ring {
         }
     }
 
-    /// Whether this ring, of this thread, sees two faults for each of so many pages: of a first read and of a first write.
+    /// Whether this ring, of this thread, sees two faults for each of so many pages: one of the
+    /// first read and one of the first write.
     fn sees_faults(self, pages: usize) -> io::Result<bool> {
         let size = page();
         let memory = Mapping::new(pages * size, READ_WRITE, libc::MAP_PRIVATE)?;
@@ -262,12 +284,13 @@ impl Ring {
         }))
     }
 
-    /// Bytes that were ever written: this tells two moments apart.
+    /// Bytes that were ever written to the ring.
     fn written(self) -> i64 {
-        // SAFETY: the word lies within the mapping, aligned; the kernel writes it as a whole. It is mapped: `close` is the end of a ring, and the
-        // child of a fork looks at its epoch first.
+        // SAFETY: the word lies within the mapping, aligned; the kernel writes it as a whole. It is
+        // mapped: `close` is the end of a ring, and the child of a fork looks at its epoch first.
         let head = unsafe { &*self.0.as_ptr().add(HEAD).cast::<AtomicI64>() };
-        // Accesses before this may not be moved behind it. The processor takes its faults in the order of the program anyway.
+        // The compiler may not move earlier accesses behind this. The processor takes its faults in
+        // the order of the program anyway.
         compiler_fence(Ordering::SeqCst);
         let written = head.load(Ordering::Acquire);
         compiler_fence(Ordering::SeqCst);
@@ -279,10 +302,12 @@ impl Ring {
     }
 }
 
-/// Whether rings see every fault here, and cannot be switched off: found out once a process, in 0.3 to 0.6 ms.
+/// Whether rings see every fault here and cannot be switched off. A process finds it out once, in
+/// 0.3 to 0.6 ms.
 fn works() -> bool {
     static WORKS: OnceLock<bool> = OnceLock::new();
-    // A thread of its own, as it switches off what the thread has opened, and a host may have opened something.
+    // The test runs on a thread of its own: it switches off what the thread has opened, and a host
+    // may have opened something.
     let test = || thread::spawn(self_test).join().is_ok_and(|seen| seen.unwrap_or(false));
     *WORKS.get_or_init(test)
 }
@@ -291,7 +316,7 @@ fn self_test() -> io::Result<bool> {
     let ring = Ring::open()?;
     // SAFETY: changes events that this thread has opened, and no memory.
     let disabled = unsafe { libc::prctl(libc::PR_TASK_PERF_EVENTS_DISABLE) } == 0;
-    // More than a throttled event would be let through in a tick, were there throttling.
+    // If the kernel throttled the event, it would let fewer through in a tick.
     let seen = ring.sees_faults(64);
     ring.close();
     Ok(disabled && seen?)

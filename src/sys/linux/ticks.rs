@@ -1,18 +1,25 @@
-//! The time between two readings of the kernel's clock, by the processor's counter of ticks (x86-64).
+//! The time between two readings of the kernel's clock, by the processor's counter of ticks
+//! (x86-64).
 //!
-//! The kernel's clock takes 17 ns a reading, the counter and what makes a time of it 8; an invocation reads the time twice, each call of a host function
-//! once. A thread keeps the moment at which it last read both, and tells the time from there by the counter alone for [`WINDOW`] ticks. How long a tick is,
-//! is measured over 10 ms, and held against the kernel's clock whenever a thread reads both again. Measured over 3 million readings: 30 ns apart
-//! at most.
+//! A reading of the kernel's clock takes 17 ns. Reading the counter and computing a time from it
+//! takes 8. An invocation reads the time twice, and each call of a host function once. A thread
+//! keeps the moment at which it last read both. From there it tells the time by the counter alone,
+//! for [`WINDOW`] ticks. The length of a tick is measured over 10 ms, and compared with the
+//! kernel's clock whenever a thread reads both again. Over 3 million readings the two were 30 ns
+//! apart at most.
 //!
-//! What this rests on: the counter runs at one rate and does not stop, which CPUID says (Intel SDM, volume 3, "Invariant TSC"), and is the same on all cores,
-//! which the kernel finds out: where it is not, the kernel tells the time by other means, and reading those takes longer than [`GLANCE`], so that nothing is told by
-//! the counter here either. Where something of it does not hold after all, because the machine slept or was moved, a time is wrong by less than a
-//! window, as a reading that is not within one asks the kernel; the next such finds out, and until the rate has been measured anew, all ask the
-//! kernel.
+//! What this rests on: the counter runs at one rate and does not stop, which CPUID says (Intel SDM,
+//! volume 3, "Invariant TSC"). The counter is the same on all cores, which the kernel finds out. If
+//! it is not, the kernel tells the time by other means. Reading those takes longer than [`GLANCE`],
+//! so nothing is told by the counter here either.
 //!
-//! Invariant: on one thread the time never goes back. What has been told ahead of the kernel's clock is waited for. (Threads may be apart by as much as each is
-//! from the kernel's clock.)
+//! One of these may fail after all, because the machine slept or was moved. Then a time is wrong by
+//! less than a window, as a reading outside of one asks the kernel. The next such reading finds
+//! out. Until the rate has been measured anew, all readings ask the kernel.
+//!
+//! Invariant: on one thread the time never goes back. If a time was told ahead of the kernel's
+//! clock, the time stands still until the clock has caught up. (Threads may be apart by as much as
+//! each is from the kernel's clock.)
 
 use std::{
     arch::x86_64::{__cpuid, _rdtsc},
@@ -31,19 +38,21 @@ use super::kernel_time;
 /// Ticks for which a moment serves: 0.2 to 1 ms.
 const WINDOW: u64 = 1 << 20;
 
-/// Ticks that reading the kernel's clock may take: else the thread was interrupted in it, or the counter or the clock is dear to read here.
+/// Ticks that reading the kernel's clock may take. If it takes more, the thread was interrupted, or
+/// the counter or the clock is slow to read here.
 const GLANCE: u64 = 1 << 10;
 
-/// How often in a row that may happen before the counter is left alone.
+/// How often in a row it may take more before the counter is no longer used.
 const MISSES_MAX: u32 = 1_000;
 
-/// For how long a rate is measured. Between moments that lie further apart the kernel's clock may have been slewed.
+/// For how long a rate is measured. Between moments further apart the kernel's clock may have been
+/// slewed.
 const MEASURED_FOR: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(1);
 
-/// How far two ways of telling the time may differ, beside a thousandth.
+/// How far two ways of telling the time may differ, beyond a thousandth.
 const APART: Duration = Duration::from_micros(2);
 
-/// Nanoseconds of 2^32 ticks; 0 while that is not known.
+/// Nanoseconds of 2^32 ticks; 0 while the rate is not known.
 static RATE: AtomicU64 = AtomicU64::new(0);
 
 /// Where the measurement of the rate began.
@@ -52,7 +61,7 @@ static BASE: Mutex<Option<Moment>> = Mutex::new(None);
 static MISSES: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
-    static LATEST: Cell<Told> = const { Cell::new(Told { ticks: 0, time: Duration::ZERO, ahead: 0, rate: 0 }) };
+    static LATEST: Cell<Reading> = const { Cell::new(Reading { ticks: 0, time: Duration::ZERO, ahead: 0, rate: 0 }) };
 }
 
 /// One moment on both clocks.
@@ -62,12 +71,12 @@ struct Moment {
     time: Duration,
 }
 
-/// What a thread told at such a moment, and how it goes on from there.
+/// The time that a thread told at a moment, and how it goes on from there.
 #[derive(Clone, Copy)]
-struct Told {
+struct Reading {
     ticks: u64,
     time: Duration,
-    /// How far ahead of the kernel's clock that was, in ticks: so long the time stands still.
+    /// How far ahead of the kernel's clock that was, in ticks: for so long the time stands still.
     ahead: u64,
     rate: u64,
 }
@@ -85,20 +94,22 @@ pub(crate) fn now() -> Duration {
 }
 
 fn ticks() -> u64 {
-    // SAFETY: every x86-64 has the instruction. Where a process has forbidden it to itself it ends here, by a signal.
+    // SAFETY: every x86-64 has the instruction. Where a process has forbidden it to itself it ends
+    // here, by a signal.
     unsafe { _rdtsc() }
 }
 
 /// Reads both clocks.
 #[cold]
-fn look(latest: Told) -> Duration {
+fn look(latest: Reading) -> Duration {
     if !is_steady() || MISSES.load(Relaxed) > MISSES_MAX {
         return kernel_time().max(latest.after(WINDOW));
     }
     let (began, time, ended) = (ticks(), kernel_time(), ticks());
     let glance = ended.wrapping_sub(began);
     let moment = Moment { ticks: began.wrapping_add(glance / 2), time };
-    // The latest that has been told of that moment's; what was read from the kernel's clock since is no later than this reading of it.
+    // The latest time that this thread may have told up to that moment. What it has read from the
+    // kernel's clock since is not later than this reading.
     let before = latest.after(moment.ticks.wrapping_sub(latest.ticks).min(WINDOW));
     if glance > GLANCE {
         MISSES.fetch_add(1, Relaxed);
@@ -109,19 +120,19 @@ fn look(latest: Told) -> Duration {
     if rate == 0 {
         rate = measure(moment);
     } else if rate == latest.rate && !latest.agrees(moment) {
-        // Unless somebody has noticed it before, and measured.
+        // This leaves the rate alone if another thread has noticed before, and measured.
         let _ = RATE.compare_exchange(rate, 0, Relaxed, Relaxed);
         rate = 0;
     }
-    let told = Told::at(moment, before, rate);
-    LATEST.set(told);
-    told.time
+    let reading = Reading::at(moment, before, rate);
+    LATEST.set(reading);
+    reading.time
 }
 
-/// The rate as it has turned out by this moment, 0 as long as it has not.
+/// The rate as measured by this moment; 0 while it is not known.
 #[cold]
 fn measure(moment: Moment) -> u64 {
-    // Who finds it held leaves it to the other.
+    // If another thread measures now, this one leaves it to that thread.
     let Some(mut base) = BASE.try_lock() else { return 0 };
     let known = RATE.load(Relaxed);
     if known != 0 {
@@ -138,7 +149,8 @@ fn is_steady() -> bool {
     const POWER: u32 = 0x8000_0007;
     static STEADY: OnceLock<bool> = OnceLock::new();
     *STEADY.get_or_init(|| {
-        // SAFETY: every x86-64 has the instruction; the highest number that may be asked for is asked first.
+        // SAFETY: every x86-64 has the instruction; the highest number that may be asked for is
+        // asked first.
         #[allow(unused_unsafe, reason = "safe in newer standard libraries")]
         unsafe {
             __cpuid(0x8000_0000).eax >= POWER && __cpuid(POWER).edx & 1 << 8 != 0
@@ -150,8 +162,8 @@ fn nanos(ticks: u64, rate: u64) -> u64 {
     ((u128::from(ticks) * u128::from(rate)) >> 32) as u64
 }
 
-impl Told {
-    /// What is told at a moment, where `before` has been told already.
+impl Reading {
+    /// The reading at a moment, if `before` has been told already.
     fn at(moment: Moment, before: Duration, rate: u64) -> Self {
         let ahead = before.saturating_sub(moment.time);
         let ticks = (ahead.as_nanos() << 32).checked_div(u128::from(rate)).unwrap_or(0);
@@ -163,14 +175,14 @@ impl Told {
         }
     }
 
-    /// The time so many ticks later, at most a window.
+    /// The time so many ticks later, which are at most a window.
     fn after(self, ticks: u64) -> Duration {
         // Below 2^20 times below 2^42.
         let nanos = (ticks.saturating_sub(self.ahead).wrapping_mul(self.rate) >> 32) as u32;
         Duration::new(self.time.as_secs(), self.time.subsec_nanos().wrapping_add(nanos))
     }
 
-    /// Whether a later moment is where the rate says.
+    /// Whether a later moment is as the rate predicts.
     fn agrees(self, later: Moment) -> bool {
         let kernel = self.time.saturating_sub(Duration::from_nanos(nanos(self.ahead, self.rate)));
         let told = nanos(later.ticks.wrapping_sub(self.ticks), self.rate);
@@ -180,7 +192,7 @@ impl Told {
 }
 
 impl Moment {
-    /// The rate since `base`, and where the next measurement begins; 0 if there is none yet.
+    /// Where the next measurement begins, and the rate since `base`: 0 if it is not known yet.
     fn measure(self, base: Option<Self>) -> (Option<Self>, u64) {
         let Some(base) = base else { return (Some(self), 0) };
         let passed = self.time.saturating_sub(base.time);
@@ -189,7 +201,8 @@ impl Moment {
         }
         let ticks = self.ticks.wrapping_sub(base.ticks);
         let rate = (passed.as_nanos() << 32).checked_div(u128::from(ticks)).unwrap_or(0);
-        // What is not between 1 MHz and 20 GHz is no rate of a processor: it went on while the machine slept, or began anew.
+        // A rate outside of 1 MHz to 20 GHz is not a processor's: the counter went on while the
+        // machine slept, or began anew.
         if passed > *MEASURED_FOR.end() || !((1 << 32) / 20..=1_000 << 32).contains(&rate) {
             return (Some(self), 0);
         }
@@ -207,7 +220,7 @@ mod tests {
         Moment { ticks, time: Duration::from_nanos(nanos) }
     }
 
-    /// Reads the time for so long, each time between two readings of the kernel's clock.
+    /// Reads the time for so long, each reading between two of the kernel's clock.
     fn watch(length: Duration, allowed: Duration) {
         let (end, mut latest) = (kernel_time() + length, Duration::ZERO);
         loop {
@@ -221,7 +234,8 @@ mod tests {
         }
     }
 
-    /// The rate, as soon as one is known that is not this one; 0 if this processor's counter is not read.
+    /// The rate, as soon as one other than `wrong` is known; 0 if this processor's counter is not
+    /// used.
     fn rate_but(wrong: u64) -> u64 {
         for _ in 0..100 {
             watch(Duration::from_millis(20), Duration::from_millis(2));
@@ -239,7 +253,7 @@ mod tests {
         let right = rate_but(0);
         watch(Duration::from_millis(20), 5 * APART);
         for wrong in [right * 2, right / 2, right + right / 10] {
-            // Within a window it is believed.
+            // Within a window the wrong rate is believed.
             RATE.store(wrong, Relaxed);
             let anew = rate_but(wrong);
             assert!(anew.abs_diff(right) <= right / 1_000, "{right}, {wrong}, {anew}");
@@ -258,23 +272,23 @@ mod tests {
 
     #[test]
     fn what_was_told_ahead_of_the_kernels_clock_is_waited_for_and_does_not_add_up() {
-        let mut told = Told::at(moment(0, 0), Duration::ZERO, GHZ);
+        let mut told = Reading::at(moment(0, 0), Duration::ZERO, GHZ);
         for window in 1..1_000 {
             // The kernel's clock goes slower by 100 ns a window than when the rate was measured.
             let next = moment(window * WINDOW, window * (WINDOW - 100));
             assert!(told.agrees(next));
             let before = told.after(WINDOW);
-            told = Told::at(next, before, GHZ);
+            told = Reading::at(next, before, GHZ);
             assert_eq!((told.time, told.after(50), told.after(told.ahead)), (before, before, before));
             assert!(told.time.saturating_sub(next.time) <= Duration::from_nanos(100), "{window}");
             assert_eq!(told.after(1_000), next.time + Duration::from_nanos(1_000));
         }
-        assert_eq!(Told::at(moment(5, 7), Duration::from_nanos(9), 0).after(WINDOW), Duration::from_nanos(9));
+        assert_eq!(Reading::at(moment(5, 7), Duration::from_nanos(9), 0).after(WINDOW), Duration::from_nanos(9));
     }
 
     #[test]
     fn moments_agree_unless_the_machine_slept_or_another_rate_holds_between_them() {
-        let first = Told::at(moment(u64::MAX - 10, 5_000_000_000), Duration::from_nanos(5_000_000_300), GHZ);
+        let first = Reading::at(moment(u64::MAX - 10, 5_000_000_000), Duration::from_nanos(5_000_000_300), GHZ);
         for (ticks, nanos, expected) in [
             (1_000, 1_000, true),
             (1_000, 2_999, true),
@@ -282,14 +296,14 @@ mod tests {
             (5_000, 1_000, false),
             (1_000_000_000, 1_000_900_000, true),
             (1_000_000_000, 1_002_000_000, false),
-            // A counter that went on while the machine slept, and one that began anew.
+            // A counter that went on while the machine slept, and a counter that began anew.
             (60_000_000_000, 1_000_000, false),
             (u64::MAX - 1_000, 1_000_000, false),
         ] {
             let later = moment(first.ticks.wrapping_add(ticks), 5_000_000_000 + nanos);
             assert_eq!(first.agrees(later), expected, "{ticks} {nanos}");
         }
-        let slow = Told::at(moment(0, 1_999_999_999), Duration::ZERO, GHZ / 2);
+        let slow = Reading::at(moment(0, 1_999_999_999), Duration::ZERO, GHZ / 2);
         assert_eq!(slow.after(1_000_000), Duration::from_nanos(2_000_499_999));
     }
 

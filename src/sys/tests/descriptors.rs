@@ -28,10 +28,11 @@ fn own_pagemap() -> i32 {
     own
 }
 
-/// A file in memory of this many bytes, sparse but for `content`.
+/// A file in memory of this many bytes, sparse except for `content`.
 fn foreign_file(len: u64, content: &[u8]) -> fs::File {
     use std::io::Write;
-    // SAFETY: the name is a string that ends in NUL; the descriptor that comes back is new and ours alone.
+    // SAFETY: the name is a string that ends in NUL; the descriptor that comes back is new and ours
+    // alone.
     let mut file = unsafe {
         let fd = libc::memfd_create(c"foreign".as_ptr(), 0);
         assert!(fd >= 0, "{}", io::Error::last_os_error());
@@ -53,7 +54,8 @@ struct Sleeper(libc::pid_t);
 
 impl Sleeper {
     fn new() -> Self {
-        // SAFETY: this process runs one test alone; the child does nothing but wait, and ends with its parent.
+        // SAFETY: this process runs one test alone; the child does nothing but wait, and ends with
+        // its parent.
         let child = unsafe { libc::fork() };
         if child == 0 {
             loop {
@@ -161,7 +163,7 @@ fn another_file_in_place_of_an_image_is_not_shown() {
         assert!(make(&mapped).is_err());
         drop(mapped);
         assert_eq!(descriptors("memfd:foreign").len(), 2, "another file was closed");
-        // The canary's: it could seem sound for ever.
+        // The canary's descriptor: with another file it could seem sound for ever.
         let mapped = Mapped::new(2 << 16, |bytes| bytes.fill(7)).unwrap();
         usurp(canary[0], &foreign);
         assert!(make(&mapped).is_err());

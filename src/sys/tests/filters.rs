@@ -16,7 +16,8 @@ pub(super) fn deny_with(number: libc::c_long, error: i32) {
     filter(&[number], libc::SECCOMP_RET_ERRNO | error as u32, libc::SECCOMP_RET_ALLOW);
 }
 
-/// From now on the calls in `numbers` get one answer in this thread and in those that it starts, and all others another.
+/// From now on the calls in `numbers` get the answer `these`, and all others the answer `others`,
+/// in this thread and in those that it starts.
 fn filter(numbers: &[libc::c_long], these: u32, others: u32) {
     const LOAD: u16 = 0x20;
     const JUMP_IF_EQUAL: u16 = 0x15;
@@ -40,7 +41,7 @@ fn filter(numbers: &[libc::c_long], these: u32, others: u32) {
 fn no_thread_opens_a_ring_under_a_filter_that_kills_for_it() {
     in_a_process("filters::no_thread_opens_a_ring_under_a_filter_that_kills_for_it", || {
         let function = settled(Reset::Gated);
-        // This one has a ring, so the process knows that rings work.
+        // This thread has a ring, so the process knows that rings work.
         if !open_ring() {
             println!("there are no rings here");
             return;
@@ -74,7 +75,7 @@ fn regions_need_no_kind_of_call_that_the_first_deployment_has_not_made() {
             return;
         }
         settled(Reset::Gated);
-        // What `linux.rs` lists, with the question for a filter.
+        // The calls that `linux.rs` lists, and the one that asks for a filter.
         let of_regions = [
             libc::SYS_openat,
             libc::SYS_ioctl,
@@ -92,7 +93,7 @@ fn regions_need_no_kind_of_call_that_the_first_deployment_has_not_made() {
             libc::SYS_getrusage,
             libc::SYS_prctl,
         ];
-        // What the standard library and its allocator need, and a thread that ends.
+        // The calls that the standard library, its allocator and a thread that ends need.
         let of_others = [
             libc::SYS_brk,
             libc::SYS_clock_gettime,

@@ -67,10 +67,10 @@ fn dispatch_to(
         let dropped = |trigger| Dispatched { trigger, delivery: 0, outcome: Outcome::Dropped };
         return Ok(bound.iter().map(|bound| dropped(bound.id.to_string())).collect());
     }
-    let mut room = Vec::new();
+    let mut buffer = Vec::new();
     let outcomes = begun.into_iter().zip(bound).map(|((delivery, begun), bound)| {
         let outcome = match begun {
-            Ok(begun) => run(functions, begun, &mut room),
+            Ok(begun) => run(functions, begun, &mut buffer),
             Err(NotBegun::Blocked) => Outcome::Queued,
             Err(NotBegun::Expired) => Outcome::Expired,
             Err(NotBegun::TooOld) => Outcome::TooOld,
@@ -85,7 +85,7 @@ fn dispatch_to(
 /// Runs what is ready, on this thread: the oldest first, `budget` attempts at most. Returns how many it made.
 pub(crate) fn run_pending(functions: &Arc<Functions>, budget: usize) -> usize {
     let hub = &functions.hub;
-    let mut room = Vec::new();
+    let mut buffer = Vec::new();
     for ran in 0..budget {
         let now = hub.clock.now();
         let begun = {
@@ -97,7 +97,7 @@ pub(crate) fn run_pending(functions: &Arc<Functions>, budget: usize) -> usize {
             hub.save_later(&mut hub.queue.lock(), 0, now);
             return ran;
         };
-        run(functions, begun, &mut room);
+        run(functions, begun, &mut buffer);
     }
     hub.save_later(&mut hub.queue.lock(), 0, hub.clock.now());
     budget

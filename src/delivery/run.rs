@@ -10,7 +10,7 @@ use crate::{
     event::Event,
     function::{Functions, Reply},
     guest::EXIT_REJECTED,
-    queue::{Entry, Failure, Hub, Job, Next, Parked, PublishError, Staged, hops},
+    queue::{Failure, Hub, Job, Next, Parked, PublishError, Staged, StagedEvent, hops},
     text::cut,
     trigger::{Input, Source},
     usage::Origin,
@@ -65,12 +65,12 @@ impl Drop for Begun<'_> {
 }
 
 /// Runs a delivery that has begun, and settles it. `room` is used for the input.
-pub(super) fn run(functions: &Arc<Functions>, mut begun: Begun<'_>, room: &mut Vec<u8>) -> Outcome {
+pub(super) fn run(functions: &Arc<Functions>, mut begun: Begun<'_>, buffer: &mut Vec<u8>) -> Outcome {
     let (hub, job) = (begun.hub, &begun.job);
     // Before the function is looked for: what changes after this is seen when the delivery would park.
     let changes = hub.changes();
     let mut staged = None;
-    let outcome = match invoke(functions, job, room, &mut staged) {
+    let outcome = match invoke(functions, job, buffer, &mut staged) {
         Ok(reply) => settle(hub, job, reply, staged),
         Err(error) => match class(error.kind(), job) {
             Some(failure) => fail(hub, job, failure, error.into()),
@@ -90,7 +90,7 @@ pub(super) fn run(functions: &Arc<Functions>, mut begun: Begun<'_>, room: &mut V
 fn invoke(
     functions: &Arc<Functions>,
     job: &Job,
-    room: &mut Vec<u8>,
+    buffer: &mut Vec<u8>,
     staged: &mut Option<Staged>,
 ) -> Result<Reply, InvokeError> {
     let trigger = &job.bound.trigger;
@@ -99,9 +99,9 @@ fn invoke(
     };
     let input = match &trigger.delivery.input {
         Input::Event => {
-            room.clear();
-            job.event.write_json(room);
-            room
+            buffer.clear();
+            job.event.write_json(buffer);
+            buffer
         }
         Input::Data => job.event.data().unwrap_or_default(),
         Input::Constant(bytes) => bytes,
@@ -153,17 +153,17 @@ fn settle(hub: &Hub, job: &Job, reply: Reply, staged: Option<Staged>) -> Outcome
         Ok(event) => event,
         Err(error) => return fail(hub, job, Failure::Permanent, error),
     };
-    let event = match event.map(|event| entry(hub, event)).transpose() {
+    let event = match event.map(|event| staged_event(hub, event)).transpose() {
         Ok(event) => event,
         Err(error) => return fail(hub, job, Failure::Permanent, error.into()),
     };
-    let (kept, mut entries) = staged.map_or_else(Default::default, |mut staged| staged.take());
-    entries.extend(event);
-    if entries.is_empty() {
+    let (room, mut events) = staged.map_or_else(Default::default, |mut staged| staged.take());
+    events.extend(event);
+    if events.is_empty() {
         hub.queue.lock().succeed(job.id);
         return Outcome::Succeeded(reply);
     }
-    match hub.release(kept, &entries, Some(job.id)) {
+    match hub.release(room, &events, Some(job.id)) {
         Ok(()) => Outcome::Succeeded(reply),
         // The event is the function's work: with no room for it, it has to be done again.
         Err(error @ PublishError::QueueFull { .. }) => fail(hub, job, Failure::Run, error.into()),
@@ -172,6 +172,6 @@ fn settle(hub: &Hub, job: &Job, reply: Reply, staged: Option<Staged>) -> Outcome
 }
 
 /// A reply, with the triggers that it wakes.
-fn entry(hub: &Hub, event: Event) -> Result<Entry, PublishError> {
-    Ok(Entry { bytes: hub.size(&event)?, bound: hub.registry.find(&event)?, event })
+fn staged_event(hub: &Hub, event: Event) -> Result<StagedEvent, PublishError> {
+    Ok(StagedEvent { bytes: hub.size(&event)?, bound: hub.registry.find(&event)?, event })
 }

@@ -71,7 +71,7 @@ impl Drop for Workers {
 }
 
 fn work(hub: &Hub, end: &AtomicU64, functions: &Weak<Functions>) {
-    let mut room = Vec::new();
+    let mut buffer = Vec::new();
     while let Some(functions) = functions.upgrade() {
         let now = hub.clock.now();
         let job = {
@@ -80,7 +80,7 @@ fn work(hub: &Hub, end: &AtomicU64, functions: &Weak<Functions>) {
             queue.take(end.load(Ordering::Relaxed), now)
         };
         if let Some(job) = job {
-            run(&functions, Begun::new(hub, job), &mut room);
+            run(&functions, Begun::new(hub, job), &mut buffer);
             continue;
         }
         // The last handle may be this one, and its end takes the lock.

@@ -1,6 +1,6 @@
 //! Which schedules fire when: the part of a tick that turns instants into events.
 //!
-//! Invariants: `next` of an entry only grows, so that no instant fires twice, whatever the date does; an instant that has not fired, because the
+//! Invariants: `next` of an scheduled only grows, so that no instant fires twice, whatever the date does; an instant that has not fired, because the
 //! queue was full or a run had not ended, is due at the next tick.
 
 use std::{
@@ -26,14 +26,14 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(crate) struct Agenda {
-    entries: BTreeMap<u64, Entry>,
+    schedules: BTreeMap<u64, Scheduled>,
     /// By their next instant.
     next: BTreeSet<(Timestamp, u64)>,
     /// Bound before there was a date.
     undated: Vec<u64>,
 }
 
-struct Entry {
+struct Scheduled {
     bound: Arc<Bound>,
     anchor: Timestamp,
     next: Option<Timestamp>,
@@ -43,7 +43,7 @@ struct Entry {
     is_refused: bool,
 }
 
-impl Entry {
+impl Scheduled {
     /// An instant that is due does not fire now.
     fn waits(&self, queue: &Queue) -> bool {
         self.is_refused || self.is_running(queue)
@@ -61,23 +61,23 @@ impl Agenda {
     pub(crate) fn add(&mut self, bound: Arc<Bound>, date: Option<Timestamp>) {
         let number = bound.number;
         let anchor = date.unwrap_or(Timestamp::UNIX_EPOCH);
-        self.entries.insert(number, Entry { bound, anchor, next: None, last: Vec::new(), is_refused: false });
+        self.schedules.insert(number, Scheduled { bound, anchor, next: None, last: Vec::new(), is_refused: false });
         match date {
             None => self.undated.push(number),
             Some(date) => self.begin(number, date),
         }
     }
 
-    /// Counts an entry's instants from a date on.
+    /// Counts an scheduled's instants from a date on.
     fn begin(&mut self, number: u64, date: Timestamp) {
-        let Some(entry) = self.entries.get_mut(&number) else { return };
-        entry.anchor = date;
-        entry.next = schedule(&entry.bound).and_then(|schedule| schedule.next(date, date));
-        self.next.extend(entry.next.map(|next| (next, number)));
+        let Some(scheduled) = self.schedules.get_mut(&number) else { return };
+        scheduled.anchor = date;
+        scheduled.next = schedule(&scheduled.bound).and_then(|schedule| schedule.next(date, date));
+        self.next.extend(scheduled.next.map(|next| (next, number)));
     }
 
     pub(crate) fn remove(&mut self, number: u64) {
-        if let Some(next) = self.entries.remove(&number).and_then(|entry| entry.next) {
+        if let Some(next) = self.schedules.remove(&number).and_then(|scheduled| scheduled.next) {
             self.next.remove(&(next, number));
         }
         self.undated.retain(|undated| *undated != number);
@@ -88,7 +88,7 @@ impl Agenda {
         let mut soonest: Option<Duration> = None;
         for (at, number) in &self.next {
             let until = at.duration_since(date).unwrap_or_default();
-            let waits = until.is_zero() && self.entries.get(number).is_some_and(|entry| entry.waits(queue));
+            let waits = until.is_zero() && self.schedules.get(number).is_some_and(|scheduled| scheduled.waits(queue));
             let until = if waits { LOOK_AGAIN } else { until };
             soonest = Some(soonest.map_or(until, |soonest| soonest.min(until)));
             if !waits {
@@ -106,23 +106,23 @@ impl Agenda {
         let due: Vec<(Timestamp, u64)> = self.next.range(..=(date, u64::MAX)).copied().collect();
         let mut fired = 0;
         for (first, number) in due {
-            let Some(entry) = self.entries.get_mut(&number) else { continue };
-            let Some(schedule) = schedule(&entry.bound) else { continue };
+            let Some(scheduled) = self.schedules.get_mut(&number) else { continue };
+            let Some(schedule) = schedule(&scheduled.bound) else { continue };
             let mut left = None;
-            if entry.bound.is_enabled() {
-                if !entry.bound.trigger.overlapping && entry.is_running(queue) {
+            if scheduled.bound.is_enabled() {
+                if !scheduled.bound.trigger.overlapping && scheduled.is_running(queue) {
                     continue;
                 }
-                let due = schedule.due(entry.anchor, first, date);
-                let events = events(&entry.bound, schedule, entry.anchor, &due, date);
-                let (ids, refused) = admit(hub, queue, &entry.bound, events, now);
+                let due = schedule.due(scheduled.anchor, first, date);
+                let events = events(&scheduled.bound, schedule, scheduled.anchor, &due, date);
+                let (ids, refused) = admit(hub, queue, &scheduled.bound, events, now);
                 fired += ids.len();
-                entry.last = ids;
+                scheduled.last = ids;
                 left = refused;
             }
-            entry.is_refused = left.is_some();
-            let next = left.or_else(|| schedule.next(entry.anchor, date));
-            entry.next = next;
+            scheduled.is_refused = left.is_some();
+            let next = left.or_else(|| schedule.next(scheduled.anchor, date));
+            scheduled.next = next;
             self.next.remove(&(first, number));
             self.next.extend(next.map(|next| (next, number)));
         }
@@ -130,7 +130,7 @@ impl Agenda {
     }
 }
 
-impl Entry {
+impl Scheduled {
     fn is_running(&self, queue: &Queue) -> bool {
         self.last.iter().any(|id| queue.is_pending(*id))
     }

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use super::{
     DeadLetter,
     hub::bytes_of,
-    machine::{Pending, Place, Queue},
+    machine::{Pending, Queue, Standing},
     record::{self, Record},
     settle::age,
     store::{Changes, Saved},
@@ -40,13 +40,13 @@ impl Queue {
             self.counts.matched += 1;
             self.next = self.next.max(id + 1);
             self.bytes += bytes;
-            let (aged, lane, place) = (age, None, Place::Blocked);
+            let (aged, order, standing) = (age, None, Standing::Blocked);
             let pending =
-                Pending { bound, event, bytes, born: now, aged, attempts, failures, version, error, lane, place };
+                Pending { bound, event, bytes, born: now, aged, attempts, failures, version, error, order, standing };
             // From now on: how old its trigger lets it be is not known before that is bound.
             let until = now.saturating_add(pending.bound.trigger.delivery.retry.age_max());
             self.pending.insert(*id, pending);
-            self.put(*id, Place::Parked(until));
+            self.index(*id, Standing::Parked(until));
         }
         self.touched = Some(BTreeSet::new());
         // Letters that smaller limits have no room for go from the disk with the next write.
@@ -63,19 +63,19 @@ impl Queue {
             .filter(|id| self.pending.get(id).is_some_and(|pending| pending.bound.id == bound.id))
             .collect();
         for id in &ids {
-            self.lift(*id);
+            self.unindex(*id);
             let Some(pending) = self.pending.get_mut(id) else { continue };
             pending.bound = Arc::clone(bound);
-            pending.place = Place::Blocked;
-            pending.lane = bound.trigger.delivery.order(&pending.event).map(|key| (bound.number, key));
-            let lane = pending.lane.clone();
-            let is_first = lane.is_none_or(|lane| {
-                let lane = self.lanes.entry(lane).or_default();
-                lane.push_back(*id);
-                lane.len() == 1
+            pending.standing = Standing::Blocked;
+            pending.order = bound.trigger.delivery.order(&pending.event).map(|key| (bound.number, key));
+            let order = pending.order.clone();
+            let is_first = order.is_none_or(|order| {
+                let ids = self.orders.entry(order).or_default();
+                ids.push_back(*id);
+                ids.len() == 1
             });
             if is_first {
-                self.put(*id, Place::Ready);
+                self.index(*id, Standing::Ready);
             }
         }
         ids.len()
@@ -102,19 +102,19 @@ impl Queue {
     fn bring_back(&mut self, id: u64, pending: Pending) {
         self.counts.dropped -= 1;
         self.bytes += pending.bytes;
-        let (place, lane) = (pending.place, pending.lane.clone());
+        let (standing, order) = (pending.standing, pending.order.clone());
         self.pending.insert(id, pending);
-        if let Some(lane) = lane {
+        if let Some(order) = order {
             // In the order of their numbers, as they came.
-            let lane = self.lanes.entry(lane).or_default();
-            let at = lane.partition_point(|other| *other < id);
-            lane.insert(at, id);
-            if let Some(next) = lane.get(1).copied().filter(|_| at == 0) {
-                self.lift(next);
-                self.put(next, Place::Blocked);
+            let ids = self.orders.entry(order).or_default();
+            let at = ids.partition_point(|other| *other < id);
+            ids.insert(at, id);
+            if let Some(next) = ids.get(1).copied().filter(|_| at == 0) {
+                self.unindex(next);
+                self.index(next, Standing::Blocked);
             }
         }
-        self.put(id, place);
+        self.index(id, standing);
     }
 
     /// The process ends: all are written once more, with the age that they have now.

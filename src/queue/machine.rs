@@ -9,8 +9,8 @@
 //!   └► blocked        └─────► dead letter, expired
 //! ```
 //!
-//! Invariants: `pending` holds each delivery that has not ended, and its `place` says in which of the indexes it stands; of a
-//! lane only the first is not blocked; [`Queue::deliveries`] balances after every call.
+//! Invariants: `pending` holds each delivery that has not ended, and its `standing` says in which of the indexes it stands; of a
+//! order only the first is not blocked; [`Queue::deliveries`] balances after every call.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -22,7 +22,7 @@ use super::{
     Deliveries,
     dead::{DeadLetter, DeadLetters, Reason},
     limits::{EventLimits, WhenFull},
-    stage::Kept,
+    stage::Room,
 };
 use crate::{
     event::{Event, Timestamp},
@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// A trigger's order: the trigger, and the partition key where the event has one.
-type Lane = (u64, Option<Box<str>>);
+type Order = (u64, Option<Box<str>>);
 
 pub(crate) struct Queue {
     pub(super) limits: EventLimits,
@@ -45,11 +45,11 @@ pub(crate) struct Queue {
     pub(super) due: BTreeSet<(Duration, u64)>,
     /// By the name of the function that they wait for.
     pub(super) parked: HashMap<Box<str>, BTreeSet<u64>>,
-    pub(super) lanes: HashMap<Lane, VecDeque<u64>>,
+    pub(super) orders: HashMap<Order, VecDeque<u64>>,
     pub(super) running: u64,
     pub(super) bytes: u64,
     /// Room for what is staged.
-    pub(super) kept: Kept,
+    pub(super) reserved: Room,
     /// The deliveries that have come, failed or gone since this was last asked, where that is of interest.
     pub(super) touched: Option<BTreeSet<u64>>,
     /// Changes below which writing what may wait is not tried, since it last failed.
@@ -83,18 +83,18 @@ pub(super) struct Pending {
     pub(super) failures: u32,
     pub(super) version: Option<Version>,
     pub(super) error: Option<Box<str>>,
-    pub(super) lane: Option<Lane>,
-    pub(super) place: Place,
+    pub(super) order: Option<Order>,
+    pub(super) standing: Standing,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Standing {
     Ready,
     Running,
     Waiting(Duration),
     /// With the age at which it is given up.
     Parked(Duration),
-    /// Behind another of its lane.
+    /// Behind another of its order.
     Blocked,
 }
 
@@ -136,10 +136,10 @@ impl Queue {
             ready: BTreeSet::new(),
             due: BTreeSet::new(),
             parked: HashMap::new(),
-            lanes: HashMap::new(),
+            orders: HashMap::new(),
             running: 0,
             bytes: 0,
-            kept: Kept::default(),
+            reserved: Room::default(),
             touched: None,
             save_from: 0,
             evicted: Vec::new(),
@@ -210,7 +210,7 @@ impl Queue {
         self.next += 1;
         self.counts.matched += 1;
         self.bytes += bytes;
-        let lane = bound.trigger.delivery.order(event).map(|key| (bound.number, key));
+        let order = bound.trigger.delivery.order(event).map(|key| (bound.number, key));
         let pending = Pending {
             bound: Arc::clone(bound),
             event: event.clone(),
@@ -221,18 +221,18 @@ impl Queue {
             failures: 0,
             version: None,
             error: None,
-            lane: lane.clone(),
-            place: Place::Blocked,
+            order: order.clone(),
+            standing: Standing::Blocked,
         };
         self.pending.insert(id, pending);
         self.touch(id);
-        let is_first = lane.is_none_or(|lane| {
-            let lane = self.lanes.entry(lane).or_default();
-            lane.push_back(id);
-            lane.len() == 1
+        let is_first = order.is_none_or(|order| {
+            let ids = self.orders.entry(order).or_default();
+            ids.push_back(id);
+            ids.len() == 1
         });
         if is_first {
-            self.put(id, Place::Ready);
+            self.index(id, Standing::Ready);
         }
     }
 
@@ -240,28 +240,28 @@ impl Queue {
     pub(super) fn held_beside(&self, ended: Option<u64>) -> (usize, u64) {
         let own = ended.and_then(|id| self.pending.get(&id)).map(|pending| pending.bytes);
         let (count, bytes) = (self.pending.len() - usize::from(own.is_some()), self.bytes - own.unwrap_or(0));
-        (count + self.kept.count, bytes.saturating_add(self.kept.bytes))
+        (count + self.reserved.count, bytes.saturating_add(self.reserved.bytes))
     }
 
     /// Keeps room for deliveries that are made when an invocation has succeeded, that of the delivery `ended` where it belongs to one. Where a full
     /// queue drops something, it does so then.
-    pub(super) fn keep_room(&mut self, new: Kept, ended: Option<u64>) -> Result<(), Full> {
+    pub(super) fn keep_room(&mut self, new: Room, ended: Option<u64>) -> Result<(), Full> {
         let (count, bytes) = match self.limits.when_full {
             WhenFull::Reject => self.held_beside(ended),
-            WhenFull::DropOldest | WhenFull::DropNewest => (self.kept.count, self.kept.bytes),
+            WhenFull::DropOldest | WhenFull::DropNewest => (self.reserved.count, self.reserved.bytes),
         };
         if !self.fits(count + new.count, bytes.saturating_add(new.bytes)) {
             self.counts.refused += new.count as u64;
             return Err(Full);
         }
-        self.kept.count += new.count;
-        self.kept.bytes += new.bytes;
+        self.reserved.count += new.count;
+        self.reserved.bytes += new.bytes;
         Ok(())
     }
 
-    pub(super) fn give_room(&mut self, kept: Kept) {
-        self.kept.count -= kept.count;
-        self.kept.bytes -= kept.bytes;
+    pub(super) fn release_room(&mut self, room: Room) {
+        self.reserved.count -= room.count;
+        self.reserved.bytes -= room.bytes;
     }
 
     /// Makes the deliveries of a reply that is one hop too far, and gives them up.
@@ -295,7 +295,7 @@ impl Queue {
     /// would be none even so.
     pub(super) fn make_room(&mut self, mut left: usize, mut held: u64, count: usize, bytes: u64) -> bool {
         let mut gone = Vec::new();
-        for (id, pending) in self.pending.iter().filter(|(_, pending)| pending.place != Place::Running) {
+        for (id, pending) in self.pending.iter().filter(|(_, pending)| pending.standing != Standing::Running) {
             if self.fits(left + count, held.saturating_add(bytes)) {
                 break;
             }
@@ -345,14 +345,14 @@ impl Queue {
         count(&self.touched) + count(&self.dead.touched)
     }
 
-    /// Puts a delivery that stands in no index into the one of its place.
-    pub(super) fn put(&mut self, id: u64, place: Place) {
+    /// Puts a delivery that stands in no index into the one of its standing.
+    pub(super) fn index(&mut self, id: u64, standing: Standing) {
         let Some(pending) = self.pending.get_mut(&id) else { return };
-        pending.place = place;
-        match place {
-            Place::Ready => drop(self.ready.insert(id)),
-            Place::Waiting(at) => drop(self.due.insert((at, id))),
-            Place::Parked(until) => {
+        pending.standing = standing;
+        match standing {
+            Standing::Ready => drop(self.ready.insert(id)),
+            Standing::Waiting(at) => drop(self.due.insert((at, id))),
+            Standing::Parked(until) => {
                 self.due.insert((until, id));
                 let function = pending.bound.function();
                 if !self.parked.contains_key(function) {
@@ -360,18 +360,18 @@ impl Queue {
                 }
                 self.parked.get_mut(function).expect("just inserted").insert(id);
             }
-            Place::Running => self.running += 1,
-            Place::Blocked => {}
+            Standing::Running => self.running += 1,
+            Standing::Blocked => {}
         }
     }
 
     /// Takes it out of that index.
-    pub(super) fn lift(&mut self, id: u64) {
+    pub(super) fn unindex(&mut self, id: u64) {
         let Some(pending) = self.pending.get(&id) else { return };
-        match pending.place {
-            Place::Ready => drop(self.ready.remove(&id)),
-            Place::Waiting(at) => drop(self.due.remove(&(at, id))),
-            Place::Parked(until) => {
+        match pending.standing {
+            Standing::Ready => drop(self.ready.remove(&id)),
+            Standing::Waiting(at) => drop(self.due.remove(&(at, id))),
+            Standing::Parked(until) => {
                 self.due.remove(&(until, id));
                 let function = pending.bound.function();
                 if let Some(parked) = self.parked.get_mut(function) {
@@ -381,28 +381,28 @@ impl Queue {
                     }
                 }
             }
-            Place::Running => self.running -= 1,
-            Place::Blocked => {}
+            Standing::Running => self.running -= 1,
+            Standing::Blocked => {}
         }
     }
 
-    /// Ends a delivery: the next of its lane is ready.
+    /// Ends a delivery: the next of its order is ready.
     pub(super) fn remove(&mut self, id: u64) -> Option<Pending> {
-        self.lift(id);
+        self.unindex(id);
         let pending = self.pending.remove(&id)?;
         self.touch(id);
         self.bytes -= pending.bytes;
-        if let Some(key) = &pending.lane {
-            if let Some(lane) = self.lanes.get_mut(key) {
-                let was_first = lane.front() == Some(&id);
+        if let Some(key) = &pending.order {
+            if let Some(ids) = self.orders.get_mut(key) {
+                let was_first = ids.front() == Some(&id);
                 if was_first {
-                    lane.pop_front();
+                    ids.pop_front();
                 } else {
-                    lane.retain(|other| *other != id);
+                    ids.retain(|other| *other != id);
                 }
-                match lane.front().copied() {
-                    None => drop(self.lanes.remove(key)),
-                    Some(next) if was_first => self.put(next, Place::Ready),
+                match ids.front().copied() {
+                    None => drop(self.orders.remove(key)),
+                    Some(next) if was_first => self.index(next, Standing::Ready),
                     Some(_) => {}
                 }
             }
@@ -452,7 +452,7 @@ impl Queue {
             running,
             parked,
             refused,
-            staged: self.kept.count as u64,
+            staged: self.reserved.count as u64,
             unsaved: self.unsaved() as u64,
         }
     }

@@ -29,6 +29,6 @@ pub use limits::{EventLimits, WhenFull};
 pub(crate) use machine::{Admission, Full, Job, NotBegun};
 pub(crate) use settle::Failure;
 pub use settle::Next;
-pub(crate) use stage::{Entry, Staged};
+pub(crate) use stage::{Staged, StagedEvent};
 #[cfg(feature = "durable")]
 pub(crate) use store::Store;

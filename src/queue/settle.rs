@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     dead::{DeadLetter, Reason},
-    machine::{Job, NotBegun, Pending, Place, Queue},
+    machine::{Job, NotBegun, Pending, Queue, Standing},
 };
 use crate::{trigger::random, usage::Version};
 
@@ -45,7 +45,7 @@ impl Queue {
 
     /// Begins a delivery if it is ready, and neither expired nor too old.
     pub(crate) fn begin(&mut self, id: u64, now: Duration) -> Result<Job, NotBegun> {
-        let ready = self.pending.get(&id).filter(|pending| pending.place == Place::Ready);
+        let ready = self.pending.get(&id).filter(|pending| pending.standing == Standing::Ready);
         let pending = ready.ok_or(NotBegun::Blocked)?;
         if self.is_expired(pending, now) {
             self.remove(id);
@@ -53,13 +53,13 @@ impl Queue {
             return Err(NotBegun::Expired);
         }
         if now >= age_limit(pending) {
-            self.bury(id, Reason::Age, now);
+            self.give_up(id, Reason::Age, now);
             return Err(NotBegun::TooOld);
         }
         let (bound, event) = (Arc::clone(&pending.bound), pending.event.clone());
         let attempt = pending.attempts.saturating_add(1);
-        self.lift(id);
-        self.put(id, Place::Running);
+        self.unindex(id);
+        self.index(id, Standing::Running);
         Ok(Job { id, bound, event, attempt })
     }
 
@@ -100,12 +100,12 @@ impl Queue {
             Failure::Run if pending.attempts >= retry.attempts_max() => Reason::Attempts,
             _ if at >= age_limit(pending) => Reason::Age,
             _ => {
-                self.lift(id);
-                self.put(id, Place::Waiting(at));
+                self.unindex(id);
+                self.index(id, Standing::Waiting(at));
                 return Some(Next::Retry(after));
             }
         };
-        self.bury(id, reason, now);
+        self.give_up(id, reason, now);
         Some(Next::DeadLetter(reason))
     }
 
@@ -115,11 +115,11 @@ impl Queue {
         pending.error = Some(error);
         let until = age_limit(pending);
         if now >= until {
-            self.bury(id, Reason::Age, now);
+            self.give_up(id, Reason::Age, now);
             return false;
         }
-        self.lift(id);
-        self.put(id, Place::Parked(until));
+        self.unindex(id);
+        self.index(id, Standing::Parked(until));
         // Its age counts on while it waits.
         self.touch(id);
         true
@@ -127,17 +127,17 @@ impl Queue {
 
     /// A run was cut short: ready again, as if it had not begun.
     pub(crate) fn put_back(&mut self, id: u64) {
-        self.lift(id);
-        self.put(id, Place::Ready);
+        self.unindex(id);
+        self.index(id, Standing::Ready);
     }
 
     /// A function is there: what waits for it is ready. Returns how many.
     pub(super) fn unpark(&mut self, function: &str) -> usize {
         let Some(parked) = self.parked.remove(function) else { return 0 };
         for id in &parked {
-            if let Some(Place::Parked(until)) = self.pending.get(id).map(|pending| pending.place) {
+            if let Some(Standing::Parked(until)) = self.pending.get(id).map(|pending| pending.standing) {
                 self.due.remove(&(until, *id));
-                self.put(*id, Place::Ready);
+                self.index(*id, Standing::Ready);
             }
         }
         parked.len()
@@ -147,20 +147,20 @@ impl Queue {
     pub(crate) fn wake(&mut self, now: Duration) {
         while let Some((_, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
             let Some(pending) = self.pending.get(&id) else { break };
-            if matches!(pending.place, Place::Waiting(_)) {
-                self.lift(id);
-                self.put(id, Place::Ready);
+            if matches!(pending.standing, Standing::Waiting(_)) {
+                self.unindex(id);
+                self.index(id, Standing::Ready);
             } else if self.is_expired(pending, now) {
                 self.remove(id);
                 self.counts.expired += 1;
             } else {
-                self.bury(id, Reason::Age, now);
+                self.give_up(id, Reason::Age, now);
             }
         }
     }
 
     /// Gives a delivery up.
-    pub(super) fn bury(&mut self, id: u64, reason: Reason, now: Duration) {
+    pub(super) fn give_up(&mut self, id: u64, reason: Reason, now: Duration) {
         let Some(pending) = self.remove(id) else { return };
         let letter = DeadLetter {
             id,

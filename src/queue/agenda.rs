@@ -1,7 +1,8 @@
 //! Which schedules fire when: the part of a tick that turns instants into events.
 //!
-//! Invariants: `next` of an scheduled only grows, so that no instant fires twice, whatever the date does; an instant that has not fired, because the
-//! queue was full or a run had not ended, is due at the next tick.
+//! Invariants: the `next` of a schedule only grows, so no instant fires twice, whatever the date
+//! does. An instant that could not fire, because the queue was full or a run had not ended, is due
+//! at the next tick.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,21 +16,21 @@ use crate::{
     trigger::{Bound, Due, Missed, Schedule, Source},
 };
 
-/// How late an instant may be that fires under [`Missed::Skip`].
+/// [`Missed::Skip`] lets an instant fire that is this late at most.
 const SKIP_AFTER: Duration = Duration::from_secs(60);
 
-/// Instants that `Missed::All` fires at once at most: each is an event in memory.
+/// The most instants that `Missed::All` fires at once. Each is an event in memory.
 const CAUGHT_UP_MAX: u32 = 10_000;
 
-/// How long a host sleeps at most before it looks whether a run has ended that an instant waits for.
+/// A host that waits for a run to end, so that an instant can fire, looks again after this time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(crate) struct Agenda {
     schedules: BTreeMap<u64, Scheduled>,
-    /// By their next instant.
+    /// Instants at which schedules fire next, with the trigger's number.
     next: BTreeSet<(Timestamp, u64)>,
-    /// Bound before there was a date.
+    /// Triggers that were bound before the date was known.
     undated: Vec<u64>,
 }
 
@@ -37,14 +38,14 @@ struct Scheduled {
     bound: Arc<Bound>,
     anchor: Timestamp,
     next: Option<Timestamp>,
-    /// The deliveries of the last instants that fired.
+    /// The deliveries of the instants that fired last.
     last: Vec<u64>,
-    /// There was no room for an instant that is due.
+    /// The queue had no room for an instant that is due.
     is_refused: bool,
 }
 
 impl Scheduled {
-    /// An instant that is due does not fire now.
+    /// Whether an instant that is due has to wait.
     fn waits(&self, queue: &Queue) -> bool {
         self.is_refused || self.is_running(queue)
     }
@@ -68,7 +69,7 @@ impl Agenda {
         }
     }
 
-    /// Counts an scheduled's instants from a date on.
+    /// Counts a schedule's instants from a date on.
     fn begin(&mut self, number: u64, date: Timestamp) {
         let Some(scheduled) = self.schedules.get_mut(&number) else { return };
         scheduled.anchor = date;
@@ -83,7 +84,7 @@ impl Agenda {
         self.undated.retain(|undated| *undated != number);
     }
 
-    /// How long until an instant is due that can fire.
+    /// The time until an instant is due that can fire.
     pub(crate) fn next_due(&self, date: Timestamp, queue: &Queue) -> Option<Duration> {
         let mut soonest: Option<Duration> = None;
         for (at, number) in &self.next {
@@ -98,7 +99,7 @@ impl Agenda {
         soonest
     }
 
-    /// Makes the deliveries of all instants up to this date. Returns how many events fired.
+    /// Adds the deliveries of all instants up to this date. Returns how many events fired.
     pub(crate) fn fire(&mut self, hub: &Hub, queue: &mut Queue, date: Timestamp, now: Duration) -> usize {
         for number in std::mem::take(&mut self.undated) {
             self.begin(number, date);
@@ -136,7 +137,8 @@ impl Scheduled {
     }
 }
 
-/// Queues events, and returns the numbers of their deliveries, and the instant of the first for which there was no room.
+/// Queues events. Returns the numbers of their deliveries, and the instant of the first event that
+/// did not fit.
 fn admit(
     hub: &Hub,
     queue: &mut Queue,
@@ -156,7 +158,7 @@ fn admit(
     (ids, None)
 }
 
-/// The events that stand for instants which are due, each with the first that it stands for.
+/// The events for the instants that are due. Each comes with the first instant that it stands for.
 fn events(
     bound: &Bound,
     schedule: &Schedule,
@@ -177,11 +179,12 @@ fn events(
     events.into_iter().flatten().collect()
 }
 
-/// Type `dormouse.schedule`, the trigger as source, the instant as time and id.
+/// An event of type `dormouse.schedule`. Its source is the trigger, its time and id are the
+/// instant.
 fn event(bound: &Bound, due: &Due) -> Option<Event> {
     let Due { first, last, count } = due;
     let data = format!(r#"{{"count":{count},"first":"{first}","last":"{last}"}}"#);
     let event = Event::builder("dormouse.schedule").id(last.to_string()).source(&*bound.id).time(*last);
-    // Ids of triggers are URI references, and the data is JSON.
+    // This cannot fail: the id of a trigger is a URI reference, and the data is JSON.
     event.data_json(data).build().ok()
 }

@@ -1,6 +1,7 @@
-//! What makes a queue last: taking in what an earlier process has left, and saying what has changed since it was last written.
+//! Durability of the queue: loads what an earlier process has left, and says what has changed since
+//! the last write.
 //!
-//! Invariant: what is `touched` differs from the disk at most, and nothing else does.
+//! Invariant: only deliveries and letters that are `touched` can differ from the disk.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -14,12 +15,13 @@ use super::{
 };
 use crate::{disk::StoreError, trigger::Bound};
 
-/// The largest number of a delivery that is believed: no process gives so many, and none runs over from there.
+/// The largest delivery number that is accepted from a file. No process gives as many numbers, and
+/// counting on from it cannot overflow.
 const NUMBER_MAX: u64 = u64::MAX / 2;
 
 impl Queue {
-    /// Takes in what an earlier process has left. Deliveries wait until their trigger is bound, each for the age that a trigger allows unless it says
-    /// otherwise.
+    /// Loads what an earlier process has left. Each delivery waits until its trigger is bound, for
+    /// the longest age that any trigger allows by default.
     pub(super) fn restore(&mut self, saved: &Saved, now: Duration) -> Result<(), StoreError> {
         let numbers = saved.letters.iter().chain(&saved.deliveries).map(|(id, _)| *id).chain([saved.next]);
         if numbers.max().unwrap_or(0) > NUMBER_MAX {
@@ -43,19 +45,21 @@ impl Queue {
             let (aged, order, standing) = (age, None, Standing::Blocked);
             let pending =
                 Pending { bound, event, bytes, born: now, aged, attempts, failures, version, error, order, standing };
-            // From now on: how old its trigger lets it be is not known before that is bound.
+            // The age counts from now on: the limit of its trigger is not known before the trigger
+            // is bound.
             let until = now.saturating_add(pending.bound.trigger.delivery.retry.age_max());
             self.pending.insert(*id, pending);
             self.index(*id, Standing::Parked(until));
         }
         self.touched = Some(BTreeSet::new());
-        // Letters that smaller limits have no room for go from the disk with the next write.
+        // Letters that do not fit smaller limits are removed from the disk by the next write.
         let held: BTreeSet<u64> = self.dead.held().map(DeadLetter::id).collect();
         self.dead.touched = Some(saved.letters.iter().map(|(id, _)| *id).filter(|id| !held.contains(id)).collect());
         Ok(())
     }
 
-    /// A trigger is bound: the deliveries that an earlier process had made for it go on.
+    /// Hands a trigger the deliveries that an earlier process had made for it. Returns their
+    /// number.
     pub(super) fn adopt(&mut self, bound: &Arc<Bound>) -> usize {
         let absent = self.parked.get(Bound::ABSENT).into_iter().flatten();
         let ids: Vec<u64> = absent
@@ -81,31 +85,33 @@ impl Queue {
         ids.len()
     }
 
-    /// Takes deliveries back that could not be written, as if they had never been.
+    /// Takes back deliveries that could not be written, as if they had never been added.
     pub(super) fn retract(&mut self, first: u64, count: usize) {
         for id in first..first + count as u64 {
             if self.remove(id).is_some() {
                 self.counts.matched -= 1;
             }
         }
-        // What had to go for them stays. The last one first: each stood behind those before it.
+        // Deliveries that were dropped for them return. The last one goes first, as each stood
+        // behind those before it.
         for (id, pending) in std::mem::take(&mut self.evicted).into_iter().rev() {
             self.bring_back(id, pending);
         }
-        // Nobody was told of their numbers, which are given again: else a disk that stays full would leave more of them touched each time.
+        // No caller was told these numbers, so they are given again. Otherwise a disk that stays
+        // full would leave more of them touched each time.
         if self.next == first + count as u64 {
             self.next = first;
         }
     }
 
-    /// Puts a delivery that was removed where it stood.
+    /// Returns a removed delivery to its old standing.
     fn bring_back(&mut self, id: u64, pending: Pending) {
         self.counts.dropped -= 1;
         self.bytes += pending.bytes;
         let (standing, order) = (pending.standing, pending.order.clone());
         self.pending.insert(id, pending);
         if let Some(order) = order {
-            // In the order of their numbers, as they came.
+            // Sorted by number, as they were added.
             let ids = self.orders.entry(order).or_default();
             let at = ids.partition_point(|other| *other < id);
             ids.insert(at, id);
@@ -117,7 +123,7 @@ impl Queue {
         self.index(id, standing);
     }
 
-    /// The process ends: all are written once more, with the age that they have now.
+    /// The process ends: marks all deliveries to be written once more, with their present age.
     pub(super) fn end_process(&mut self) {
         self.save_anew();
         if let Some(touched) = &mut self.touched {
@@ -125,7 +131,7 @@ impl Queue {
         }
     }
 
-    /// The changes that are not on disk, if they are so many at least.
+    /// The changes that are not on disk, if there are at least `at_least`.
     pub(super) fn changes(&self, at_least: usize, now: Duration) -> Option<(Changes, Changes)> {
         let (Some(touched), Some(letters)) = (&self.touched, &self.dead.touched) else { return None };
         if self.unsaved() < at_least.max(1) {
@@ -137,7 +143,7 @@ impl Queue {
         Some((deliveries.collect(), letters.collect()))
     }
 
-    /// They are on disk now.
+    /// All changes are on disk now.
     pub(super) fn saved(&mut self) {
         self.save_anew();
         self.evicted.clear();
@@ -146,7 +152,7 @@ impl Queue {
     }
 }
 
-/// A delivery as it is written.
+/// A delivery in the form in which it is written.
 fn record(pending: &Pending, now: Duration) -> Record {
     Record {
         trigger: (*pending.bound.id).into(),

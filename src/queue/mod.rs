@@ -1,4 +1,6 @@
-//! Deliveries on their way to functions: the queue, its rules, and where it lies on disk. It knows no function.
+//! Deliveries on their way to functions: the queue, its rules, and its form on disk.
+//!
+//! Invariant: this module does not know functions. It hands out a [`Job`] and is told the outcome.
 
 #[cfg(feature = "schedule")]
 mod agenda;

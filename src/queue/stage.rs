@@ -1,7 +1,8 @@
-//! Events that host functions publish during an invocation: held back until it has succeeded, gone if it has not.
+//! Events that host functions publish during an invocation. They are queued when the invocation
+//! succeeds, and dropped when it fails.
 //!
-//! Invariants: the queue keeps room for each from the moment that it is staged until it is released or dropped; of one invocation all are
-//! queued, in one step with the success of the delivery that it belongs to, or none.
+//! Invariants: the queue keeps room for each event from staging until its release or drop. The
+//! events of one invocation are queued all or none, in one step with the success of their delivery.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,22 +13,22 @@ use super::{
 };
 use crate::{event::Event, text::cut, trigger::Matched};
 
-/// What was published in one invocation.
+/// The events that one invocation has published.
 pub(crate) struct Staged {
     hub: Arc<Hub>,
     events: Vec<StagedEvent>,
     room: Room,
 }
 
-/// An event with the triggers that it wakes, found when it was published.
+/// An event, with the triggers that it matched when it was published.
 pub(crate) struct StagedEvent {
     pub(crate) bound: Matched,
     pub(crate) event: Event,
-    /// Of one delivery.
+    /// Bytes of one delivery.
     pub(crate) bytes: u64,
 }
 
-/// Deliveries, and their bytes, that the queue keeps room for.
+/// Room in the queue: a number of deliveries, and their bytes.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Room {
     pub(super) count: usize,
@@ -45,8 +46,8 @@ impl Staged {
         Self { hub, events: Vec::new(), room: Room::default() }
     }
 
-    /// Stages an event that has this many hops, and returns how many deliveries it will make. It belongs to the delivery
-    /// `ended`, if to any.
+    /// Stages an event that has this many hops. Returns how many deliveries it will make. `ended`
+    /// is the delivery that the invocation belongs to, if any.
     pub(crate) fn publish(
         staged: &mut Option<Self>,
         hub: &Arc<Hub>,
@@ -75,14 +76,15 @@ impl Staged {
         Ok(count)
     }
 
-    /// What is staged; the room that is kept for it is the caller's now.
+    /// Takes all that is staged. The caller becomes responsible for the room that the queue keeps
+    /// for it.
     pub(crate) fn take(&mut self) -> (Room, Vec<StagedEvent>) {
         (std::mem::take(&mut self.room), std::mem::take(&mut self.events))
     }
 }
 
 impl Staged {
-    /// The run has succeeded: all of it is queued, or none and the reason why.
+    /// The invocation has succeeded: queues all events, or none and returns the reason.
     pub(crate) fn release(mut self) -> Result<(), Box<str>> {
         let (room, events) = self.take();
         match self.hub.release(room, &events, None) {
@@ -104,9 +106,10 @@ impl Drop for Staged {
 }
 
 impl Hub {
-    /// Queues all these events, for which room is kept, in one step: or none. The delivery `ended` succeeds in the same step, and is written to disk
-    /// together with them; where there is none, they are on disk when this returns. Dead letters of events that are one hop too far are
-    /// written where that works out now.
+    /// Queues these events in one step, all or none; `room` was kept for them. The delivery `ended`
+    /// succeeds in the same step and is written to disk together with them. Without such a
+    /// delivery, the events are on disk when this returns. Events that exceed the limit of hops
+    /// become dead letters; they are written now if the disk allows it.
     pub(crate) fn release(&self, room: Room, events: &[StagedEvent], ended: Option<u64>) -> Result<(), PublishError> {
         let now: Duration = self.clock.now();
         let is_looped = |staged: &&StagedEvent| hops(&staged.event) > self.limits.hops;

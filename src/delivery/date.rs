@@ -1,4 +1,6 @@
 //! The system's time as a date.
+//!
+//! Invariant: a time outside the years that a [`Timestamp`] can hold is an error.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,6 @@
 //! Why an attempt to deliver an event fails.
+//!
+//! Invariant: each error that the function causes can be told from one that the queue causes.
 
 use crate::{error::InvokeError, event::EventError, queue::PublishError};
 
@@ -6,11 +8,11 @@ use crate::{error::InvokeError, event::EventError, queue::PublishError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryError {
-    /// The function failed, or refused.
+    /// The function failed, or the runtime refused to run it.
     #[error(transparent)]
     Invoke(#[from] InvokeError),
-    /// The function's answer is no event, though its trigger publishes replies.
-    #[error("the reply is no event: {0}")]
+    /// The function's answer is not an event, although its trigger publishes replies.
+    #[error("the reply is not an event: {0}")]
     Reply(#[from] EventError),
     /// The function's answer has a type that its trigger does not list.
     #[error("the reply has the type {ty:?}, which the trigger does not emit; list it in `Trigger::emits`")]

@@ -1,6 +1,8 @@
-//! Events meet functions: deliveries are taken from the queue and run, on the caller's thread or on workers.
+//! Running deliveries: they are taken from the queue and run, on the caller's thread or on worker
+//! threads.
 //!
-//! Invariant: a caller, a tick and a worker run a delivery in one way, by `Queue::begin` and `run`, so that the same rules hold.
+//! Invariant: a caller, a tick and a worker all run a delivery by `Queue::begin` and `run`, so that
+//! the same rules hold for each.
 
 mod date;
 mod error;
@@ -33,13 +35,14 @@ use crate::{
 pub struct Dispatched {
     /// The id of the trigger.
     pub trigger: String,
-    /// The number of the delivery, by which a dead letter is found; 0 for one that was dropped.
+    /// The number of the delivery. A dead letter has the same number. It is 0 for a delivery that
+    /// was dropped.
     pub delivery: u64,
-    /// What came of it.
+    /// The outcome of the attempt.
     pub outcome: Outcome,
 }
 
-/// Queues an event, and makes the first attempt of each of its deliveries here and now.
+/// Queues an event, and makes the first attempt of each of its deliveries now, on this thread.
 pub(crate) fn dispatch(functions: &Arc<Functions>, event: Event) -> Result<Vec<Dispatched>, PublishError> {
     let (bound, bytes) = functions.hub.prepare(&event)?;
     dispatch_to(functions, &bound, event, bytes)
@@ -54,7 +57,7 @@ fn dispatch_to(
 ) -> Result<Vec<Dispatched>, PublishError> {
     let hub = &functions.hub;
     let now = hub.clock.now();
-    // All begin in one step with their making, so that no worker comes between.
+    // All deliveries begin in the step that adds them, so that a worker cannot take one.
     let begun: Vec<(u64, Result<Begun<'_>, NotBegun>)> = {
         let mut queue = hub.queue.lock();
         let admitted = queue.admit(Admission { bound, event, bytes }, now);
@@ -67,10 +70,10 @@ fn dispatch_to(
         let dropped = |trigger| Dispatched { trigger, delivery: 0, outcome: Outcome::Dropped };
         return Ok(bound.iter().map(|bound| dropped(bound.id.to_string())).collect());
     }
-    let mut room = Vec::new();
+    let mut buffer = Vec::new();
     let outcomes = begun.into_iter().zip(bound).map(|((delivery, begun), bound)| {
         let outcome = match begun {
-            Ok(begun) => run(functions, begun, &mut room),
+            Ok(begun) => run(functions, begun, &mut buffer),
             Err(NotBegun::Blocked) => Outcome::Queued,
             Err(NotBegun::Expired) => Outcome::Expired,
             Err(NotBegun::TooOld) => Outcome::TooOld,
@@ -82,10 +85,11 @@ fn dispatch_to(
     Ok(outcomes)
 }
 
-/// Runs what is ready, on this thread: the oldest first, `budget` attempts at most. Returns how many it made.
+/// Runs ready deliveries on this thread, the oldest first. Makes at most `budget` attempts, and
+/// returns how many it made.
 pub(crate) fn run_pending(functions: &Arc<Functions>, budget: usize) -> usize {
     let hub = &functions.hub;
-    let mut room = Vec::new();
+    let mut buffer = Vec::new();
     for ran in 0..budget {
         let now = hub.clock.now();
         let begun = {
@@ -97,7 +101,7 @@ pub(crate) fn run_pending(functions: &Arc<Functions>, budget: usize) -> usize {
             hub.save_later(&mut hub.queue.lock(), 0, now);
             return ran;
         };
-        run(functions, begun, &mut room);
+        run(functions, begun, &mut buffer);
     }
     hub.save_later(&mut hub.queue.lock(), 0, hub.clock.now());
     budget

@@ -1,5 +1,7 @@
-//! What is left when the power fails: a disk that keeps some of what was not written through, or nothing of it, cut at every write in turn; and
-//! one that is full.
+//! Tests of what remains after a power failure. The simulated disk keeps some or none of the writes
+//! that were not synced. The power is cut at every write in turn. Other tests fill the disk.
+//!
+//! Invariant under test: what was acknowledged is delivered after every cut.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
 use std::{
@@ -14,7 +16,7 @@ use crate::{
     queue::Store,
 };
 
-/// Tells the host what it is given, which publishes what comes next to `ok`; traps on `t`.
+/// Passes its input to the host, which publishes a follow-up event for `ok`. Traps on `t`.
 const GUEST: &str = r#"(module (import "test" "note" (func $note (param i32 i32))) (memory (export "memory") 8)
     (func (export "alloc") (param i32) (result i32) (i32.const 0))
     (func (export "handle") (param $at i32) (param $len i32) (result i64)
@@ -47,7 +49,7 @@ fn publish(runtime: &Runtime, text: &str) -> Result<usize, PublishError> {
     runtime.publish(Event::builder("a").id(text).source("/t").data_text(text).build().unwrap())
 }
 
-/// Publishes and runs until the power fails. Returns what was acknowledged.
+/// Publishes and runs until the power fails. Returns the events that were acknowledged.
 fn work(disk: &Simulated, seen: &Seen) -> Vec<String> {
     let mut acknowledged = Vec::new();
     let Some(runtime) = runtime(disk, seen) else { return acknowledged };
@@ -64,7 +66,8 @@ fn work(disk: &Simulated, seen: &Seen) -> Vec<String> {
     acknowledged
 }
 
-/// Cuts the power at every write in turn, and each time looks at what is left in each of these ways.
+/// Cuts the power at every write in turn. After each cut, looks at what remains in each of these
+/// ways.
 fn cut_at_every_write(ways: impl Fn(u64) -> Vec<Survive>) {
     let whole = Simulated::default();
     work(&whole, &Seen::default());
@@ -76,7 +79,7 @@ fn cut_at_every_write(ways: impl Fn(u64) -> Vec<Survive>) {
             continue;
         }
         let disk = Simulated::default();
-        // The file is made before the power can fail.
+        // The file is created before the power can fail.
         drop(disk.open().unwrap());
         let before = Seen::default();
         disk.cut_after(left);
@@ -93,7 +96,7 @@ fn cut_at_every_write(ways: impl Fn(u64) -> Vec<Survive>) {
             let seen = seen.lock().unwrap();
             let lost: Vec<_> = acknowledged.iter().filter(|text| !seen.contains(*text)).collect();
             assert!(lost.is_empty(), "{place}: {lost:?} of {acknowledged:?}");
-            // What was published in a delivery is on disk with its success.
+            // Events that were published during a delivery are on disk together with its success.
             let unfollowed = seen.iter().filter(|text| text.starts_with("ok"));
             let unfollowed: Vec<_> = unfollowed.filter(|text| !seen.contains(&format!("next {text}"))).collect();
             assert!(unfollowed.is_empty(), "{place}: nothing came of {unfollowed:?}");
@@ -112,7 +115,7 @@ fn a_power_cut_at_any_write_loses_no_event_that_was_acknowledged() {
 fn whichever_writes_survive_a_power_cut_no_event_is_lost_that_was_acknowledged() {
     let each = std::env::var("DORMOUSE_POWER_CASES").ok().and_then(|text| text.parse::<u64>().ok());
     cut_at_every_write(|left| {
-        // Without the variable, one case at every eighth write.
+        // Without the variable, one case is tried at every eighth write.
         let cases = each.unwrap_or(u64::from(left % 8 == 0));
         (0..cases).map(|number| Survive::Some(left * 1_000_003 + number)).collect()
     });
@@ -192,7 +195,7 @@ fn what_a_full_queue_would_drop_stays_in_its_order_where_the_new_cannot_be_writt
     for number in 0..3 {
         publish(&runtime, &number.to_string()).unwrap();
     }
-    // One of them waits for its function, and others behind it.
+    // One delivery waits for its function, and others of its order are behind it.
     assert_eq!((runtime.run_pending(2), runtime.deliveries().parked), (2, 1));
     let before = runtime.deliveries();
     disk.cut_after(0);
@@ -225,7 +228,7 @@ fn what_comes_back_into_an_order_stands_behind_the_delivery_that_runs() {
     let noted = Arc::clone(&order);
     let note = move |guest: &mut Context<'_>, at: u32, len: u32| -> Result<(), HostError> {
         noted.lock().unwrap().push(guest.read_text(at, len)?);
-        // The second one has to go for this, and comes back.
+        // The queue drops the second one to make room for this one, and takes it back.
         disk.cut_after(0);
         publish(&guest.runtime(), "third").unwrap_err();
         Ok(())

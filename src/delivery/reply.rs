@@ -1,7 +1,7 @@
-//! Replies that are events: what a function answers, with an identity that it cannot choose.
+//! Replies that are events: a function's answer becomes an event.
 //!
-//! Invariant: `id`, `source` and the count of hops of such an event are the runtime's, and its type is one that the trigger
-//! lists.
+//! Invariant: the runtime sets `id`, `source` and the count of hops of such an event. A function
+//! cannot choose them. The type is one that the trigger lists.
 
 use super::DeliveryError;
 use crate::{
@@ -10,7 +10,8 @@ use crate::{
     text::cut,
 };
 
-/// The event that a function's answer stands for; none where nothing is published.
+/// The event in a function's answer. `None` if the trigger does not publish replies, or if the
+/// answer is blank.
 pub(super) fn read(job: &Job, output: &[u8]) -> Result<Option<Event>, DeliveryError> {
     let Some(types) = &job.bound.trigger.delivery.emits else { return Ok(None) };
     if output.iter().all(u8::is_ascii_whitespace) {

@@ -1,5 +1,8 @@
-//! The router half of an API gateway: a request goes in, is delivered to the function of its route, and a response comes out. No
-//! socket is opened: that half is the host's.
+//! The router half of an API gateway: it delivers a request to the function of its route and
+//! returns the response. The host's server opens the sockets.
+//!
+//! Invariant: every request gets a response. A function's headers cannot forge other parts of the
+//! host's answer.
 
 use std::sync::Arc;
 
@@ -17,7 +20,7 @@ use crate::{
 
 /// An HTTP request, as the host's server has read it.
 ///
-/// The function gets an event whose data is
+/// The function gets an event with this data:
 ///
 /// ```json
 /// {
@@ -27,11 +30,14 @@ use crate::{
 /// }
 /// ```
 ///
-/// `params` and `query` are percent-decoded, and in `query` a `+` is a space; the names of headers are in lower case; values that stand there twice are
-/// joined by a comma. A body that is no UTF-8 stands under `body_base64`, an empty one is left out.
+/// `params` and `query` are percent-decoded. In `query`, a `+` means a space. Names of headers are
+/// in lower case. Values of the same name are joined by a comma. A body that is not UTF-8 is given
+/// as `body_base64`. An empty body is left out.
 ///
-/// It answers with any JSON, which means status 200 and `application/json`, or, to say more, with an object that has a `status` and, if need be,
-/// `headers`, and `body` or `body_base64`, and nothing else. An answer that is no JSON is passed on as text or bytes; none at all means 204.
+/// The function answers with any JSON. This means status 200 and `application/json`. To say more,
+/// it answers with an object that has a `status`, optionally `headers` and one of `body` and
+/// `body_base64`, and nothing else. An answer that is not JSON is passed on as text or bytes. An
+/// empty answer means status 204.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: String,
@@ -42,7 +48,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request with a method, as `GET`, and a target, as `/items/7?verbose=1`.
+    /// A request with a method, such as `GET`, and a target, such as `/items/7?verbose=1`.
     pub fn new(method: &str, target: &str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         Self {
@@ -54,13 +60,13 @@ impl Request {
         }
     }
 
-    /// One more header.
+    /// Adds a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_ascii_lowercase(), value.to_owned()));
         self
     }
 
-    /// The body.
+    /// Sets the body.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
@@ -91,7 +97,7 @@ impl Request {
     }
 }
 
-/// Names with their values; those of one name joined by commas.
+/// Names with their values. Values of the same name are joined by commas.
 fn joined(pairs: impl Iterator<Item = (String, String)>) -> Map<String, Json> {
     let mut map = Map::new();
     for (name, value) in pairs {
@@ -106,7 +112,7 @@ fn joined(pairs: impl Iterator<Item = (String, String)>) -> Map<String, Json> {
     map
 }
 
-/// Percent-decodes; what is no escape stays as it is, and what is no UTF-8 is replaced.
+/// Percent-decodes a text. Invalid escapes stay as they are, and invalid UTF-8 is replaced.
 fn decode(text: &str, plus_is_space: bool) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -126,17 +132,18 @@ fn decode(text: &str, plus_is_space: bool) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What a host's server sends back.
+/// The response that a host's server sends back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Response {
-    /// 100 to 599.
+    /// The HTTP status: 100 to 599.
     pub status: u16,
-    /// Names in the case that the function chose.
+    /// Names and values. Names are in the case that the function chose.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// What went wrong, in words for the host's log: the client does not see it. None for what a function answered itself.
+    /// The reason for a failure, for the host's log. The client does not see it. `None` if the
+    /// function answered.
     pub error: Option<String>,
 }
 
@@ -169,36 +176,37 @@ impl Response {
 
     fn shaped(object: &Map<String, Json>) -> Result<Self, String> {
         let status = object["status"].as_u64().filter(|status| (100..=599).contains(status));
-        let status = status.ok_or_else(|| format!("has the status {}, which is none", object["status"]))? as u16;
+        let status =
+            status.ok_or_else(|| format!("has the status {}, which is not from 100 to 599", object["status"]))? as u16;
         let mut headers = Vec::new();
         match object.get("headers") {
             None | Some(Json::Null) => {}
             Some(Json::Object(given)) => {
                 for (name, value) in given {
-                    let text = value.as_str().ok_or_else(|| format!("has a header {name:?} that is no string"))?;
+                    let text = value.as_str().ok_or_else(|| format!("has a header {name:?} that is not a string"))?;
                     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-                    // A line break would forge what follows in the host's answer.
+                    // A line break would forge the rest of the host's answer.
                     if name.is_empty() || !name.bytes().all(is_token) || text.contains(['\r', '\n', '\0']) {
-                        return Err(format!("has a header {name:?} that no response may have"));
+                        return Err(format!("has a header {name:?} whose name or value HTTP does not allow"));
                     }
                     headers.push((name.clone(), text.to_owned()));
                 }
             }
-            Some(_) => return Err("has headers that are no object".to_owned()),
+            Some(_) => return Err("has headers that are not an object".to_owned()),
         }
         let body = match (object.get("body"), object.get("body_base64")) {
             (None, None) => Vec::new(),
             (Some(Json::String(text)), None) => text.clone().into_bytes(),
             (None, Some(Json::String(text))) => {
-                STANDARD.decode(text).map_err(|error| format!("has a body_base64 that is none: {error}"))?
+                STANDARD.decode(text).map_err(|error| format!("has a body_base64 that is not base64: {error}"))?
             }
-            _ => return Err("has a body that is no string, or two bodies".to_owned()),
+            _ => return Err("has a body that is not a string, or both body and body_base64".to_owned()),
         };
         Ok(Self { status, headers, body, error: None })
     }
 }
 
-/// Whether a function's answer is a response in parts, not plain JSON.
+/// Whether a function's answer is a response in parts instead of plain JSON.
 fn is_shaped(object: &Map<String, Json>) -> bool {
     let known = ["status", "headers", "body", "body_base64"];
     object.get("status").is_some_and(Json::is_number) && object.keys().all(|key| known.contains(&&**key))
@@ -215,7 +223,7 @@ fn phrase(status: u16) -> &'static str {
     }
 }
 
-/// Hands a request to the function whose route it takes, now and on this thread.
+/// Hands a request to the function of its route, now and on this thread.
 pub(crate) fn request(functions: &Arc<Functions>, request: &Request) -> Response {
     let hub = &functions.hub;
     let target = format!("{} {}", request.method, request.path);

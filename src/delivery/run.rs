@@ -1,6 +1,7 @@
-//! One delivery, run: the function is found and given the event, and what came of it is settled.
+//! Runs one delivery: finds its function, gives it the event, and settles the outcome.
 //!
-//! Invariants: no lock is held while a guest runs; a delivery that began is settled, also where a panic unwinds through here.
+//! Invariants: no lock is held while a guest runs. A delivery that began is settled, even when a
+//! panic unwinds through this file.
 
 use std::sync::Arc;
 
@@ -10,39 +11,41 @@ use crate::{
     event::Event,
     function::{Functions, Reply},
     guest::EXIT_REJECTED,
-    queue::{Entry, Failure, Hub, Job, Next, Parked, PublishError, Staged, hops},
+    queue::{Failure, Hub, Job, Next, Parked, PublishError, Staged, StagedEvent, hops},
     text::cut,
     trigger::{Input, Source},
     usage::Origin,
 };
 
-/// What came of one attempt to deliver an event.
+/// The outcome of one attempt to deliver an event.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The function ran; its reply.
+    /// The function succeeded, with this reply.
     Succeeded(Reply),
     /// The attempt failed.
     Failed {
-        /// Why.
+        /// Why the attempt failed.
         error: DeliveryError,
-        /// What becomes of the delivery.
+        /// What happens next with the delivery.
         next: Next,
     },
-    /// The function is not deployed, or is switched off. The delivery waits in the queue until it is there.
+    /// The function is not deployed, or is switched off. The delivery waits in the queue for the
+    /// function.
     Parked,
-    /// The trigger is ordered and others are before it, or its function has come while it was looked for. The delivery waits in the queue for its
-    /// turn.
+    /// The trigger is ordered and other deliveries are before this one, or the function was
+    /// deployed while the worker looked for it. The delivery waits in the queue for its turn.
     Queued,
-    /// The event's `expirytime` had come, so that it was not run.
+    /// The event's `expirytime` had come, so the delivery was not run.
     Expired,
-    /// It was too old by the time that it could have been tried again, and is a dead letter.
+    /// The delivery became too old before its next attempt, and is a dead letter.
     TooOld,
     /// The queue was full, and its policy is [`WhenFull::DropNewest`](crate::WhenFull::DropNewest).
     Dropped,
 }
 
-/// A delivery that has begun. Dropped unsettled, as when a panic unwinds, it is ready again.
+/// A delivery that has begun. If it is dropped unsettled, as when a panic unwinds, the delivery is
+/// ready again.
 pub(super) struct Begun<'a> {
     hub: &'a Hub,
     job: Job,
@@ -64,13 +67,14 @@ impl Drop for Begun<'_> {
     }
 }
 
-/// Runs a delivery that has begun, and settles it. `room` is used for the input.
-pub(super) fn run(functions: &Arc<Functions>, mut begun: Begun<'_>, room: &mut Vec<u8>) -> Outcome {
+/// Runs a delivery that has begun, and settles it. `buffer` is used for the input.
+pub(super) fn run(functions: &Arc<Functions>, mut begun: Begun<'_>, buffer: &mut Vec<u8>) -> Outcome {
     let (hub, job) = (begun.hub, &begun.job);
-    // Before the function is looked for: what changes after this is seen when the delivery would park.
+    // Read before the function is looked up: a deployment after this line is noticed when the
+    // delivery would park.
     let changes = hub.changes();
     let mut staged = None;
-    let outcome = match invoke(functions, job, room, &mut staged) {
+    let outcome = match invoke(functions, job, buffer, &mut staged) {
         Ok(reply) => settle(hub, job, reply, staged),
         Err(error) => match class(error.kind(), job) {
             Some(failure) => fail(hub, job, failure, error.into()),
@@ -90,7 +94,7 @@ pub(super) fn run(functions: &Arc<Functions>, mut begun: Begun<'_>, room: &mut V
 fn invoke(
     functions: &Arc<Functions>,
     job: &Job,
-    room: &mut Vec<u8>,
+    buffer: &mut Vec<u8>,
     staged: &mut Option<Staged>,
 ) -> Result<Reply, InvokeError> {
     let trigger = &job.bound.trigger;
@@ -99,9 +103,9 @@ fn invoke(
     };
     let input = match &trigger.delivery.input {
         Input::Event => {
-            room.clear();
-            job.event.write_json(room);
-            room
+            buffer.clear();
+            job.event.write_json(buffer);
+            buffer
         }
         Input::Data => job.event.data().unwrap_or_default(),
         Input::Constant(bytes) => bytes,
@@ -111,10 +115,11 @@ fn invoke(
     function.invocation(input).delivering(origin, staged).run()
 }
 
-/// What kind of failure an error is; none where the function is not there, so that the delivery waits for it.
+/// The kind of failure that an error is. `None` if the function is missing: the delivery then waits
+/// for it.
 fn class(error: &InvokeErrorKind, job: &Job) -> Option<Failure> {
     use InvokeErrorKind as Kind;
-    // Somebody waits for the answer to a request.
+    // A client waits for the answer to a request.
     let at_once = matches!(job.bound.trigger.source, Source::Route(_));
     let class = match error {
         Kind::Undeployed { .. } | Kind::Busy(Busy::Instances { max: 0, .. }) => None,
@@ -143,35 +148,37 @@ fn fail(hub: &Hub, job: &Job, failure: Failure, error: DeliveryError) -> Outcome
     };
     let (text, now) = (cut(&error.to_string()), hub.clock.now());
     let next = hub.queue.lock().fail(job.id, failure, text, version, now);
-    // A delivery that runs is in the queue.
+    // A running delivery is in the queue, so `next` is not `None` here.
     next.map_or(Outcome::TooOld, |next| Outcome::Failed { error, next })
 }
 
-/// The function has run: the delivery ends, and what was published in it and its reply are queued, at once.
+/// The function has succeeded: the delivery ends. In the same step, the queue takes its reply and
+/// the events that were published during it.
 fn settle(hub: &Hub, job: &Job, reply: Reply, staged: Option<Staged>) -> Outcome {
     let event = match reply::read(job, reply.output()) {
         Ok(event) => event,
         Err(error) => return fail(hub, job, Failure::Permanent, error),
     };
-    let event = match event.map(|event| entry(hub, event)).transpose() {
+    let event = match event.map(|event| staged_event(hub, event)).transpose() {
         Ok(event) => event,
         Err(error) => return fail(hub, job, Failure::Permanent, error.into()),
     };
-    let (kept, mut entries) = staged.map_or_else(Default::default, |mut staged| staged.take());
-    entries.extend(event);
-    if entries.is_empty() {
+    let (room, mut events) = staged.map_or_else(Default::default, |mut staged| staged.take());
+    events.extend(event);
+    if events.is_empty() {
         hub.queue.lock().succeed(job.id);
         return Outcome::Succeeded(reply);
     }
-    match hub.release(kept, &entries, Some(job.id)) {
+    match hub.release(room, &events, Some(job.id)) {
         Ok(()) => Outcome::Succeeded(reply),
-        // The event is the function's work: with no room for it, it has to be done again.
+        // The event is part of the function's result. Without room for it, the function has to run
+        // again.
         Err(error @ PublishError::QueueFull { .. }) => fail(hub, job, Failure::Run, error.into()),
         Err(error) => fail(hub, job, Failure::Permanent, error.into()),
     }
 }
 
-/// A reply, with the triggers that it wakes.
-fn entry(hub: &Hub, event: Event) -> Result<Entry, PublishError> {
-    Ok(Entry { bytes: hub.size(&event)?, bound: hub.registry.find(&event)?, event })
+/// A reply, with the triggers that it matches.
+fn staged_event(hub: &Hub, event: Event) -> Result<StagedEvent, PublishError> {
+    Ok(StagedEvent { bytes: hub.size(&event)?, bound: hub.registry.find(&event)?, event })
 }

@@ -1,6 +1,7 @@
-//! Threads that run the queue, for hosts that want some.
+//! Worker threads that run the queue, for hosts that want them.
 //!
-//! Invariant: a worker keeps the runtime alive only while it runs a delivery, so that dropping the last handle ends it.
+//! Invariant: a worker keeps the runtime alive only while it runs a delivery. So dropping the last
+//! handle ends the runtime.
 
 use std::{
     io,
@@ -18,17 +19,19 @@ use crate::{
     },
 };
 
-/// The longest sleep of a worker that waits for something to become due: a clock of the host's own may go faster than real
-/// time.
+/// The longest sleep of a worker that waits for a due time. A host's own clock may run faster than
+/// real time.
 const NAP: Duration = Duration::from_millis(100);
 
-/// Worker threads, from [`Runtime::workers`](crate::Runtime::workers). When this guard is dropped they finish what is ready by then, and end; what waits for another
-/// attempt or for a function stays in the queue. Dropping it waits for that.
+/// Worker threads, from [`Runtime::workers`](crate::Runtime::workers). Dropping this guard waits
+/// until the workers have finished what is ready by then, and ends them. Deliveries that wait for
+/// another attempt or for a function stay in the queue.
 #[must_use = "the workers end when this is dropped"]
 #[derive(Debug)]
 pub struct Workers {
     hub: Arc<Hub>,
-    /// Deliveries from this number on are left to others: no bound, while the guard lives.
+    /// The workers leave deliveries from this number on to others. It is `u64::MAX` while the guard
+    /// lives.
     end: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -40,13 +43,13 @@ impl Workers {
         for number in 0..count {
             let (hub, end, functions) = (Arc::clone(&workers.hub), Arc::clone(&workers.end), Arc::downgrade(functions));
             let thread = thread::Builder::new().name(format!("dormouse-{number}"));
-            // Dropped on failure, the guard ends those that have started.
+            // If a thread does not start, dropping the guard ends those that have started.
             workers.threads.push(thread.spawn(move || work(&hub, &end, &functions))?);
         }
         Ok(workers)
     }
 
-    /// How many threads there are.
+    /// The number of threads.
     pub fn count(&self) -> usize {
         self.threads.len()
     }
@@ -61,8 +64,8 @@ impl Drop for Workers {
         self.hub.wake.notify_all();
         let own = thread::current().id();
         for thread in self.threads.drain(..) {
-            // A host function may drop the guard on a worker, which cannot wait for itself. A worker that panicked has
-            // said so on standard error.
+            // A host function may drop the guard on a worker. A worker cannot wait for itself. A
+            // worker that panicked has already reported it on standard error.
             if thread.thread().id() != own {
                 let _ = thread.join();
             }
@@ -71,7 +74,7 @@ impl Drop for Workers {
 }
 
 fn work(hub: &Hub, end: &AtomicU64, functions: &Weak<Functions>) {
-    let mut room = Vec::new();
+    let mut buffer = Vec::new();
     while let Some(functions) = functions.upgrade() {
         let now = hub.clock.now();
         let job = {
@@ -80,10 +83,10 @@ fn work(hub: &Hub, end: &AtomicU64, functions: &Weak<Functions>) {
             queue.take(end.load(Ordering::Relaxed), now)
         };
         if let Some(job) = job {
-            run(&functions, Begun::new(hub, job), &mut room);
+            run(&functions, Begun::new(hub, job), &mut buffer);
             continue;
         }
-        // The last handle may be this one, and its end takes the lock.
+        // This may be the last handle. Dropping it takes the queue's lock.
         drop(functions);
         let mut queue = hub.queue.lock();
         let (end, is_closed) = (end.load(Ordering::Relaxed), hub.is_closed());
@@ -91,12 +94,12 @@ fn work(hub: &Hub, end: &AtomicU64, functions: &Weak<Functions>) {
             continue;
         }
         let ends = is_closed || end != u64::MAX;
-        // Also at the end: nobody might come by for long.
+        // Also when the worker ends: another write might not follow for a long time.
         hub.save_later(&mut queue, 0, now);
         if ends {
             return;
         }
-        // As it is now: while the lock was not held, somebody else may have made something due.
+        // Read again: another thread may have made something due while the lock was free.
         match queue.next_due() {
             Some(due) => drop(hub.wake.wait_for(&mut queue, due.saturating_sub(now).min(NAP))),
             None => hub.wake.wait(&mut queue),

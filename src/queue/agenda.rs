@@ -1,7 +1,8 @@
 //! Which schedules fire when: the part of a tick that turns instants into events.
 //!
-//! Invariants: `next` of an entry only grows, so that no instant fires twice, whatever the date does; an instant that has not fired, because the
-//! queue was full or a run had not ended, is due at the next tick.
+//! Invariants: the `next` of a schedule only grows, so no instant fires twice, whatever the date
+//! does. An instant that could not fire, because the queue was full or a run had not ended, is due
+//! at the next tick.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,36 +16,36 @@ use crate::{
     trigger::{Bound, Due, Missed, Schedule, Source},
 };
 
-/// How late an instant may be that fires under [`Missed::Skip`].
+/// [`Missed::Skip`] lets an instant fire that is this late at most.
 const SKIP_AFTER: Duration = Duration::from_secs(60);
 
-/// Instants that `Missed::All` fires at once at most: each is an event in memory.
+/// The most instants that `Missed::All` fires at once. Each is an event in memory.
 const CAUGHT_UP_MAX: u32 = 10_000;
 
-/// How long a host sleeps at most before it looks whether a run has ended that an instant waits for.
+/// A host that waits for a run to end, so that an instant can fire, looks again after this time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(crate) struct Agenda {
-    entries: BTreeMap<u64, Entry>,
-    /// By their next instant.
+    schedules: BTreeMap<u64, Scheduled>,
+    /// Instants at which schedules fire next, with the trigger's number.
     next: BTreeSet<(Timestamp, u64)>,
-    /// Bound before there was a date.
+    /// Triggers that were bound before the date was known.
     undated: Vec<u64>,
 }
 
-struct Entry {
+struct Scheduled {
     bound: Arc<Bound>,
     anchor: Timestamp,
     next: Option<Timestamp>,
-    /// The deliveries of the last instants that fired.
+    /// The deliveries of the instants that fired last.
     last: Vec<u64>,
-    /// There was no room for an instant that is due.
+    /// The queue had no room for an instant that is due.
     is_refused: bool,
 }
 
-impl Entry {
-    /// An instant that is due does not fire now.
+impl Scheduled {
+    /// Whether an instant that is due has to wait.
     fn waits(&self, queue: &Queue) -> bool {
         self.is_refused || self.is_running(queue)
     }
@@ -61,34 +62,34 @@ impl Agenda {
     pub(crate) fn add(&mut self, bound: Arc<Bound>, date: Option<Timestamp>) {
         let number = bound.number;
         let anchor = date.unwrap_or(Timestamp::UNIX_EPOCH);
-        self.entries.insert(number, Entry { bound, anchor, next: None, last: Vec::new(), is_refused: false });
+        self.schedules.insert(number, Scheduled { bound, anchor, next: None, last: Vec::new(), is_refused: false });
         match date {
             None => self.undated.push(number),
             Some(date) => self.begin(number, date),
         }
     }
 
-    /// Counts an entry's instants from a date on.
+    /// Counts a schedule's instants from a date on.
     fn begin(&mut self, number: u64, date: Timestamp) {
-        let Some(entry) = self.entries.get_mut(&number) else { return };
-        entry.anchor = date;
-        entry.next = schedule(&entry.bound).and_then(|schedule| schedule.next(date, date));
-        self.next.extend(entry.next.map(|next| (next, number)));
+        let Some(scheduled) = self.schedules.get_mut(&number) else { return };
+        scheduled.anchor = date;
+        scheduled.next = schedule(&scheduled.bound).and_then(|schedule| schedule.next(date, date));
+        self.next.extend(scheduled.next.map(|next| (next, number)));
     }
 
     pub(crate) fn remove(&mut self, number: u64) {
-        if let Some(next) = self.entries.remove(&number).and_then(|entry| entry.next) {
+        if let Some(next) = self.schedules.remove(&number).and_then(|scheduled| scheduled.next) {
             self.next.remove(&(next, number));
         }
         self.undated.retain(|undated| *undated != number);
     }
 
-    /// How long until an instant is due that can fire.
+    /// The time until an instant is due that can fire.
     pub(crate) fn next_due(&self, date: Timestamp, queue: &Queue) -> Option<Duration> {
         let mut soonest: Option<Duration> = None;
         for (at, number) in &self.next {
             let until = at.duration_since(date).unwrap_or_default();
-            let waits = until.is_zero() && self.entries.get(number).is_some_and(|entry| entry.waits(queue));
+            let waits = until.is_zero() && self.schedules.get(number).is_some_and(|scheduled| scheduled.waits(queue));
             let until = if waits { LOOK_AGAIN } else { until };
             soonest = Some(soonest.map_or(until, |soonest| soonest.min(until)));
             if !waits {
@@ -98,7 +99,7 @@ impl Agenda {
         soonest
     }
 
-    /// Makes the deliveries of all instants up to this date. Returns how many events fired.
+    /// Adds the deliveries of all instants up to this date. Returns how many events fired.
     pub(crate) fn fire(&mut self, hub: &Hub, queue: &mut Queue, date: Timestamp, now: Duration) -> usize {
         for number in std::mem::take(&mut self.undated) {
             self.begin(number, date);
@@ -106,23 +107,23 @@ impl Agenda {
         let due: Vec<(Timestamp, u64)> = self.next.range(..=(date, u64::MAX)).copied().collect();
         let mut fired = 0;
         for (first, number) in due {
-            let Some(entry) = self.entries.get_mut(&number) else { continue };
-            let Some(schedule) = schedule(&entry.bound) else { continue };
+            let Some(scheduled) = self.schedules.get_mut(&number) else { continue };
+            let Some(schedule) = schedule(&scheduled.bound) else { continue };
             let mut left = None;
-            if entry.bound.is_enabled() {
-                if !entry.bound.trigger.overlapping && entry.is_running(queue) {
+            if scheduled.bound.is_enabled() {
+                if !scheduled.bound.trigger.overlapping && scheduled.is_running(queue) {
                     continue;
                 }
-                let due = schedule.due(entry.anchor, first, date);
-                let events = events(&entry.bound, schedule, entry.anchor, &due, date);
-                let (ids, refused) = admit(hub, queue, &entry.bound, events, now);
+                let due = schedule.due(scheduled.anchor, first, date);
+                let events = events(&scheduled.bound, schedule, scheduled.anchor, &due, date);
+                let (ids, refused) = admit(hub, queue, &scheduled.bound, events, now);
                 fired += ids.len();
-                entry.last = ids;
+                scheduled.last = ids;
                 left = refused;
             }
-            entry.is_refused = left.is_some();
-            let next = left.or_else(|| schedule.next(entry.anchor, date));
-            entry.next = next;
+            scheduled.is_refused = left.is_some();
+            let next = left.or_else(|| schedule.next(scheduled.anchor, date));
+            scheduled.next = next;
             self.next.remove(&(first, number));
             self.next.extend(next.map(|next| (next, number)));
         }
@@ -130,13 +131,14 @@ impl Agenda {
     }
 }
 
-impl Entry {
+impl Scheduled {
     fn is_running(&self, queue: &Queue) -> bool {
         self.last.iter().any(|id| queue.is_pending(*id))
     }
 }
 
-/// Queues events, and returns the numbers of their deliveries, and the instant of the first for which there was no room.
+/// Queues events. Returns the numbers of their deliveries, and the instant of the first event that
+/// did not fit.
 fn admit(
     hub: &Hub,
     queue: &mut Queue,
@@ -156,7 +158,7 @@ fn admit(
     (ids, None)
 }
 
-/// The events that stand for instants which are due, each with the first that it stands for.
+/// The events for the instants that are due. Each comes with the first instant that it stands for.
 fn events(
     bound: &Bound,
     schedule: &Schedule,
@@ -177,11 +179,12 @@ fn events(
     events.into_iter().flatten().collect()
 }
 
-/// Type `dormouse.schedule`, the trigger as source, the instant as time and id.
+/// An event of type `dormouse.schedule`. Its source is the trigger, its time and id are the
+/// instant.
 fn event(bound: &Bound, due: &Due) -> Option<Event> {
     let Due { first, last, count } = due;
     let data = format!(r#"{{"count":{count},"first":"{first}","last":"{last}"}}"#);
     let event = Event::builder("dormouse.schedule").id(last.to_string()).source(&*bound.id).time(*last);
-    // Ids of triggers are URI references, and the data is JSON.
+    // This cannot fail: the id of a trigger is a URI reference, and the data is JSON.
     event.data_json(data).build().ok()
 }

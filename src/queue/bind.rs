@@ -1,4 +1,6 @@
-//! Triggers come into force and go, in the registry and in the agenda alike.
+//! Binding and unbinding triggers.
+//!
+//! Invariant: the registry and the agenda know the same schedules.
 
 use super::Hub;
 #[cfg(feature = "schedule")]
@@ -6,9 +8,9 @@ use crate::trigger::Source;
 use crate::trigger::{Trigger, TriggerError};
 
 impl Hub {
-    /// Brings a trigger into force under an id of its own.
+    /// Binds a trigger under a unique id.
     pub(crate) fn bind(&self, id: &str, trigger: Trigger) -> Result<(), TriggerError> {
-        // Held until all is done, so that registry and agenda agree.
+        // This lock is held to the end, so that registry and agenda agree.
         #[cfg(feature = "schedule")]
         let (mut agenda, now) = (self.agenda.lock(), self.clock.now());
         #[cfg(feature = "schedule")]
@@ -17,7 +19,8 @@ impl Hub {
         if let (Some(date), Source::Schedule(schedule)) = (date, &trigger.source) {
             schedule.next(date, date).ok_or_else(|| schedule.never())?;
         }
-        // Held over both steps: what is published in between comes after what an earlier process had published.
+        // This lock is held over both steps: a new event comes after all events that an earlier
+        // process had published.
         #[cfg(feature = "durable")]
         let mut queue = self.queue.lock();
         #[cfg_attr(
@@ -36,7 +39,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Takes a trigger out of force. `false` if there is none.
+    /// Unbinds a trigger. Returns `false` if no trigger has this id.
     pub(crate) fn unbind(&self, id: &str) -> bool {
         #[cfg(feature = "schedule")]
         let mut agenda = self.agenda.lock();

@@ -1,6 +1,7 @@
-//! Dead letters: deliveries given up, kept with their reason, in a ring that is bounded by count and by bytes.
+//! Dead letters: deliveries that were given up, kept with their reason, in a ring that is limited
+//! by number and by bytes.
 //!
-//! Invariant: each letter that was ever taken in is held, or counted as redriven, drained or evicted.
+//! Invariant: each letter that was ever added is held, or counted as redriven, drained or evicted.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -14,7 +15,7 @@ use crate::{
     usage::Version,
 };
 
-/// A delivery given up, with what there is to know about it.
+/// A delivery that was given up, with all that is known about it.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
     pub(super) id: u64,
@@ -36,12 +37,15 @@ pub struct DeadLetter {
 pub enum Reason {
     /// As many attempts as [`Retry::attempts`](crate::Retry::attempts) allows have failed.
     Attempts,
-    /// It is older than [`Retry::age`](crate::Retry::age) allows, or would be at the next attempt.
+    /// The delivery is older than [`Retry::age`](crate::Retry::age) allows, or would be at the next
+    /// attempt.
     Age,
-    /// It failed in a way that another attempt would not change: a payload too large, a function that takes no events, a reply that is not what
-    /// its trigger may emit.
+    /// The delivery failed in a way that another attempt would not change. Examples are a payload
+    /// that is too large, a function that does not take events, and a reply that its trigger must
+    /// not emit.
     Permanent,
-    /// It is a reply at the end of a chain that is longer than [`EventLimits::hops`](crate::EventLimits::hops) allows.
+    /// The event is a reply at the end of a chain that is longer than
+    /// [`EventLimits::hops`](crate::EventLimits::hops) allows.
     Loop,
 }
 
@@ -64,7 +68,7 @@ impl fmt::Display for Reason {
 }
 
 impl DeadLetter {
-    /// The number of the delivery, by which [`Runtime::redrive`](crate::Runtime::redrive) finds it.
+    /// The number of the delivery. [`Runtime::redrive`](crate::Runtime::redrive) takes it.
     pub fn id(&self) -> u64 {
         self.id
     }
@@ -79,37 +83,38 @@ impl DeadLetter {
         &self.trigger
     }
 
-    /// The target of the trigger.
+    /// The name of the function that the trigger targets.
     pub fn function(&self) -> &str {
         &self.function
     }
 
-    /// The version that ran last; none if none ever ran.
+    /// The version that ran last. `None` if none ever ran.
     pub fn version(&self) -> Option<Version> {
         self.version
     }
 
-    /// Why it was given up.
+    /// Why the delivery was given up.
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// How often it ran.
+    /// How often the function ran.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// What went wrong last, in words.
+    /// The text of the last error.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }
 
-    /// How long after its publishing it was given up, by the runtime's clock.
+    /// The time between publishing and giving up, by the runtime's clock.
     pub fn age(&self) -> Duration {
         self.age
     }
 
-    /// When it was given up; none if the runtime knows no date: see [`Runtime::tick`](crate::Runtime::tick).
+    /// When the delivery was given up. `None` if the runtime does not know the date: see
+    /// [`Runtime::tick`](crate::Runtime::tick).
     pub fn given_up_at(&self) -> Option<Timestamp> {
         self.at
     }
@@ -124,12 +129,12 @@ impl fmt::Display for DeadLetter {
     }
 }
 
-/// The letters held, the oldest first, and what became of the others.
+/// The letters that are held, the oldest first, and counts of all others.
 #[derive(Default)]
 pub(super) struct DeadLetters {
     held: VecDeque<DeadLetter>,
     bytes: u64,
-    /// The letters that have come or gone since this was last asked, where that is of interest.
+    /// The letters that were added or removed since the last write. `None` without a store.
     pub(super) touched: Option<BTreeSet<u64>>,
     pub(super) redriven: u64,
     pub(super) drained: u64,
@@ -137,7 +142,8 @@ pub(super) struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Takes a letter in, and the oldest go until all bounds hold; one that no ring of these bounds could hold goes itself.
+    /// Adds a letter, and evicts the oldest until all limits hold. A letter that would exceed the
+    /// limits alone is evicted itself.
     pub(super) fn keep(&mut self, letter: DeadLetter, count_max: usize, bytes_max: u64) {
         if count_max == 0 || letter.bytes > bytes_max {
             self.evicted += 1;
@@ -158,7 +164,7 @@ impl DeadLetters {
         self.held.iter().find(|letter| letter.id == id)
     }
 
-    /// Takes a letter out that is to be delivered again.
+    /// Removes a letter that is to be delivered again.
     pub(super) fn redrive(&mut self, id: u64) {
         if let Some(letter) = self.held.iter().position(|letter| letter.id == id).and_then(|at| self.held.remove(at)) {
             self.bytes -= letter.bytes;

@@ -1,53 +1,60 @@
-//! Why an event is not queued.
+//! Why an event is not queued, and why a dead letter is not redriven.
+//!
+//! Invariant: each error says what the host can do about it, and nothing was queued.
 
 use super::Deliveries;
 use crate::pattern::MatchError;
 
-/// Why an event was not published. None of its deliveries exists then.
+/// Why an event was not published. None of its deliveries was added.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The deliveries do not all fit.
+    /// The deliveries do not all fit the queue.
     #[error(
-        "the queue is full: {needed} deliveries more do not fit the {pending} that have not ended ({queued} queued, {running} running, {parked} parked); \
-         run them, or raise `EventLimits::deliveries` or `delivery_bytes`"
+        "the queue is full: {needed} more deliveries do not fit beside the {pending} that have not \
+         ended ({queued} queued, {running} running, {parked} parked); run them, or raise \
+         `EventLimits::deliveries` or `delivery_bytes`"
     )]
     QueueFull {
-        /// Triggers that the event matches.
+        /// The triggers that the event matches.
         needed: usize,
-        /// Deliveries that have not ended.
+        /// The deliveries that have not ended.
         pending: u64,
-        /// Of these, ready or waiting for their turn.
+        /// Of these, the ones that are ready or wait for their turn.
         queued: u64,
-        /// Of these, with a function.
+        /// Of these, the ones that a function runs.
         running: u64,
-        /// Of these, waiting for a function that is not deployed.
+        /// Of these, the ones that wait for a function that is not deployed.
         parked: u64,
     },
     /// The event is too large.
     #[error(
-        "the event has {bytes} bytes, above the limit of {limit}; raise `EventLimits::event_bytes` if that is meant"
+        "the event has {bytes} bytes, above the limit of {limit}; make it smaller, or raise `EventLimits::event_bytes`"
     )]
     TooLarge {
-        /// Bytes of its attributes and its data.
+        /// Bytes of the event's attributes and data.
         bytes: u64,
         /// The limit.
         limit: u64,
     },
-    /// Whether it matches a pattern cannot be said.
+    /// The runtime cannot say whether the event matches a pattern.
     #[error(transparent)]
     Match(#[from] MatchError),
-    /// It could not be written to disk.
+    /// The event could not be written to disk.
     #[cfg(feature = "durable")]
     #[error("the event was not stored: {0}")]
     Store(#[from] crate::disk::StoreError),
-    /// A host function publishes while the function that calls it is initialised. See [`Context::publish`](crate::Context::publish).
+    /// A host function published while its caller was being initialised. See
+    /// [`Context::publish`](crate::Context::publish).
     #[error(
-        "a function cannot publish while it is initialised, as all its invocations share what comes of that; publish from its handler"
+        "a function cannot publish while it is being initialised, because all its invocations share \
+         the result; publish from its handler"
     )]
     Initialising,
-    /// The type is one that only the runtime itself publishes.
-    #[error("the event type {ty:?} is reserved: types that begin with dormouse. are the runtime's own")]
+    /// Only the runtime itself publishes events of this type.
+    #[error(
+        "the event type {ty:?} is reserved: only the runtime publishes types that begin with `dormouse.`; choose another type"
+    )]
     Reserved {
         /// The type.
         ty: Box<str>,
@@ -61,23 +68,23 @@ impl PublishError {
     }
 }
 
-/// Why a dead letter was not delivered again. It is held as before.
+/// Why a dead letter was not delivered again. The letter is still held.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedriveError {
-    /// No letter of this number is held.
+    /// No dead letter has this number.
     #[error("no dead letter has the number {id}; it was drained, redriven or evicted")]
     NoSuchLetter {
-        /// The number as given.
+        /// The number.
         id: u64,
     },
-    /// Its trigger is no longer bound.
+    /// The letter's trigger is no longer bound.
     #[error("the trigger {trigger:?} is not bound; bind it, or drain the letter and publish its event")]
     NoSuchTrigger {
         /// The id of the trigger.
         trigger: Box<str>,
     },
-    /// There is no room.
+    /// The queue did not take the event.
     #[error(transparent)]
     Publish(#[from] PublishError),
 }

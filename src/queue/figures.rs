@@ -1,50 +1,58 @@
-//! Where all deliveries are, in figures, and the law that they keep.
+//! The counts of all deliveries by outcome and by standing.
+//!
+//! Invariant: the counts balance, see [`Deliveries::is_balanced`].
 
-/// Where the deliveries of a runtime are, from [`Runtime::deliveries`](crate::Runtime::deliveries): figures of one moment.
+/// How many deliveries of a runtime are in which state, from
+/// [`Runtime::deliveries`](crate::Runtime::deliveries). All counts are of the same moment.
 ///
-/// Each that was ever matched stands in exactly one of the terms, which is what [`is_balanced`](Self::is_balanced) says. A dead letter that is
-/// redriven counts as redriven, and as matched once more.
+/// Each delivery that was ever matched is counted in exactly one of the states:
+/// [`is_balanced`](Self::is_balanced) checks this. A dead letter that is redriven counts as
+/// redriven, and as matched a second time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deliveries {
-    /// Deliveries made: one for each trigger that a published event matched.
+    /// Deliveries that were made: one for each trigger that a published event matched.
     pub matched: u64,
-    /// Ended well.
+    /// Deliveries that succeeded.
     pub succeeded: u64,
-    /// Dead letters held now.
+    /// Dead letters that are held now.
     pub dead_letters: u64,
-    /// Dead letters delivered again.
+    /// Dead letters that were delivered again.
     pub redriven: u64,
-    /// Dead letters that the host took out.
+    /// Dead letters that the host drained.
     pub drained: u64,
-    /// Dead letters that went when their ring was full.
+    /// Dead letters that were removed because their ring was full.
     pub evicted: u64,
-    /// Not run any more, as the event's `expirytime` had come.
+    /// Deliveries that were not run because the event's `expirytime` had come.
     pub expired: u64,
-    /// Dropped when the queue was full.
+    /// Deliveries that were dropped because the queue was full.
     pub dropped: u64,
-    /// Not ended: ready, waiting for another attempt, or behind others of their order.
+    /// Deliveries that are ready, wait for another attempt, or are behind others of their order.
     pub queued: u64,
-    /// Not ended: with a function.
+    /// Deliveries that a function runs now.
     pub running: u64,
-    /// Not ended: waiting until their function is deployed.
+    /// Deliveries that wait until their function is deployed.
     pub parked: u64,
-    /// Refused when the queue was full, with an error to whoever published them: never matched.
+    /// Deliveries that a full queue refused, with an error to the publisher. They do not count as
+    /// matched.
     pub refused: u64,
-    /// Published by host functions in invocations that have not ended: matched when these succeed. The queue keeps room for them.
+    /// Deliveries of events that host functions published in invocations that have not ended. They
+    /// count as matched when the invocation succeeds. The queue keeps room for them.
     pub staged: u64,
-    /// Changes that a durable runtime has not written yet: what failed or ended since. After a crash these deliveries would be made again. They are
-    /// written when the queue has been run, with the next event that is published, and 64 at the latest, unless the disk refuses.
+    /// Changes that a durable runtime has not written yet: deliveries that failed or ended since
+    /// the last write. After a crash these deliveries would be made again. The runtime writes them
+    /// when the queue has been run, with the next published event, and at 64 changes at the latest,
+    /// unless the disk refuses.
     pub unsaved: u64,
 }
 
 impl Deliveries {
-    /// Those that have not ended.
+    /// The deliveries that have not ended.
     pub fn pending(&self) -> u64 {
         self.queued + self.running + self.parked
     }
 
-    /// The conservation law: what was matched is somewhere, once.
+    /// The conservation law: every matched delivery is in exactly one state.
     pub fn is_balanced(&self) -> bool {
         let dead = self.dead_letters + self.redriven + self.drained + self.evicted;
         self.matched == self.succeeded + dead + self.expired + self.dropped + self.pending()

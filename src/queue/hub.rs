@@ -1,7 +1,8 @@
-//! What the event wing of a runtime shares: the registry of triggers, the queue with its locks, and the store.
+//! What the parts of a runtime share for events: the registry of triggers, the queue with its
+//! locks, and the store.
 //!
-//! Invariant: locks are taken in this order: agenda, queue, registry; agenda, queue, store. None is held while a guest
-//! runs; the queue's is held while the store writes.
+//! Invariant: locks are taken in one of two orders: agenda, queue, registry; or agenda, queue,
+//! store. No lock is held while a guest runs. The queue's lock is held while the store writes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,39 +22,39 @@ use crate::{
     trigger::{Matched, RESERVED, Registry},
 };
 
-/// Bytes that a delivery takes beside its event, about.
+/// Bytes that a delivery takes beside its event, roughly.
 const DELIVERY_BYTES: u64 = 256;
 
-/// What comes of a delivery whose function is not there.
+/// What happened to a delivery whose function is missing.
 pub(crate) enum Parked {
     Yes,
-    /// The function has come meanwhile: the delivery is ready again.
+    /// The function was deployed in the meantime: the delivery is ready again.
     Ready,
-    /// It is too old, and a dead letter.
+    /// The delivery is too old, and became a dead letter.
     TooOld,
 }
 
-/// What the event wing of a runtime shares.
+/// What the parts of a runtime share for events.
 pub(crate) struct Hub {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registry: Registry,
     pub(crate) limits: EventLimits,
     pub(crate) seed: u64,
     pub(crate) queue: Mutex<Queue>,
-    /// Locked after the queue.
+    /// Taken after the queue's lock.
     #[cfg(feature = "durable")]
     store: Mutex<Option<Box<Commit>>>,
-    /// Locked before the queue.
+    /// Taken before the queue's lock.
     #[cfg(feature = "schedule")]
     pub(crate) agenda: Mutex<agenda::Agenda>,
-    /// Something is ready, or the end has come.
+    /// Signalled when a delivery is ready, or when the workers have to end.
     pub(crate) wake: Condvar,
-    /// How often a function has come, changed or been switched on.
+    /// Counts how often any function was deployed, changed or switched on.
     changes: AtomicU64,
     closed: AtomicBool,
-    /// Drawn for ids of events that have none.
+    /// Counts the ids that were drawn for events without one.
     pub(crate) drawn: AtomicU64,
-    /// When idle instances were last looked for.
+    /// When the runtime last looked for idle instances.
     trimmed_at: Mutex<Duration>,
 }
 
@@ -79,10 +80,10 @@ impl Hub {
         })
     }
 
-    /// A function of this name can run: what waits for it is ready.
+    /// A function of this name can run: makes the deliveries ready that wait for it.
     pub(crate) fn arrived(&self, function: &str) {
         let mut queue = self.queue.lock();
-        // With `changes`: who sees the new count sees the function too.
+        // Under the queue's lock: a thread that reads the new count also finds the function.
         self.changes.fetch_add(1, Ordering::AcqRel);
         if queue.unpark(function) > 0 {
             self.wake.notify_all();
@@ -93,7 +94,7 @@ impl Hub {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// Parks a delivery, unless a function has come since it was looked for.
+    /// Parks a delivery, unless a function was deployed after this one was looked up.
     pub(crate) fn park(&self, id: u64, error: Box<str>, changes: u64) -> Parked {
         let mut queue = self.queue.lock();
         if self.changes() != changes {
@@ -103,8 +104,9 @@ impl Hub {
         if queue.park(id, error, self.clock.now()) { Parked::Yes } else { Parked::TooOld }
     }
 
-    /// A delivery was settled: wakes a worker if there is something for one, and writes what has changed if that is much. `waits` if it becomes due
-    /// later, which those who sleep must learn: it may be that nothing was due before.
+    /// Called when a delivery was settled. Wakes a worker if a delivery is ready, and writes the
+    /// changes if they are many. `waits` says that the delivery becomes due later: a sleeping
+    /// worker must learn this, as it may know of no due time yet.
     pub(crate) fn after(&self, waits: bool) {
         let mut queue = self.queue.lock();
         if queue.unsaved() >= SAVE_AT {
@@ -115,7 +117,8 @@ impl Hub {
         }
     }
 
-    /// Whether idle instances were last looked for so long ago; if so, that was now.
+    /// Whether the last look for idle instances is at least `every` ago. If so, this call counts as
+    /// the next look.
     pub(crate) fn is_trim_due(&self, every: Duration) -> bool {
         let now = self.clock.now();
         let mut at = self.trimmed_at.lock();
@@ -126,14 +129,15 @@ impl Hub {
         is_due
     }
 
-    /// The runtime is gone.
+    /// The runtime was dropped.
     pub(crate) fn close(&self) {
         let now = self.clock.now();
         let mut queue = self.queue.lock();
         #[cfg(feature = "durable")]
         queue.end_process();
         self.save_later(&mut queue, 0, now);
-        // Its file is free for the next runtime, even if somebody still holds the guard of workers that have ended.
+        // The next runtime can open the file, even if a host still holds the guard of workers that
+        // have ended.
         #[cfg(feature = "durable")]
         {
             *self.store.lock() = None;
@@ -147,7 +151,7 @@ impl Hub {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// The triggers that an event of the host's wakes, and the bytes that it counts for.
+    /// The triggers that an event from the host matches, and the bytes that it counts for.
     pub(crate) fn prepare(&self, event: &Event) -> Result<(Matched, u64), PublishError> {
         if event.ty().starts_with(RESERVED) {
             return Err(PublishError::Reserved { ty: cut(event.ty()) });
@@ -156,7 +160,7 @@ impl Hub {
         Ok((self.registry.find(event)?, bytes))
     }
 
-    /// Bytes that an event counts for in the queue.
+    /// The bytes that an event counts for in the queue.
     pub(crate) fn size(&self, event: &Event) -> Result<u64, PublishError> {
         let (held, limit) = (bytes_of(event), self.limits.event_bytes);
         let bytes = held - DELIVERY_BYTES;
@@ -166,7 +170,7 @@ impl Hub {
         Ok(held)
     }
 
-    /// Writes what has changed, if a store is there.
+    /// Writes the changes if there is a store.
     #[cfg(feature = "durable")]
     fn save(&self, queue: &mut Queue, at_least: usize, now: Duration) -> Result<(), PublishError> {
         if let Some((deliveries, letters)) = queue.changes(at_least, now) {
@@ -183,16 +187,17 @@ impl Hub {
         Ok(())
     }
 
-    /// The same after deliveries that have failed or ended. Where it does not work out, a later one does it: when twice as much has
-    /// changed, at the next tick, or with the next event that is published. (A disk that refuses takes longer to say so than a function to
-    /// run, and the queue is locked meanwhile.) After a crash they would be made again.
+    /// Writes changes to deliveries that failed or ended. A failed write is tried again: when twice
+    /// as much has changed, at the next tick, or with the next event. A disk that refuses is slower
+    /// than a function that runs, and the queue is locked meanwhile. After a crash, deliveries that
+    /// were not written would be made again.
     pub(crate) fn save_later(&self, queue: &mut Queue, at_least: usize, now: Duration) {
         if self.save(queue, at_least.max(queue.save_from()), now).is_err() {
             queue.save_failed();
         }
     }
 
-    /// Writes new deliveries, or takes them back.
+    /// Writes new deliveries. If this fails, takes them back.
     pub(crate) fn save_new(
         &self,
         queue: &mut Queue,
@@ -208,7 +213,8 @@ impl Hub {
         })
     }
 
-    /// Takes over what an earlier process has left in a store, and keeps it up to date from now on.
+    /// Loads what an earlier process has left in a store, and keeps the store up to date from now
+    /// on.
     #[cfg(feature = "durable")]
     pub(crate) fn attach(&self, store: Store) -> Result<(), crate::disk::StoreError> {
         let saved = store.load()?;
@@ -220,15 +226,15 @@ impl Hub {
     }
 }
 
-/// Writes the number of the next delivery, and what has changed, to the store that it holds. A pointer, so that only who opens a store links
-/// one: in a small host it would be a fifth of the whole.
+/// Writes the number of the next delivery and the changes to a store. It is a pointer so that only
+/// hosts that open a store link one. In a small host the store would be a fifth of the binary.
 #[cfg(feature = "durable")]
 type Commit = dyn FnMut(u64, &Changes, &Changes) -> Result<(), PublishError> + Send;
 
-/// Changes to deliveries that have ended which are written at the latest.
+/// Changes to ended deliveries are written at this number at the latest.
 const SAVE_AT: usize = 64;
 
-/// Bytes that a delivery of an event counts for.
+/// The bytes that a delivery of an event counts for.
 pub(super) fn bytes_of(event: &Event) -> u64 {
     let attributes = event.attributes().map(|(name, value)| {
         let value = value.as_str().map_or(4, str::len);

@@ -1,25 +1,27 @@
-//! What makes a queue last: taking in what an earlier process has left, and saying what has changed since it was last written.
+//! Durability of the queue: loads what an earlier process has left, and says what has changed since
+//! the last write.
 //!
-//! Invariant: what is `touched` differs from the disk at most, and nothing else does.
+//! Invariant: only deliveries and letters that are `touched` can differ from the disk.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     DeadLetter,
     hub::bytes_of,
-    machine::{Pending, Place, Queue},
+    machine::{Pending, Queue, Standing},
     record::{self, Record},
     settle::age,
     store::{Changes, Saved},
 };
 use crate::{disk::StoreError, trigger::Bound};
 
-/// The largest number of a delivery that is believed: no process gives so many, and none runs over from there.
+/// The largest delivery number that is accepted from a file. No process gives as many numbers, and
+/// counting on from it cannot overflow.
 const NUMBER_MAX: u64 = u64::MAX / 2;
 
 impl Queue {
-    /// Takes in what an earlier process has left. Deliveries wait until their trigger is bound, each for the age that a trigger allows unless it says
-    /// otherwise.
+    /// Loads what an earlier process has left. Each delivery waits until its trigger is bound, for
+    /// the longest age that any trigger allows by default.
     pub(super) fn restore(&mut self, saved: &Saved, now: Duration) -> Result<(), StoreError> {
         let numbers = saved.letters.iter().chain(&saved.deliveries).map(|(id, _)| *id).chain([saved.next]);
         if numbers.max().unwrap_or(0) > NUMBER_MAX {
@@ -40,22 +42,24 @@ impl Queue {
             self.counts.matched += 1;
             self.next = self.next.max(id + 1);
             self.bytes += bytes;
-            let (aged, lane, place) = (age, None, Place::Blocked);
+            let (aged, order, standing) = (age, None, Standing::Blocked);
             let pending =
-                Pending { bound, event, bytes, born: now, aged, attempts, failures, version, error, lane, place };
-            // From now on: how old its trigger lets it be is not known before that is bound.
+                Pending { bound, event, bytes, born: now, aged, attempts, failures, version, error, order, standing };
+            // The age counts from now on: the limit of its trigger is not known before the trigger
+            // is bound.
             let until = now.saturating_add(pending.bound.trigger.delivery.retry.age_max());
             self.pending.insert(*id, pending);
-            self.put(*id, Place::Parked(until));
+            self.index(*id, Standing::Parked(until));
         }
         self.touched = Some(BTreeSet::new());
-        // Letters that smaller limits have no room for go from the disk with the next write.
+        // Letters that do not fit smaller limits are removed from the disk by the next write.
         let held: BTreeSet<u64> = self.dead.held().map(DeadLetter::id).collect();
         self.dead.touched = Some(saved.letters.iter().map(|(id, _)| *id).filter(|id| !held.contains(id)).collect());
         Ok(())
     }
 
-    /// A trigger is bound: the deliveries that an earlier process had made for it go on.
+    /// Hands a trigger the deliveries that an earlier process had made for it. Returns their
+    /// number.
     pub(super) fn adopt(&mut self, bound: &Arc<Bound>) -> usize {
         let absent = self.parked.get(Bound::ABSENT).into_iter().flatten();
         let ids: Vec<u64> = absent
@@ -63,61 +67,63 @@ impl Queue {
             .filter(|id| self.pending.get(id).is_some_and(|pending| pending.bound.id == bound.id))
             .collect();
         for id in &ids {
-            self.lift(*id);
+            self.unindex(*id);
             let Some(pending) = self.pending.get_mut(id) else { continue };
             pending.bound = Arc::clone(bound);
-            pending.place = Place::Blocked;
-            pending.lane = bound.trigger.delivery.order(&pending.event).map(|key| (bound.number, key));
-            let lane = pending.lane.clone();
-            let is_first = lane.is_none_or(|lane| {
-                let lane = self.lanes.entry(lane).or_default();
-                lane.push_back(*id);
-                lane.len() == 1
+            pending.standing = Standing::Blocked;
+            pending.order = bound.trigger.delivery.order(&pending.event).map(|key| (bound.number, key));
+            let order = pending.order.clone();
+            let is_first = order.is_none_or(|order| {
+                let ids = self.orders.entry(order).or_default();
+                ids.push_back(*id);
+                ids.len() == 1
             });
             if is_first {
-                self.put(*id, Place::Ready);
+                self.index(*id, Standing::Ready);
             }
         }
         ids.len()
     }
 
-    /// Takes deliveries back that could not be written, as if they had never been.
+    /// Takes back deliveries that could not be written, as if they had never been added.
     pub(super) fn retract(&mut self, first: u64, count: usize) {
         for id in first..first + count as u64 {
             if self.remove(id).is_some() {
                 self.counts.matched -= 1;
             }
         }
-        // What had to go for them stays. The last one first: each stood behind those before it.
+        // Deliveries that were dropped for them return. The last one goes first, as each stood
+        // behind those before it.
         for (id, pending) in std::mem::take(&mut self.evicted).into_iter().rev() {
             self.bring_back(id, pending);
         }
-        // Nobody was told of their numbers, which are given again: else a disk that stays full would leave more of them touched each time.
+        // No caller was told these numbers, so they are given again. Otherwise a disk that stays
+        // full would leave more of them touched each time.
         if self.next == first + count as u64 {
             self.next = first;
         }
     }
 
-    /// Puts a delivery that was removed where it stood.
+    /// Returns a removed delivery to its old standing.
     fn bring_back(&mut self, id: u64, pending: Pending) {
         self.counts.dropped -= 1;
         self.bytes += pending.bytes;
-        let (place, lane) = (pending.place, pending.lane.clone());
+        let (standing, order) = (pending.standing, pending.order.clone());
         self.pending.insert(id, pending);
-        if let Some(lane) = lane {
-            // In the order of their numbers, as they came.
-            let lane = self.lanes.entry(lane).or_default();
-            let at = lane.partition_point(|other| *other < id);
-            lane.insert(at, id);
-            if let Some(next) = lane.get(1).copied().filter(|_| at == 0) {
-                self.lift(next);
-                self.put(next, Place::Blocked);
+        if let Some(order) = order {
+            // Sorted by number, as they were added.
+            let ids = self.orders.entry(order).or_default();
+            let at = ids.partition_point(|other| *other < id);
+            ids.insert(at, id);
+            if let Some(next) = ids.get(1).copied().filter(|_| at == 0) {
+                self.unindex(next);
+                self.index(next, Standing::Blocked);
             }
         }
-        self.put(id, place);
+        self.index(id, standing);
     }
 
-    /// The process ends: all are written once more, with the age that they have now.
+    /// The process ends: marks all deliveries to be written once more, with their present age.
     pub(super) fn end_process(&mut self) {
         self.save_anew();
         if let Some(touched) = &mut self.touched {
@@ -125,7 +131,7 @@ impl Queue {
         }
     }
 
-    /// The changes that are not on disk, if they are so many at least.
+    /// The changes that are not on disk, if there are at least `at_least`.
     pub(super) fn changes(&self, at_least: usize, now: Duration) -> Option<(Changes, Changes)> {
         let (Some(touched), Some(letters)) = (&self.touched, &self.dead.touched) else { return None };
         if self.unsaved() < at_least.max(1) {
@@ -137,7 +143,7 @@ impl Queue {
         Some((deliveries.collect(), letters.collect()))
     }
 
-    /// They are on disk now.
+    /// All changes are on disk now.
     pub(super) fn saved(&mut self) {
         self.save_anew();
         self.evicted.clear();
@@ -146,7 +152,7 @@ impl Queue {
     }
 }
 
-/// A delivery as it is written.
+/// A delivery in the form in which it is written.
 fn record(pending: &Pending, now: Duration) -> Record {
     Record {
         trigger: (*pending.bound.id).into(),

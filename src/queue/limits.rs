@@ -1,6 +1,10 @@
-//! The bounds of the event wing.
+//! The limits of triggers, deliveries and dead letters.
+//!
+//! Invariant: all that the runtime keeps for events is limited: triggers in number, deliveries and
+//! dead letters in number and in bytes.
 
-/// How many triggers, deliveries and dead letters a runtime holds, and what happens when the queue is full.
+/// How many triggers, deliveries and dead letters a runtime holds, and what happens when the queue
+/// is full.
 ///
 /// ```
 /// use dormouse::{EventLimits, Runtime, WhenFull};
@@ -11,21 +15,24 @@
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventLimits {
-    /// Triggers bound at once; default 100,000.
+    /// Triggers that are bound at the same time. Default: 100,000.
     pub triggers: usize,
-    /// Deliveries that have not ended, whether they are queued, running, parked or waiting to be tried again; default 65,536.
+    /// Deliveries that have not ended: queued, running, parked, or waiting to be tried again.
+    /// Default: 65,536.
     pub deliveries: usize,
-    /// Bytes of the events of these deliveries, an event counted once for each; default 256 MiB.
+    /// Bytes of the events of these deliveries. An event counts once for each delivery. Default:
+    /// 256 MiB.
     pub delivery_bytes: u64,
-    /// Bytes of one event, its attributes and its data; default 1 MiB.
+    /// Bytes of one event: its attributes and its data. Default: 1 MiB.
     pub event_bytes: u64,
-    /// Dead letters kept; default 10,000. A new one takes the place of the oldest.
+    /// Dead letters that are kept. A new one replaces the oldest. Default: 10,000.
     pub dead_letters: usize,
-    /// Bytes of their events; default 64 MiB.
+    /// Bytes of the events of dead letters. Default: 64 MiB.
     pub dead_letter_bytes: u64,
-    /// How long a chain of replies may become that are published as events; default 16. What would be one longer becomes a dead letter.
+    /// The longest chain of replies that are published as events. A reply beyond it becomes a dead
+    /// letter. Default: 16.
     pub hops: u32,
-    /// What happens to an event whose deliveries do not all fit; default [`WhenFull::Reject`].
+    /// What happens to an event whose deliveries do not all fit. Default: [`WhenFull::Reject`].
     pub when_full: WhenFull,
 }
 
@@ -44,16 +51,18 @@ impl Default for EventLimits {
     }
 }
 
-/// What happens when an event is published whose deliveries do not all fit the queue. Each loss is counted, in
-/// [`Deliveries`](crate::Deliveries).
+/// What happens to a published event whose deliveries do not all fit the queue.
+/// [`Deliveries`](crate::Deliveries) counts each loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// Publishing fails with [`PublishError::QueueFull`](crate::PublishError::QueueFull), and the event counts as refused.
+    /// Publishing fails with [`PublishError::QueueFull`](crate::PublishError::QueueFull), and the
+    /// event counts as refused.
     #[default]
     Reject,
-    /// The oldest deliveries that are not running go, as many as it takes. An event that would not fit even then is rejected.
+    /// The queue drops as many of the oldest deliveries that are not running as needed. It rejects
+    /// an event that would not fit even then.
     DropOldest,
-    /// The deliveries of the new event go, all of them: publishing succeeds, with 0 deliveries.
+    /// The queue drops all deliveries of the new event. Publishing succeeds with 0 deliveries.
     DropNewest,
 }

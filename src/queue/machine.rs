@@ -1,4 +1,5 @@
-//! The deliveries that have not ended, and what becomes of each: a state machine that knows no clock, no lock and no guest.
+//! The deliveries that have not ended, and what becomes of each. The queue is a state machine: it
+//! does not know clocks, locks or guests.
 //!
 //! ```text
 //!            ┌──────────── retry ◄───────────┐
@@ -9,8 +10,9 @@
 //!   └► blocked        └─────► dead letter, expired
 //! ```
 //!
-//! Invariants: `pending` holds each delivery that has not ended, and its `place` says in which of the indexes it stands; of a
-//! lane only the first is not blocked; [`Queue::deliveries`] balances after every call.
+//! Invariants: `pending` holds each delivery that has not ended, and its `standing` says in which
+//! of the indexes it is. Of an order only the first delivery is not blocked. [`Queue::deliveries`]
+//! balances after every call.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -22,7 +24,7 @@ use super::{
     Deliveries,
     dead::{DeadLetter, DeadLetters, Reason},
     limits::{EventLimits, WhenFull},
-    stage::Kept,
+    stage::Room,
 };
 use crate::{
     event::{Event, Timestamp},
@@ -30,37 +32,41 @@ use crate::{
     usage::Version,
 };
 
-/// A trigger's order: the trigger, and the partition key where the event has one.
-type Lane = (u64, Option<Box<str>>);
+/// The order that a delivery belongs to: the trigger's number, and the partition key if the event
+/// has one.
+type Order = (u64, Option<Box<str>>);
 
 pub(crate) struct Queue {
     pub(super) limits: EventLimits,
     pub(super) seed: u64,
-    /// An instant by the calendar, and when it was by the runtime's clock.
+    /// A calendar date, and the time of the runtime's clock at that date.
     pub(super) anchor: Option<(Timestamp, Duration)>,
     pub(super) next: u64,
     pub(super) pending: BTreeMap<u64, Pending>,
     pub(super) ready: BTreeSet<u64>,
-    /// When waiting ones are ready again, and when parked ones are too old.
+    /// Two kinds of deadlines: when a waiting delivery is ready again, and when a parked one
+    /// becomes too old.
     pub(super) due: BTreeSet<(Duration, u64)>,
-    /// By the name of the function that they wait for.
+    /// Parked deliveries by the name of the function that they wait for.
     pub(super) parked: HashMap<Box<str>, BTreeSet<u64>>,
-    pub(super) lanes: HashMap<Lane, VecDeque<u64>>,
+    pub(super) orders: HashMap<Order, VecDeque<u64>>,
     pub(super) running: u64,
     pub(super) bytes: u64,
-    /// Room for what is staged.
-    pub(super) kept: Kept,
-    /// The deliveries that have come, failed or gone since this was last asked, where that is of interest.
+    /// Room that the queue keeps for staged events.
+    pub(super) reserved: Room,
+    /// The deliveries that were added, that failed or that ended since the last write. `None`
+    /// without a store.
     pub(super) touched: Option<BTreeSet<u64>>,
-    /// Changes below which writing what may wait is not tried, since it last failed.
+    /// Writes that may wait are not tried below this number of changes. It is above zero after a
+    /// write has failed.
     pub(super) save_from: usize,
-    /// What was dropped to make room for deliveries that are not on disk yet.
+    /// Deliveries that were dropped to make room for new ones that are not on disk yet.
     pub(super) evicted: Vec<(u64, Pending)>,
     pub(super) dead: DeadLetters,
     pub(super) counts: Counts,
 }
 
-/// Deliveries by what became of them; those not named here are counted where they stand.
+/// Ended deliveries, counted by outcome. The queue counts all others in its indexes.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) matched: u64,
@@ -75,51 +81,52 @@ pub(super) struct Pending {
     pub(super) event: Event,
     pub(super) bytes: u64,
     pub(super) born: Duration,
-    /// How old it was then: above zero for one that an earlier process had.
+    /// The age at `born`. It is above zero for a delivery that an earlier process made.
     pub(super) aged: Duration,
-    /// Runs that failed.
+    /// Attempts that failed.
     pub(super) attempts: u32,
-    /// Failures, of those that are no runs too: they set the distance to the next attempt.
+    /// All failures, including refusals that do not count as attempts. They set the delay before
+    /// the next attempt.
     pub(super) failures: u32,
     pub(super) version: Option<Version>,
     pub(super) error: Option<Box<str>>,
-    pub(super) lane: Option<Lane>,
-    pub(super) place: Place,
+    pub(super) order: Option<Order>,
+    pub(super) standing: Standing,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Standing {
     Ready,
     Running,
     Waiting(Duration),
-    /// With the age at which it is given up.
+    /// Until the time at which the delivery becomes too old.
     Parked(Duration),
-    /// Behind another of its lane.
+    /// Behind another delivery of its order.
     Blocked,
 }
 
-/// What is to be run.
+/// A delivery that is to be run.
 pub(crate) struct Job {
     pub(crate) id: u64,
     pub(crate) bound: Arc<Bound>,
     pub(crate) event: Event,
-    /// 1 for the first.
+    /// The first attempt has the number 1.
     pub(crate) attempt: u32,
 }
 
-/// An event with the triggers that it woke.
+/// An event, with the triggers that it matches.
 pub(crate) struct Admission<'a> {
     pub(crate) bound: &'a [Arc<Bound>],
     pub(crate) event: Event,
     pub(crate) bytes: u64,
 }
 
-/// The queue has no room.
+/// The queue does not have enough room.
 pub(crate) struct Full;
 
-/// Why a delivery was not begun.
+/// Why a delivery did not begin.
 pub(crate) enum NotBegun {
-    /// It is not its turn.
+    /// It is not ready: others of its order are before it.
     Blocked,
     Expired,
     TooOld,
@@ -136,10 +143,10 @@ impl Queue {
             ready: BTreeSet::new(),
             due: BTreeSet::new(),
             parked: HashMap::new(),
-            lanes: HashMap::new(),
+            orders: HashMap::new(),
             running: 0,
             bytes: 0,
-            kept: Kept::default(),
+            reserved: Room::default(),
             touched: None,
             save_from: 0,
             evicted: Vec::new(),
@@ -152,27 +159,28 @@ impl Queue {
         self.anchor = Some((date, now));
     }
 
-    /// The date at an instant of the runtime's clock, as far as it is known.
+    /// The calendar date at a time of the runtime's clock. `None` while the date is not known.
     pub(crate) fn date(&self, at: Duration) -> Option<Timestamp> {
         let (date, when) = self.anchor?;
         date.checked_add(at.saturating_sub(when))
     }
 
-    /// Makes the deliveries of an event: all or none. Returns the number of the first and how many there are; the numbers of the others
-    /// follow.
+    /// Adds the deliveries of an event, all or none. Returns the number of the first delivery and
+    /// how many there are. Their numbers are consecutive.
     pub(crate) fn admit(&mut self, admission: Admission<'_>, now: Duration) -> Result<(u64, usize), Full> {
         self.admit_all(&[admission], None, now)
     }
 
-    /// The same for several events: all or none. If it works out, the delivery `ended` has succeeded in the same step: what it leads to
-    /// this is.
+    /// Adds the deliveries of several events, all or none. On success, the delivery `ended`
+    /// succeeds in the same step: these events follow from it.
     pub(super) fn admit_all(
         &mut self,
         admissions: &[Admission<'_>],
         ended: Option<u64>,
         now: Duration,
     ) -> Result<(u64, usize), Full> {
-        // What went for earlier ones is gone: only these can still be taken back.
+        // Deliveries that were dropped for earlier events stay dropped. Only those dropped from
+        // here on can be taken back.
         self.evicted.clear();
         let count = admissions.iter().map(|admission| admission.bound.len()).sum::<usize>();
         let totals = admissions.iter().map(|admission| admission.bytes.saturating_mul(admission.bound.len() as u64));
@@ -204,13 +212,13 @@ impl Queue {
         Ok((first, count))
     }
 
-    /// A new delivery.
+    /// Adds one delivery.
     pub(super) fn insert(&mut self, bound: &Arc<Bound>, event: &Event, bytes: u64, now: Duration) {
         let id = self.next;
         self.next += 1;
         self.counts.matched += 1;
         self.bytes += bytes;
-        let lane = bound.trigger.delivery.order(event).map(|key| (bound.number, key));
+        let order = bound.trigger.delivery.order(event).map(|key| (bound.number, key));
         let pending = Pending {
             bound: Arc::clone(bound),
             event: event.clone(),
@@ -221,50 +229,52 @@ impl Queue {
             failures: 0,
             version: None,
             error: None,
-            lane: lane.clone(),
-            place: Place::Blocked,
+            order: order.clone(),
+            standing: Standing::Blocked,
         };
         self.pending.insert(id, pending);
         self.touch(id);
-        let is_first = lane.is_none_or(|lane| {
-            let lane = self.lanes.entry(lane).or_default();
-            lane.push_back(id);
-            lane.len() == 1
+        let is_first = order.is_none_or(|order| {
+            let ids = self.orders.entry(order).or_default();
+            ids.push_back(id);
+            ids.len() == 1
         });
         if is_first {
-            self.put(id, Place::Ready);
+            self.index(id, Standing::Ready);
         }
     }
 
-    /// Deliveries that take room, and their bytes: those that have not ended, without this one, and those that are staged.
+    /// The deliveries that take room, and their bytes: all that have not ended except `ended`, and
+    /// all that are staged.
     pub(super) fn held_beside(&self, ended: Option<u64>) -> (usize, u64) {
         let own = ended.and_then(|id| self.pending.get(&id)).map(|pending| pending.bytes);
         let (count, bytes) = (self.pending.len() - usize::from(own.is_some()), self.bytes - own.unwrap_or(0));
-        (count + self.kept.count, bytes.saturating_add(self.kept.bytes))
+        (count + self.reserved.count, bytes.saturating_add(self.reserved.bytes))
     }
 
-    /// Keeps room for deliveries that are made when an invocation has succeeded, that of the delivery `ended` where it belongs to one. Where a full
-    /// queue drops something, it does so then.
-    pub(super) fn keep_room(&mut self, new: Kept, ended: Option<u64>) -> Result<(), Full> {
+    /// Keeps room for deliveries that the queue adds when an invocation succeeds. `ended` is the
+    /// delivery that this invocation belongs to, if any. A queue that drops deliveries when it is
+    /// full drops them at that later moment.
+    pub(super) fn keep_room(&mut self, new: Room, ended: Option<u64>) -> Result<(), Full> {
         let (count, bytes) = match self.limits.when_full {
             WhenFull::Reject => self.held_beside(ended),
-            WhenFull::DropOldest | WhenFull::DropNewest => (self.kept.count, self.kept.bytes),
+            WhenFull::DropOldest | WhenFull::DropNewest => (self.reserved.count, self.reserved.bytes),
         };
         if !self.fits(count + new.count, bytes.saturating_add(new.bytes)) {
             self.counts.refused += new.count as u64;
             return Err(Full);
         }
-        self.kept.count += new.count;
-        self.kept.bytes += new.bytes;
+        self.reserved.count += new.count;
+        self.reserved.bytes += new.bytes;
         Ok(())
     }
 
-    pub(super) fn give_room(&mut self, kept: Kept) {
-        self.kept.count -= kept.count;
-        self.kept.bytes -= kept.bytes;
+    pub(super) fn release_room(&mut self, room: Room) {
+        self.reserved.count -= room.count;
+        self.reserved.bytes -= room.bytes;
     }
 
-    /// Makes the deliveries of a reply that is one hop too far, and gives them up.
+    /// Adds the deliveries of a reply that exceeds the limit of hops, and gives them up.
     pub(super) fn admit_looped(&mut self, admission: &Admission<'_>, hops: u32, now: Duration) {
         for bound in admission.bound {
             let id = self.next;
@@ -291,11 +301,11 @@ impl Queue {
         count <= self.limits.deliveries && bytes <= self.limits.delivery_bytes
     }
 
-    /// Drops the oldest that are not running until beside `left` deliveries of `held` bytes there is room for so many more; nothing, if there
-    /// would be none even so.
+    /// Drops the oldest deliveries that are not running until the new ones fit beside the `left`
+    /// deliveries of `held` bytes. Drops nothing if the new ones would not fit even then.
     pub(super) fn make_room(&mut self, mut left: usize, mut held: u64, count: usize, bytes: u64) -> bool {
         let mut gone = Vec::new();
-        for (id, pending) in self.pending.iter().filter(|(_, pending)| pending.place != Place::Running) {
+        for (id, pending) in self.pending.iter().filter(|(_, pending)| pending.standing != Standing::Running) {
             if self.fits(left + count, held.saturating_add(bytes)) {
                 break;
             }
@@ -308,7 +318,7 @@ impl Queue {
             self.counts.dropped += gone.len() as u64;
             for id in gone {
                 let pending = self.remove(id);
-                // Without a store nothing is taken back.
+                // Without a store, no delivery is ever taken back.
                 if self.touched.is_some() {
                     self.evicted.extend(pending.map(|pending| (id, pending)));
                 }
@@ -323,36 +333,36 @@ impl Queue {
         }
     }
 
-    /// How many changes there must be for writing to be tried that may wait.
+    /// The number of changes from which a write that may wait is tried.
     pub(super) fn save_from(&self) -> usize {
         self.save_from
     }
 
-    /// Writing has failed: not again before there is twice as much.
+    /// A write has failed. The next one is tried when there are twice as many changes.
     pub(super) fn save_failed(&mut self) {
         self.save_from = self.unsaved().saturating_mul(2);
         self.evicted.clear();
     }
 
-    /// Lets writing be tried anew.
+    /// Lets the next write be tried at any number of changes.
     pub(crate) fn save_anew(&mut self) {
         self.save_from = 0;
     }
 
-    /// Changes that are not on disk.
+    /// The number of changes that are not on disk.
     pub(super) fn unsaved(&self) -> usize {
         let count = |touched: &Option<BTreeSet<u64>>| touched.as_ref().map_or(0, BTreeSet::len);
         count(&self.touched) + count(&self.dead.touched)
     }
 
-    /// Puts a delivery that stands in no index into the one of its place.
-    pub(super) fn put(&mut self, id: u64, place: Place) {
+    /// Adds a delivery that is in no index to the index of its new standing.
+    pub(super) fn index(&mut self, id: u64, standing: Standing) {
         let Some(pending) = self.pending.get_mut(&id) else { return };
-        pending.place = place;
-        match place {
-            Place::Ready => drop(self.ready.insert(id)),
-            Place::Waiting(at) => drop(self.due.insert((at, id))),
-            Place::Parked(until) => {
+        pending.standing = standing;
+        match standing {
+            Standing::Ready => drop(self.ready.insert(id)),
+            Standing::Waiting(at) => drop(self.due.insert((at, id))),
+            Standing::Parked(until) => {
                 self.due.insert((until, id));
                 let function = pending.bound.function();
                 if !self.parked.contains_key(function) {
@@ -360,18 +370,18 @@ impl Queue {
                 }
                 self.parked.get_mut(function).expect("just inserted").insert(id);
             }
-            Place::Running => self.running += 1,
-            Place::Blocked => {}
+            Standing::Running => self.running += 1,
+            Standing::Blocked => {}
         }
     }
 
-    /// Takes it out of that index.
-    pub(super) fn lift(&mut self, id: u64) {
+    /// Removes a delivery from the index of its standing.
+    pub(super) fn unindex(&mut self, id: u64) {
         let Some(pending) = self.pending.get(&id) else { return };
-        match pending.place {
-            Place::Ready => drop(self.ready.remove(&id)),
-            Place::Waiting(at) => drop(self.due.remove(&(at, id))),
-            Place::Parked(until) => {
+        match pending.standing {
+            Standing::Ready => drop(self.ready.remove(&id)),
+            Standing::Waiting(at) => drop(self.due.remove(&(at, id))),
+            Standing::Parked(until) => {
                 self.due.remove(&(until, id));
                 let function = pending.bound.function();
                 if let Some(parked) = self.parked.get_mut(function) {
@@ -381,28 +391,28 @@ impl Queue {
                     }
                 }
             }
-            Place::Running => self.running -= 1,
-            Place::Blocked => {}
+            Standing::Running => self.running -= 1,
+            Standing::Blocked => {}
         }
     }
 
-    /// Ends a delivery: the next of its lane is ready.
+    /// Ends a delivery, and makes the next one of its order ready.
     pub(super) fn remove(&mut self, id: u64) -> Option<Pending> {
-        self.lift(id);
+        self.unindex(id);
         let pending = self.pending.remove(&id)?;
         self.touch(id);
         self.bytes -= pending.bytes;
-        if let Some(key) = &pending.lane {
-            if let Some(lane) = self.lanes.get_mut(key) {
-                let was_first = lane.front() == Some(&id);
+        if let Some(key) = &pending.order {
+            if let Some(ids) = self.orders.get_mut(key) {
+                let was_first = ids.front() == Some(&id);
                 if was_first {
-                    lane.pop_front();
+                    ids.pop_front();
                 } else {
-                    lane.retain(|other| *other != id);
+                    ids.retain(|other| *other != id);
                 }
-                match lane.front().copied() {
-                    None => drop(self.lanes.remove(key)),
-                    Some(next) if was_first => self.put(next, Place::Ready),
+                match ids.front().copied() {
+                    None => drop(self.orders.remove(key)),
+                    Some(next) if was_first => self.index(next, Standing::Ready),
                     Some(_) => {}
                 }
             }
@@ -415,22 +425,24 @@ impl Queue {
         self.pending.contains_key(&id)
     }
 
-    /// The number that the next delivery gets.
+    /// The number that the next new delivery gets.
     pub(crate) fn next_id(&self) -> u64 {
         self.next
     }
 
-    /// Whether there is anything for [`Self::take`].
+    /// Whether [`Self::take`] has a delivery to return.
     pub(crate) fn has_ready(&self, before: u64) -> bool {
         self.ready.first().is_some_and(|id| *id < before)
     }
 
-    /// How many are ready, or will be as soon as those before them in their order have ended.
+    /// The number of deliveries that are ready, or become ready when those before them in their
+    /// order have ended.
     pub(crate) fn at_hand(&self) -> usize {
         self.pending.len() - self.running as usize - self.due.len()
     }
 
-    /// When something becomes due, by the runtime's clock.
+    /// The earliest time, by the runtime's clock, at which a waiting or parked delivery becomes
+    /// due.
     pub(crate) fn next_due(&self) -> Option<Duration> {
         self.due.first().map(|(at, _)| *at)
     }
@@ -452,7 +464,7 @@ impl Queue {
             running,
             parked,
             refused,
-            staged: self.kept.count as u64,
+            staged: self.reserved.count as u64,
             unsaved: self.unsaved() as u64,
         }
     }

@@ -1,4 +1,6 @@
-//! Deliveries on their way to functions: the queue, its rules, and where it lies on disk. It knows no function.
+//! Deliveries on their way to functions: the queue, its rules, and its form on disk.
+//!
+//! Invariant: this module does not know functions. It hands out a [`Job`] and is told the outcome.
 
 #[cfg(feature = "schedule")]
 mod agenda;
@@ -29,6 +31,6 @@ pub use limits::{EventLimits, WhenFull};
 pub(crate) use machine::{Admission, Full, Job, NotBegun};
 pub(crate) use settle::Failure;
 pub use settle::Next;
-pub(crate) use stage::{Entry, Staged};
+pub(crate) use stage::{Staged, StagedEvent};
 #[cfg(feature = "durable")]
 pub(crate) use store::Store;

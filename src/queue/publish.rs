@@ -1,4 +1,7 @@
-//! Events come into the queue: those that a host publishes, and dead letters that it wants delivered again.
+//! How events enter the queue: the host publishes them, or redrives dead letters.
+//!
+//! Invariant: an event is queued for all triggers that it matches, or for none. When `publish`
+//! returns, a durable queue has written it.
 
 use super::{Admission, DeadLetter, Hub, PublishError, RedriveError, machine::Full};
 use crate::{
@@ -8,7 +11,7 @@ use crate::{
 };
 
 impl Hub {
-    /// An event from its parts, with what the builder was not given.
+    /// Builds an event. Fills in the attributes that the builder was not given.
     pub(crate) fn event(&self, builder: EventBuilder) -> Result<Event, EventError> {
         let now = self.clock.now();
         let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
@@ -17,7 +20,7 @@ impl Hub {
         builder.build_with(id, "/dormouse", date.unwrap_or(Timestamp::UNIX_EPOCH))
     }
 
-    /// Queues a delivery for each trigger that the event matches, and returns how many.
+    /// Queues a delivery for each trigger that the event matches. Returns the number of deliveries.
     pub(crate) fn publish(&self, event: Event) -> Result<usize, PublishError> {
         let (bound, bytes) = self.prepare(&event)?;
         if bound.is_empty() {
@@ -36,12 +39,12 @@ impl Hub {
         Ok(count)
     }
 
-    /// The dead letters that are held, the oldest first.
+    /// The dead letters, the oldest first.
     pub(crate) fn dead_letters(&self) -> Vec<DeadLetter> {
         self.queue.lock().dead.held().cloned().collect()
     }
 
-    /// Takes all dead letters out, the oldest first.
+    /// Removes and returns all dead letters, the oldest first.
     pub(crate) fn drain_dead_letters(&self) -> Vec<DeadLetter> {
         let now = self.clock.now();
         let mut queue = self.queue.lock();
@@ -50,7 +53,7 @@ impl Hub {
         drained
     }
 
-    /// Queues a dead letter's event once more for its trigger, as a new delivery whose number is returned.
+    /// Queues a dead letter's event again for its trigger. Returns the number of this new delivery.
     pub(crate) fn redrive(&self, id: u64) -> Result<u64, RedriveError> {
         let now = self.clock.now();
         let letter = self.queue.lock().dead.get(id).cloned().ok_or(RedriveError::NoSuchLetter { id })?;
@@ -59,14 +62,14 @@ impl Hub {
         };
         let admission = Admission { bound: &[bound], event: letter.event, bytes: letter.bytes };
         let mut queue = self.queue.lock();
-        // Somebody else may have taken it in between.
+        // Another thread may have taken the letter in the meantime.
         if queue.dead.get(id).is_none() {
             return Err(RedriveError::NoSuchLetter { id });
         }
         let (delivery, count) =
             queue.admit(admission, now).map_err(|Full| PublishError::full(1, &queue.deliveries()))?;
         if count == 0 {
-            // Dropped, by the queue's policy. The letter stays.
+            // The queue's policy dropped the delivery. The letter stays.
             return Err(PublishError::full(1, &queue.deliveries()).into());
         }
         self.save_new(&mut queue, delivery, count, now)?;

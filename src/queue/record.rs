@@ -1,5 +1,7 @@
-//! The form in which deliveries and dead letters lie on disk: one byte for the form, the length of a head, the head in JSON, and the
-//! event in JSON.
+//! The form of deliveries and dead letters on disk: one byte for the version of the form, the
+//! length of the head, the head as JSON, the event as JSON.
+//!
+//! Invariant: bytes of another form are an error. They are never read as a record.
 
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use crate::{event::Event, usage::Version};
 
 const FORM: u8 = 1;
 
-/// A delivery as it is restored.
+/// A delivery as it is stored.
 pub(super) struct Record {
     pub(super) trigger: Box<str>,
     pub(super) attempts: u32,

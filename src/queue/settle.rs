@@ -1,39 +1,43 @@
-//! From ready to the end: a delivery begins, and what comes of it.
+//! A delivery's way from ready to its end: it begins, succeeds, fails, waits, parks, or is given
+//! up.
+//!
+//! Invariant: before and after each of these steps, a delivery is in the index of its standing and
+//! in no other.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{
     dead::{DeadLetter, Reason},
-    machine::{Job, NotBegun, Pending, Place, Queue},
+    machine::{Job, NotBegun, Pending, Queue, Standing},
 };
 use crate::{trigger::random, usage::Version};
 
-/// What kind of failure it was.
+/// The kind of a failure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// A run that failed.
+    /// The guest ran and failed. This counts as an attempt.
     Run,
-    /// Refused before the guest ran: no attempt.
+    /// The runtime refused before the guest ran. This does not count as an attempt.
     Refused,
-    /// Another attempt would not change it.
+    /// Another attempt would fail in the same way.
     Permanent,
 }
 
-/// What becomes of a failed delivery.
+/// What happens next with a delivery that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Next {
-    /// It is tried again after this time of the runtime's clock.
+    /// The delivery is tried again after this time of the runtime's clock.
     Retry(Duration),
-    /// It is given up and kept as a dead letter.
+    /// The delivery is given up and kept as a dead letter.
     DeadLetter(Reason),
 }
 
-/// How soon a delivery is tried again at the soonest that was refused: by a busy pool, or a function that is left alone.
+/// The shortest delay after a refusal by a busy pool or a quarantined function.
 const REFUSED_AGAIN: Duration = Duration::from_millis(100);
 
 impl Queue {
-    /// Begins the oldest delivery that is ready and was made before the number `before`.
+    /// Begins the oldest delivery that is ready and whose number is below `before`.
     pub(crate) fn take(&mut self, before: u64, now: Duration) -> Option<Job> {
         loop {
             let id = self.ready.first().copied().filter(|id| *id < before)?;
@@ -43,9 +47,9 @@ impl Queue {
         }
     }
 
-    /// Begins a delivery if it is ready, and neither expired nor too old.
+    /// Begins a delivery if it is ready, has not expired and is not too old.
     pub(crate) fn begin(&mut self, id: u64, now: Duration) -> Result<Job, NotBegun> {
-        let ready = self.pending.get(&id).filter(|pending| pending.place == Place::Ready);
+        let ready = self.pending.get(&id).filter(|pending| pending.standing == Standing::Ready);
         let pending = ready.ok_or(NotBegun::Blocked)?;
         if self.is_expired(pending, now) {
             self.remove(id);
@@ -53,13 +57,13 @@ impl Queue {
             return Err(NotBegun::Expired);
         }
         if now >= age_limit(pending) {
-            self.bury(id, Reason::Age, now);
+            self.give_up(id, Reason::Age, now);
             return Err(NotBegun::TooOld);
         }
         let (bound, event) = (Arc::clone(&pending.bound), pending.event.clone());
         let attempt = pending.attempts.saturating_add(1);
-        self.lift(id);
-        self.put(id, Place::Running);
+        self.unindex(id);
+        self.index(id, Standing::Running);
         Ok(Job { id, bound, event, attempt })
     }
 
@@ -67,14 +71,14 @@ impl Queue {
         pending.event.expires().is_some_and(|end| self.date(now).is_some_and(|date| date >= end))
     }
 
-    /// A delivery has ended well.
+    /// Ends a delivery that succeeded.
     pub(crate) fn succeed(&mut self, id: u64) {
         if self.remove(id).is_some() {
             self.counts.succeeded += 1;
         }
     }
 
-    /// An attempt has failed.
+    /// Records that an attempt failed. Returns what happens next.
     pub(crate) fn fail(
         &mut self,
         id: u64,
@@ -92,7 +96,8 @@ impl Queue {
         pending.version = version.or(pending.version);
         pending.error = Some(error);
         let after = retry.distance(pending.failures, random(seed, id, u64::from(pending.failures)));
-        // It costs no attempt, so it must not come at once: whoever runs what is due would go on for as long as it is refused.
+        // A refusal does not count as an attempt. Without this delay, a caller that runs all that
+        // is due would not stop while the refusals last.
         let after = if failure == Failure::Refused { after.max(REFUSED_AGAIN) } else { after };
         let at = now.saturating_add(after);
         let reason = match failure {
@@ -100,67 +105,68 @@ impl Queue {
             Failure::Run if pending.attempts >= retry.attempts_max() => Reason::Attempts,
             _ if at >= age_limit(pending) => Reason::Age,
             _ => {
-                self.lift(id);
-                self.put(id, Place::Waiting(at));
+                self.unindex(id);
+                self.index(id, Standing::Waiting(at));
                 return Some(Next::Retry(after));
             }
         };
-        self.bury(id, reason, now);
+        self.give_up(id, reason, now);
         Some(Next::DeadLetter(reason))
     }
 
-    /// The function is not there: the delivery waits until it is, or too old. `false` if it is given up at once.
+    /// Parks a delivery whose function is missing, until the function is deployed or the delivery
+    /// becomes too old. Returns `false` if the delivery was given up at once.
     pub(super) fn park(&mut self, id: u64, error: Box<str>, now: Duration) -> bool {
         let Some(pending) = self.pending.get_mut(&id) else { return false };
         pending.error = Some(error);
         let until = age_limit(pending);
         if now >= until {
-            self.bury(id, Reason::Age, now);
+            self.give_up(id, Reason::Age, now);
             return false;
         }
-        self.lift(id);
-        self.put(id, Place::Parked(until));
-        // Its age counts on while it waits.
+        self.unindex(id);
+        self.index(id, Standing::Parked(until));
+        // Its age, which is on disk, grows while it waits.
         self.touch(id);
         true
     }
 
-    /// A run was cut short: ready again, as if it had not begun.
+    /// Makes a delivery ready again whose run was cut short, as if it had not begun.
     pub(crate) fn put_back(&mut self, id: u64) {
-        self.lift(id);
-        self.put(id, Place::Ready);
+        self.unindex(id);
+        self.index(id, Standing::Ready);
     }
 
-    /// A function is there: what waits for it is ready. Returns how many.
+    /// Makes the deliveries ready that wait for this function. Returns their number.
     pub(super) fn unpark(&mut self, function: &str) -> usize {
         let Some(parked) = self.parked.remove(function) else { return 0 };
         for id in &parked {
-            if let Some(Place::Parked(until)) = self.pending.get(id).map(|pending| pending.place) {
+            if let Some(Standing::Parked(until)) = self.pending.get(id).map(|pending| pending.standing) {
                 self.due.remove(&(until, *id));
-                self.put(*id, Place::Ready);
+                self.index(*id, Standing::Ready);
             }
         }
         parked.len()
     }
 
-    /// What has become due: waiting deliveries are ready, parked ones too old.
+    /// Handles all that has become due: waiting deliveries become ready, parked ones are too old.
     pub(crate) fn wake(&mut self, now: Duration) {
         while let Some((_, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
             let Some(pending) = self.pending.get(&id) else { break };
-            if matches!(pending.place, Place::Waiting(_)) {
-                self.lift(id);
-                self.put(id, Place::Ready);
+            if matches!(pending.standing, Standing::Waiting(_)) {
+                self.unindex(id);
+                self.index(id, Standing::Ready);
             } else if self.is_expired(pending, now) {
                 self.remove(id);
                 self.counts.expired += 1;
             } else {
-                self.bury(id, Reason::Age, now);
+                self.give_up(id, Reason::Age, now);
             }
         }
     }
 
-    /// Gives a delivery up.
-    pub(super) fn bury(&mut self, id: u64, reason: Reason, now: Duration) {
+    /// Gives a delivery up: it becomes a dead letter.
+    pub(super) fn give_up(&mut self, id: u64, reason: Reason, now: Duration) {
         let Some(pending) = self.remove(id) else { return };
         let letter = DeadLetter {
             id,
@@ -179,7 +185,7 @@ impl Queue {
     }
 }
 
-/// When a delivery is too old.
+/// The time at which a delivery becomes too old.
 fn age_limit(pending: &Pending) -> Duration {
     let left = pending.bound.trigger.delivery.retry.age_max().saturating_sub(pending.aged);
     pending.born.saturating_add(left)

@@ -1,7 +1,8 @@
-//! Events that host functions publish during an invocation: held back until it has succeeded, gone if it has not.
+//! Events that host functions publish during an invocation. They are queued when the invocation
+//! succeeds, and dropped when it fails.
 //!
-//! Invariants: the queue keeps room for each from the moment that it is staged until it is released or dropped; of one invocation all are
-//! queued, in one step with the success of the delivery that it belongs to, or none.
+//! Invariants: the queue keeps room for each event from staging until its release or drop. The
+//! events of one invocation are queued all or none, in one step with the success of their delivery.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,29 +13,29 @@ use super::{
 };
 use crate::{event::Event, text::cut, trigger::Matched};
 
-/// What was published in one invocation.
+/// The events that one invocation has published.
 pub(crate) struct Staged {
     hub: Arc<Hub>,
-    entries: Vec<Entry>,
-    kept: Kept,
+    events: Vec<StagedEvent>,
+    room: Room,
 }
 
-/// An event with the triggers that it wakes, found when it was published.
-pub(crate) struct Entry {
+/// An event, with the triggers that it matched when it was published.
+pub(crate) struct StagedEvent {
     pub(crate) bound: Matched,
     pub(crate) event: Event,
-    /// Of one delivery.
+    /// Bytes of one delivery.
     pub(crate) bytes: u64,
 }
 
-/// Deliveries, and their bytes, that the queue keeps room for.
+/// Room in the queue: a number of deliveries, and their bytes.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Kept {
+pub(crate) struct Room {
     pub(super) count: usize,
     pub(super) bytes: u64,
 }
 
-impl Entry {
+impl StagedEvent {
     fn admission(&self) -> Admission<'_> {
         Admission { bound: &self.bound, event: self.event.clone(), bytes: self.bytes }
     }
@@ -42,11 +43,11 @@ impl Entry {
 
 impl Staged {
     pub(crate) fn new(hub: Arc<Hub>) -> Self {
-        Self { hub, entries: Vec::new(), kept: Kept::default() }
+        Self { hub, events: Vec::new(), room: Room::default() }
     }
 
-    /// Stages an event that has this many hops, and returns how many deliveries it will make. It belongs to the delivery
-    /// `ended`, if to any.
+    /// Stages an event that has this many hops. Returns how many deliveries it will make. `ended`
+    /// is the delivery that the invocation belongs to, if any.
     pub(crate) fn publish(
         staged: &mut Option<Self>,
         hub: &Arc<Hub>,
@@ -60,32 +61,33 @@ impl Staged {
             return Ok(0);
         }
         let staged = staged.get_or_insert_with(|| Self::new(Arc::clone(hub)));
-        staged.add(Entry { bound, event, bytes }, ended)
+        staged.add(StagedEvent { bound, event, bytes }, ended)
     }
 
-    fn add(&mut self, entry: Entry, ended: Option<u64>) -> Result<usize, PublishError> {
-        let count = entry.bound.len();
-        let kept = Kept { count, bytes: entry.bytes.saturating_mul(count as u64) };
+    fn add(&mut self, staged: StagedEvent, ended: Option<u64>) -> Result<usize, PublishError> {
+        let count = staged.bound.len();
+        let room = Room { count, bytes: staged.bytes.saturating_mul(count as u64) };
         let mut queue = self.hub.queue.lock();
-        queue.keep_room(kept, ended).map_err(|Full| PublishError::full(count, &queue.deliveries()))?;
+        queue.keep_room(room, ended).map_err(|Full| PublishError::full(count, &queue.deliveries()))?;
         drop(queue);
-        self.kept.count += kept.count;
-        self.kept.bytes += kept.bytes;
-        self.entries.push(entry);
+        self.room.count += room.count;
+        self.room.bytes += room.bytes;
+        self.events.push(staged);
         Ok(count)
     }
 
-    /// What is staged; the room that is kept for it is the caller's now.
-    pub(crate) fn take(&mut self) -> (Kept, Vec<Entry>) {
-        (std::mem::take(&mut self.kept), std::mem::take(&mut self.entries))
+    /// Takes all that is staged. The caller becomes responsible for the room that the queue keeps
+    /// for it.
+    pub(crate) fn take(&mut self) -> (Room, Vec<StagedEvent>) {
+        (std::mem::take(&mut self.room), std::mem::take(&mut self.events))
     }
 }
 
 impl Staged {
-    /// The run has succeeded: all of it is queued, or none and the reason why.
+    /// The invocation has succeeded: queues all events, or none and returns the reason.
     pub(crate) fn release(mut self) -> Result<(), Box<str>> {
-        let (kept, entries) = self.take();
-        match self.hub.release(kept, &entries, None) {
+        let (room, events) = self.take();
+        match self.hub.release(room, &events, None) {
             Ok(()) => {
                 self.hub.wake.notify_all();
                 Ok(())
@@ -97,23 +99,24 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if self.kept.count > 0 {
-            self.hub.queue.lock().give_room(self.kept);
+        if self.room.count > 0 {
+            self.hub.queue.lock().release_room(self.room);
         }
     }
 }
 
 impl Hub {
-    /// Queues all these events, for which room is kept, in one step: or none. The delivery `ended` succeeds in the same step, and is written to disk
-    /// together with them; where there is none, they are on disk when this returns. Dead letters of events that are one hop too far are
-    /// written where that works out now.
-    pub(crate) fn release(&self, kept: Kept, entries: &[Entry], ended: Option<u64>) -> Result<(), PublishError> {
+    /// Queues these events in one step, all or none; `room` was kept for them. The delivery `ended`
+    /// succeeds in the same step and is written to disk together with them. Without such a
+    /// delivery, the events are on disk when this returns. Events that exceed the limit of hops
+    /// become dead letters; they are written now if the disk allows it.
+    pub(crate) fn release(&self, room: Room, events: &[StagedEvent], ended: Option<u64>) -> Result<(), PublishError> {
         let now: Duration = self.clock.now();
-        let is_looped = |entry: &&Entry| hops(&entry.event) > self.limits.hops;
-        let (looped, others): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(is_looped);
-        let admissions: Vec<_> = others.into_iter().map(Entry::admission).collect();
+        let is_looped = |staged: &&StagedEvent| hops(&staged.event) > self.limits.hops;
+        let (looped, others): (Vec<&StagedEvent>, Vec<&StagedEvent>) = events.iter().partition(is_looped);
+        let admissions: Vec<_> = others.into_iter().map(StagedEvent::admission).collect();
         let mut queue = self.queue.lock();
-        queue.give_room(kept);
+        queue.release_room(room);
         let admitted = queue.admit_all(&admissions, ended, now).map_err(|Full| {
             let needed = admissions.iter().map(|admission| admission.bound.len()).sum();
             PublishError::full(needed, &queue.deliveries())
@@ -123,7 +126,7 @@ impl Hub {
             self.save_new(&mut queue, first, count, now)?;
         }
         let is_any_looped = !looped.is_empty();
-        looped.into_iter().for_each(|entry| queue.admit_looped(&entry.admission(), self.limits.hops, now));
+        looped.into_iter().for_each(|staged| queue.admit_looped(&staged.admission(), self.limits.hops, now));
         if is_any_looped {
             self.save_later(&mut queue, 0, now);
         }

@@ -1,7 +1,7 @@
 //! Deliveries and dead letters on disk.
 //!
-//! Invariant: what a commit has returned for is there after the process was killed or the power has failed; a failed commit changes
-//! nothing.
+//! Invariant: when a commit has returned, its changes survive the death of the process and a power
+//! failure. A commit that fails changes nothing.
 
 use std::path::Path;
 
@@ -11,17 +11,17 @@ use crate::disk::{Disk, DiskError, StoreError};
 
 const DELIVERIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("deliveries");
 const LETTERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("dead letters");
-/// The number of the next delivery, under 0.
+/// The number of the next delivery, under the key 0.
 const NEXT: TableDefinition<'_, u64, u64> = TableDefinition::new("next");
 
-/// The file.
+/// The file with all deliveries and dead letters.
 #[derive(Debug)]
 pub(crate) struct Store(Disk);
 
-/// Records by number, and those that are to go.
+/// Records by number. `None` deletes a record.
 pub(crate) type Changes = Vec<(u64, Option<Vec<u8>>)>;
 
-/// What was found in the file.
+/// The content of the file.
 pub(super) struct Saved {
     pub(super) next: u64,
     pub(super) deliveries: Vec<(u64, Vec<u8>)>,
@@ -29,7 +29,7 @@ pub(super) struct Saved {
 }
 
 impl Store {
-    /// Opens a file, or makes it.
+    /// Opens a file, or creates it.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         Disk::open(path).map(Self)
     }
@@ -39,12 +39,12 @@ impl Store {
         Self(disk)
     }
 
-    /// Everything in it.
+    /// Reads the whole content.
     pub(super) fn load(&self) -> Result<Saved, StoreError> {
         self.0.run("reading the store", read)
     }
 
-    /// Makes changes last: all of them, or an error.
+    /// Writes all changes durably, or returns an error.
     pub(crate) fn commit(&self, next: u64, deliveries: &Changes, letters: &Changes) -> Result<(), StoreError> {
         self.0.run("writing to the store", |database| write(database, next, deliveries, letters))
     }

@@ -86,3 +86,12 @@ pub enum TriggerError {
         limit: usize,
     },
 }
+
+/// The start of a text, cut between characters: as much as an error carries.
+pub(super) fn cut(text: &str) -> Box<str> {
+    let mut end = text.len().min(4 << 10);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].into()
+}

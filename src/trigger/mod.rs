@@ -159,7 +159,7 @@ impl Trigger {
     pub fn topic(attribute: &str, filter: &str) -> Result<Self, TriggerError> {
         let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         if attribute.is_empty() || !attribute.bytes().all(is_name) {
-            return Err(TriggerError::Attribute { name: crate::error::cut(attribute) });
+            return Err(TriggerError::Attribute { name: error::cut(attribute) });
         }
         Ok(Self::new(Source::Topic { attribute: attribute.into(), filter: Filter::parse(filter)? }))
     }

@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::TriggerError;
-use crate::error::cut;
+use super::{TriggerError, error::cut};
 
 const PATH_MAX: usize = 4_096;
 

@@ -10,8 +10,8 @@ use croner::{
     parser::{CronParser, Seconds, Year},
 };
 
-use super::TriggerError;
-use crate::{error::cut, event::Timestamp};
+use super::{TriggerError, error::cut};
+use crate::event::Timestamp;
 
 /// What becomes of the instants of a schedule that the host was late for: those that passed since its last
 /// [`tick`](crate::Runtime::tick), or while an earlier run had not ended.

@@ -36,7 +36,7 @@ pub struct DeadLetter {
 pub enum Reason {
     /// As many attempts as [`Retry::attempts`](crate::Retry::attempts) allows have failed.
     Attempts,
-    /// It is older than [`Retry::age`](crate::Retry::age) allows, or would be at the next attempt.
+    /// It is older than [`Retry::max_age`](crate::Retry::max_age) allows, or would be at the next attempt.
     Age,
     /// It failed in a way that another attempt would not change: a payload too large, a function that takes no events, a reply that is not what
     /// its trigger may emit.

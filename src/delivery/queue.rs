@@ -495,7 +495,7 @@ impl Queue {
         pending.attempts = pending.attempts.saturating_add(u32::from(failure != Failure::Refused));
         pending.version = version.or(pending.version);
         pending.error = Some(error);
-        let after = retry.distance(pending.failures, random(seed, id, u64::from(pending.failures)));
+        let after = retry.delay_after(pending.failures, random(seed, id, u64::from(pending.failures)));
         // It costs no attempt, so it must not come at once: whoever runs what is due would go on for as long as it is refused.
         let after = if failure == Failure::Refused { after.max(REFUSED_AGAIN) } else { after };
         let at = now.saturating_add(after);

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How a failed delivery is retried: the delay before each attempt, and when the runtime gives up.
 ///
 /// Ages and delays are times of the runtime's clock. They do not grow while the process is not running.
@@ -17,7 +19,18 @@ use std::time::Duration;
 ///     .to("charge")
 ///     .retry(Retry::exponential(Duration::from_secs(1)).max_delay(Duration::from_secs(60)).attempts(8));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Serde has it as a map, in which each field that is absent keeps its default and an unknown field is an
+/// error. The durations are in the form that serde has for [`Duration`].
+///
+/// ```
+/// # use {dormouse::Retry, std::time::Duration};
+/// let json = r#"{"shape": "fixed", "delay": {"secs": 5, "nanos": 0}, "attempts": 8}"#;
+/// assert_eq!(serde_json::from_str::<Retry>(json)?, Retry::fixed(Duration::from_secs(5)).attempts(8));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Given", into = "Given")]
 pub struct Retry {
     shape: Shape,
     delay: Duration,
@@ -27,7 +40,8 @@ pub struct Retry {
     jitter: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Shape {
     Fixed,
     Linear,
@@ -120,6 +134,43 @@ impl Retry {
 impl Default for Retry {
     fn default() -> Self {
         Self::exponential(Duration::from_secs(1))
+    }
+}
+
+/// A [`Retry`] as serde has it: the same fields, each optional, for formats that name no fields as well.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    shape: Option<Shape>,
+    delay: Option<Duration>,
+    max_delay: Option<Duration>,
+    attempts: Option<u32>,
+    max_age: Option<Duration>,
+    jitter: Option<bool>,
+}
+
+impl From<Given> for Retry {
+    fn from(given: Given) -> Self {
+        let default = Self::default();
+        let mut retry = Self::new(given.shape.unwrap_or(default.shape), given.delay.unwrap_or(default.delay));
+        retry.max_delay = given.max_delay.unwrap_or(retry.max_delay);
+        retry.max_age = given.max_age.unwrap_or(retry.max_age);
+        retry.jitter = given.jitter.unwrap_or(retry.jitter);
+        let attempts = given.attempts.unwrap_or(retry.attempts);
+        retry.attempts(attempts)
+    }
+}
+
+impl From<Retry> for Given {
+    fn from(retry: Retry) -> Self {
+        Self {
+            shape: Some(retry.shape),
+            delay: Some(retry.delay),
+            max_delay: Some(retry.max_delay),
+            attempts: Some(retry.attempts),
+            max_age: Some(retry.max_age),
+            jitter: Some(retry.jitter),
+        }
     }
 }
 

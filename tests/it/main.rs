@@ -47,6 +47,8 @@ mod pattern_model;
 #[cfg(feature = "events")]
 mod patterns;
 mod pool;
+#[cfg(feature = "events")]
+mod public_traits;
 mod repeatable;
 #[cfg(feature = "events")]
 mod replies;
@@ -72,6 +74,7 @@ mod tidy;
 mod told;
 #[cfg(feature = "events")]
 mod triggers;
+mod values;
 mod versions;
 #[cfg(feature = "wasi")]
 mod wasi;

@@ -2,8 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
 mod aliases;
-mod attack;
-mod calls;
 mod corpus;
 #[cfg(feature = "events")]
 mod delivery;
@@ -19,17 +17,20 @@ mod durable;
 mod errors;
 #[cfg(feature = "events")]
 mod events;
+mod export_calls;
 #[cfg(feature = "extism")]
 mod extism;
 #[cfg(feature = "extism")]
 mod extism_blocks;
 #[cfg(feature = "extism")]
 mod extism_calls;
-mod faults;
+#[cfg(all(feature = "events", feature = "wasi"))]
+mod guest_and_delivery;
 #[cfg(feature = "wasi")]
 mod guest_corpus;
 mod guests;
 mod host;
+mod injected_failures;
 mod kv;
 mod kv_commits;
 mod kv_limits;
@@ -70,8 +71,7 @@ mod tables;
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 mod tidy;
-#[cfg(all(feature = "events", feature = "wasi"))]
-mod told;
+mod translation;
 #[cfg(feature = "events")]
 mod triggers;
 mod values;

@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for function in ["deed", "other"] {
         runtime.deployment(function, &module).limits(fuel.clone()).deploy()?;
     }
-    let retry = Retry::exponential(Duration::from_millis(5)).attempts(3).age(Duration::from_secs(1));
+    let retry = Retry::exponential(Duration::from_millis(5)).attempts(3).max_age(Duration::from_secs(1));
     let trigger = |source: Trigger, function| source.to(function).input(Input::Data).retry(retry.clone());
     runtime.bind("deeds", trigger(Trigger::on("deed"), "deed").emits(["step"]))?;
     runtime.bind("steps", trigger(Trigger::on("step"), "other"))?;

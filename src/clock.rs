@@ -1,16 +1,24 @@
-//! The host's clock: deadlines, durations and idle times are read from it and from nothing else.
+//! The host's clock. The runtime reads deadlines, durations and idle times from it and from nothing
+//! else.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use crate::sys;
 
 /// Monotonic time as the runtime sees it.
 ///
-/// The default reads the machine's monotonic clock. It never goes back on one thread; what two threads read at once may be some hundred nanoseconds apart. A host that has a clock of its own, or a test that wants to be told the time, gives
-/// another to [`RuntimeBuilder::clock`](crate::RuntimeBuilder::clock). Guests never see it.
+/// The default reads the machine's monotonic clock. It never goes back on one thread. Two threads that
+/// read it at once may see times some hundred nanoseconds apart.
+///
+/// A host that has its own clock, or a test that sets the time, gives another clock to
+/// [`RuntimeBuilder::clock`](crate::RuntimeBuilder::clock). Guests never see it. A host that keeps its
+/// clock gives an [`Arc`] of it.
 ///
 /// ```
-/// use std::{sync::atomic::{AtomicU64, Ordering::Relaxed}, time::Duration};
+/// use std::{sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}}, time::Duration};
 ///
 /// struct Ticks(AtomicU64);
 /// impl dormouse::Clock for Ticks {
@@ -18,20 +26,37 @@ use crate::sys;
 ///         Duration::from_millis(self.0.load(Relaxed))
 ///     }
 /// }
-/// let runtime = dormouse::Runtime::builder().clock(Ticks(AtomicU64::new(0))).build();
+/// let clock = Arc::new(Ticks(AtomicU64::new(0)));
+/// let runtime = dormouse::Runtime::builder().clock(Arc::clone(&clock)).build();
+/// clock.0.store(5, Relaxed);
 /// # let _ = runtime;
 /// ```
 pub trait Clock: Send + Sync + 'static {
-    /// Time since some instant that stays the same as long as the clock lives. Called twice an invocation, once for
-    /// each slice of fuel, once for each further call of a session, and once for each call of a function of the host's, WASI's and others of this
-    /// library's included, where there is a deadline. Must not go back; if it does, durations
-    /// read as zero.
+    /// The time since some instant, which stays the same as long as the clock lives.
+    ///
+    /// The runtime calls it twice an invocation, and once more for each slice of fuel and for each
+    /// further call of a session. Where there is a deadline, it also calls it once for each call of a
+    /// host function, WASI's and the library's own included.
+    ///
+    /// It must not go back. If it does, durations read as zero.
     fn now(&self) -> Duration;
 
-    /// Time since the beginning of 1970 in UTC, for a clock that knows the date. Asked once, when the runtime is made; after that the date is what
-    /// the host tells it, and goes on with [`now`](Self::now).
+    /// The time since the beginning of 1970 in UTC, for a clock that knows the date.
+    ///
+    /// The runtime asks once, when it is made. After that the date is what the host sets, and goes on
+    /// with [`now`](Self::now).
     fn wall(&self) -> Option<Duration> {
         None
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Duration {
+        (**self).now()
+    }
+
+    fn wall(&self) -> Option<Duration> {
+        (**self).wall()
     }
 }
 

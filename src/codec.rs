@@ -20,7 +20,7 @@ pub trait Codec {
 }
 
 /// JSON, through serde_json.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json;
 
 impl Codec for Json {
@@ -35,7 +35,7 @@ impl Codec for Json {
 
 /// bincode 2 in its standard configuration: little-endian, integers of variable length.
 #[cfg(feature = "bincode")]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bincode;
 
 #[cfg(feature = "bincode")]

@@ -81,4 +81,4 @@ pub use trigger::Missed;
 #[cfg(feature = "events")]
 pub use trigger::{Input, Retry, Trigger, TriggerError, Verdict};
 pub use usage::{DeployReport, Ledger, Report, Start, Usage, Version};
-pub use value::{Value, ValueType, Values};
+pub use value::{Value, ValueError, ValueType, Values};

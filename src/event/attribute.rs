@@ -11,7 +11,7 @@ use super::{Timestamp, check};
 /// CloudEvents has seven types; on the wire, binary values, URIs, URI references and timestamps are strings that nothing tells apart.
 /// So they are strings here too: [`Attribute::binary`] and the conversion from [`Timestamp`] write such a string,
 /// [`Attribute::to_binary`] and [`Attribute::to_timestamp`] read one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Attribute<'a> {
     /// `true` or `false`.

@@ -1,5 +1,9 @@
 //! Why something is no event.
 
+use std::fmt;
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
 use super::TimestampError;
 use crate::json::JsonError;
 
@@ -121,6 +125,51 @@ pub enum EventError {
         /// The version as given, cut at 256 bytes.
         found: Box<str>,
     },
+}
+
+impl EventError {
+    /// The kind in one word: `base64`, `character`, …
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Base64 { .. } => "base64",
+            Self::Character { .. } => "character",
+            Self::ContentType { .. } => "content_type",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Empty { .. } => "empty",
+            Self::ExtensionName { .. } => "extension_name",
+            Self::InBatch { .. } => "in_batch",
+            Self::Invalid { .. } => "invalid",
+            Self::Json(_) => "json",
+            Self::Missing { .. } => "missing",
+            Self::Serialize { .. } => "serialize",
+            Self::Time { .. } => "time",
+            Self::TooLarge { .. } => "too_large",
+            Self::TwoPayloads => "two_payloads",
+            Self::Type { .. } => "type",
+            Self::SpecVersion { .. } => "spec_version",
+        }
+    }
+}
+
+/// As `{"kind": …, "message": …}`: the name and the text.
+impl Serialize for EventError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        kind_and_message(self.name(), self, serializer)
+    }
+}
+
+/// As `{"kind": …, "message": …}`: `form` or `range`, and the text.
+impl Serialize for TimestampError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        kind_and_message(self.name(), self, serializer)
+    }
+}
+
+fn kind_and_message<S: Serializer>(kind: &str, error: &dyn fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("Error", 2)?;
+    fields.serialize_field("kind", kind)?;
+    fields.serialize_field("message", &error.to_string())?;
+    fields.end()
 }
 
 /// So much of a text as an error carries.

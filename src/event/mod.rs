@@ -12,7 +12,7 @@ mod parse;
 mod time;
 mod write;
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 pub use attribute::Attribute;
 pub use builder::EventBuilder;
@@ -40,11 +40,11 @@ pub use time::{Timestamp, TimestampError};
 /// assert_eq!(Event::parse(&event.to_json())?, event);
 /// # Ok::<(), dormouse::EventError>(())
 /// ```
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Event(Arc<Fields>);
 
 /// What an event is made of. Only checked values stand here.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Fields {
     id: Box<str>,
     source: Box<str>,
@@ -62,7 +62,7 @@ struct Fields {
 type Extensions = Box<[(Box<str>, Attribute<'static>)]>;
 
 /// The payload.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Data {
     /// The text of a JSON value.
     Json(Box<[u8]>),
@@ -72,7 +72,7 @@ enum Data {
 }
 
 /// In which form an event carries its data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DataKind {
     /// A JSON value: patterns look into it.
@@ -255,8 +255,35 @@ impl Event {
     }
 }
 
+/// The kind in one word: `json`, `text`, `binary`.
+impl fmt::Display for DataKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json => "json",
+            Self::Text => "text",
+            Self::Binary => "binary",
+        })
+    }
+}
+
+impl FromStr for Event {
+    type Err = EventError;
+
+    /// The same as [`Event::parse`].
+    fn from_str(json: &str) -> Result<Self, EventError> {
+        Self::parse(json.as_bytes())
+    }
+}
+
+/// The JSON form, as [`Event::to_json`] writes it.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.to_json()))
+    }
+}
+
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Event({})", String::from_utf8_lossy(&self.to_json()))
+        write!(f, "Event({self})")
     }
 }

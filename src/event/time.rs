@@ -37,6 +37,16 @@ pub enum TimestampError {
     },
 }
 
+impl TimestampError {
+    /// The kind in one word: `form`, `range`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Form => "form",
+            Self::Range { .. } => "range",
+        }
+    }
+}
+
 const SECOND: i128 = 1_000_000_000;
 const DAY: i128 = 86_400 * SECOND;
 /// 0000-01-01T00:00:00Z and the end of the year 9999.

@@ -1,5 +1,9 @@
 //! What can be wrong with a pattern, and with matching.
 
+use std::fmt;
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
 use crate::json::JsonError;
 
 /// Why a text is no pattern. The path of a field has dots between its keys; `(the pattern)` is the outermost object.
@@ -103,6 +107,61 @@ pub enum MatchError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the key has a pattern already; remove that first")]
 pub struct TakenKey;
+
+impl PatternError {
+    /// The kind in one word: `duplicate`, `empty`, …
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Duplicate { .. } => "duplicate",
+            Self::Empty { .. } => "empty",
+            Self::Json(_) => "json",
+            Self::Limit { .. } => "limit",
+            Self::NotAnArray { .. } => "not_an_array",
+            Self::NotAnObject { .. } => "not_an_object",
+            Self::Operand { .. } => "operand",
+            Self::OperatorCount { .. } => "operator_count",
+            Self::UnknownOperator { .. } => "unknown_operator",
+        }
+    }
+}
+
+impl MatchError {
+    /// The kind in one word: `ambiguous`, `json`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::Json(_) => "json",
+        }
+    }
+}
+
+/// As `{"kind": …, "message": …}`: the name and the text.
+impl Serialize for PatternError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        kind_and_message(self.name(), self, serializer)
+    }
+}
+
+/// As `{"kind": …, "message": …}`: the name and the text.
+impl Serialize for MatchError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        kind_and_message(self.name(), self, serializer)
+    }
+}
+
+/// As `{"kind": "taken_key", "message": …}`.
+impl Serialize for TakenKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        kind_and_message("taken_key", self, serializer)
+    }
+}
+
+fn kind_and_message<S: Serializer>(kind: &str, error: &dyn fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("Error", 2)?;
+    fields.serialize_field("kind", kind)?;
+    fields.serialize_field("message", &error.to_string())?;
+    fields.end()
+}
 
 /// So much of a text as an error carries.
 pub(super) fn cut(text: &str) -> Box<str> {

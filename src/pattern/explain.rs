@@ -61,12 +61,17 @@ pub enum Mismatch {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Explanation::Fails { field, wanted, reason } = self else { return f.write_str("the event matches") };
-        write!(f, "{field} must be one of {wanted}, but ")?;
-        match reason {
-            Mismatch::Missing => f.write_str("has no value"),
-            Mismatch::Value { found, count: 1 } => write!(f, "is {found}"),
-            Mismatch::Value { found, count } => write!(f, "is {found} and {} more", count - 1),
-            Mismatch::Element => f.write_str("is so only in other elements of an array than the fields before"),
+        write!(f, "{field} must be one of {wanted}, but {reason}")
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("has no value"),
+            Self::Value { found, count: 1 } => write!(f, "is {found}"),
+            Self::Value { found, count } => write!(f, "is {found} and {} more", count - 1),
+            Self::Element => f.write_str("is so only in other elements of an array than the fields before"),
         }
     }
 }

@@ -252,6 +252,9 @@ impl PartialEq for Pattern {
     }
 }
 
+/// No number of a pattern is NaN.
+impl Eq for Pattern {}
+
 /// As JSON without white space: [`Pattern::parse`] reads the same pattern from it.
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -37,8 +37,8 @@ pub struct DeadLetter {
 pub enum Reason {
     /// As many attempts as [`Retry::attempts`](crate::Retry::attempts) allows have failed.
     Attempts,
-    /// The delivery is older than [`Retry::age`](crate::Retry::age) allows, or would be at the next
-    /// attempt.
+    /// The delivery is older than [`Retry::max_age`](crate::Retry::max_age) allows, or would be at
+    /// the next attempt.
     Age,
     /// The delivery failed in a way that another attempt would not change. Examples are a payload
     /// that is too large, a function that does not take events, and a reply that its trigger must

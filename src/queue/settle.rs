@@ -95,7 +95,7 @@ impl Queue {
         pending.attempts = pending.attempts.saturating_add(u32::from(failure != Failure::Refused));
         pending.version = version.or(pending.version);
         pending.error = Some(error);
-        let after = retry.distance(pending.failures, random(seed, id, u64::from(pending.failures)));
+        let after = retry.delay_after(pending.failures, random(seed, id, u64::from(pending.failures)));
         // A refusal does not count as an attempt. Without this delay, a caller that runs all that
         // is due would not stop while the refusals last.
         let after = if failure == Failure::Refused { after.max(REFUSED_AGAIN) } else { after };

@@ -1,5 +1,7 @@
 //! What can be wrong with a trigger.
 
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
 use crate::pattern::PatternError;
 
 /// Why a trigger cannot be made or bound. Nothing has changed then.
@@ -85,4 +87,44 @@ pub enum TriggerError {
         /// The limit.
         limit: usize,
     },
+}
+
+impl TriggerError {
+    /// The kind in one word: `attribute`, `type`, …
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Attribute { .. } => "attribute",
+            Self::Type { .. } => "type",
+            Self::Topic { .. } => "topic",
+            Self::Pattern(_) => "pattern",
+            #[cfg(feature = "schedule")]
+            Self::Schedule { .. } => "schedule",
+            #[cfg(feature = "schedule")]
+            Self::Never { .. } => "never",
+            Self::Route { .. } => "route",
+            Self::InvalidId { .. } => "invalid_id",
+            Self::Taken { .. } => "taken",
+            Self::Target { .. } => "target",
+            Self::TooMany { .. } => "too_many",
+        }
+    }
+}
+
+/// As `{"kind": …, "message": …}`: the name and the text.
+impl Serialize for TriggerError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("TriggerError", 2)?;
+        fields.serialize_field("kind", self.name())?;
+        fields.serialize_field("message", &self.to_string())?;
+        fields.end()
+    }
+}
+
+/// The start of a text, cut between characters: as much as an error carries.
+pub(super) fn cut(text: &str) -> Box<str> {
+    let mut end = text.len().min(4 << 10);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].into()
 }

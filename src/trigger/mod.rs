@@ -44,7 +44,7 @@ use crate::{
 /// assert!(runtime.matches(&event)?.contains(&"climate".to_owned()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a trigger has no effect until it is bound"]
 pub struct Trigger {
     pub(crate) source: Source,
@@ -58,7 +58,7 @@ pub struct Trigger {
 }
 
 /// Which events a trigger matches.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Type(Box<str>),
     Topic {
@@ -72,7 +72,7 @@ pub(crate) enum Source {
 }
 
 /// How the deliveries of a trigger are made.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delivering {
     pub(crate) input: Input,
     pub(crate) ordered: bool,
@@ -109,8 +109,18 @@ impl Verdict {
     }
 }
 
+/// `the trigger matches`, or the field with its reason.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Matches => f.write_str("the trigger matches"),
+            Self::Fails { field, reason } => write!(f, "{field}: {reason}"),
+        }
+    }
+}
+
 /// What a function is given of an event.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Input {
     /// The whole event in its JSON form, as [`Event::to_json`] writes it.
@@ -159,7 +169,7 @@ impl Trigger {
     pub fn topic(attribute: &str, filter: &str) -> Result<Self, TriggerError> {
         let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         if attribute.is_empty() || !attribute.bytes().all(is_name) {
-            return Err(TriggerError::Attribute { name: crate::error::cut(attribute) });
+            return Err(TriggerError::Attribute { name: error::cut(attribute) });
         }
         Ok(Self::new(Source::Topic { attribute: attribute.into(), filter: Filter::parse(filter)? }))
     }

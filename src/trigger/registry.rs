@@ -17,11 +17,11 @@ use smallvec::SmallVec;
 
 use super::{
     Source, Trigger, TriggerError, Verdict,
+    error::cut,
     route::{Found, Routes},
     topic::Topics,
 };
 use crate::{
-    error::cut,
     event::Event,
     limits::is_name,
     pattern::{Explanation, MatchError, Matcher, PatternIndex},

@@ -1,13 +1,15 @@
-//! How often, how long and at what distances a delivery is tried.
+//! How often and for how long a delivery is retried, and the delays between its attempts.
 //!
-//! Invariant: the distances follow from the seed, the delivery and the count of failures alone, so that a run can be repeated
-//! whichever threads do the work.
+//! Invariant: a delay follows from the seed, the delivery and its count of failures alone. So a run can
+//! be repeated, whichever threads do the work.
 
 use std::time::Duration;
 
-/// How a failed delivery is tried again: the distance between attempts, and where it ends.
+use serde::{Deserialize, Serialize};
+
+/// How a failed delivery is retried: the delay before each attempt, and when the runtime gives up.
 ///
-/// Ages and distances are times of the runtime's clock: a night that the process is not running ages nothing.
+/// Ages and delays are times of the runtime's clock. They do not grow while the process is not running.
 ///
 /// ```
 /// use std::time::Duration;
@@ -15,19 +17,31 @@ use std::time::Duration;
 ///
 /// let trigger = Trigger::on("order.created")
 ///     .to("charge")
-///     .retry(Retry::exponential(Duration::from_secs(1)).at_most(Duration::from_secs(60)).attempts(8));
+///     .retry(Retry::exponential(Duration::from_secs(1)).max_delay(Duration::from_secs(60)).attempts(8));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Serde has it as a map, in which each field that is absent keeps its default and an unknown field is an
+/// error. The durations are in the form that serde has for [`Duration`].
+///
+/// ```
+/// # use {dormouse::Retry, std::time::Duration};
+/// let json = r#"{"shape": "fixed", "delay": {"secs": 5, "nanos": 0}, "attempts": 8}"#;
+/// assert_eq!(serde_json::from_str::<Retry>(json)?, Retry::fixed(Duration::from_secs(5)).attempts(8));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Given", into = "Given")]
 pub struct Retry {
     shape: Shape,
-    first: Duration,
-    longest: Duration,
+    delay: Duration,
+    max_delay: Duration,
     attempts: u32,
-    age: Duration,
+    max_age: Duration,
     jitter: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Shape {
     Fixed,
     Linear,
@@ -35,52 +49,58 @@ enum Shape {
 }
 
 impl Retry {
-    fn new(shape: Shape, first: Duration) -> Self {
-        let longest = Duration::from_secs(300).max(first);
-        Self { shape, first, longest, attempts: 3, age: Duration::from_secs(3_600), jitter: true }
+    fn new(shape: Shape, delay: Duration) -> Self {
+        let max_delay = Duration::from_secs(300).max(delay);
+        Self { shape, delay, max_delay, attempts: 3, max_age: Duration::from_secs(3_600), jitter: true }
     }
 
-    /// The same distance each time.
-    pub fn fixed(distance: Duration) -> Self {
-        Self::new(Shape::Fixed, distance)
+    /// The same delay before each attempt.
+    pub fn fixed(delay: Duration) -> Self {
+        Self::new(Shape::Fixed, delay)
     }
 
-    /// Distances of once, twice, three times the first.
-    pub fn linear(first: Duration) -> Self {
-        Self::new(Shape::Linear, first)
+    /// Delays of once, twice, three times the given one.
+    pub fn linear(delay: Duration) -> Self {
+        Self::new(Shape::Linear, delay)
     }
 
-    /// Distances that double, beginning with the first.
-    pub fn exponential(first: Duration) -> Self {
-        Self::new(Shape::Exponential, first)
+    /// Delays that double, beginning with the given one.
+    pub fn exponential(delay: Duration) -> Self {
+        Self::new(Shape::Exponential, delay)
     }
 
-    /// One attempt, and no other.
+    /// One attempt, without retries.
     pub fn never() -> Self {
         Self::fixed(Duration::ZERO).attempts(1)
     }
 
-    /// Runs at most, the first included; default 3, and never less than 1. What is refused before the guest runs, as
-    /// [`Busy`](crate::InvokeErrorKind::Busy), is tried again and does not count.
+    /// How often the function may run, the first attempt included. The default is 3, and 0 counts as 1.
+    ///
+    /// An attempt that is refused before the guest runs, as [`Busy`](crate::InvokeErrorKind::Busy) is,
+    /// does not count.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
         self
     }
 
-    /// How old a delivery may become, counted from its publishing; default 1 hour. Waiting for a function that is not deployed counts.
-    pub fn age(mut self, age: Duration) -> Self {
-        self.age = age;
+    /// How old a delivery may become after its publishing. The default is 1 hour. The time that a
+    /// delivery waits for a function that is not deployed counts.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = age;
         self
     }
 
-    /// The longest distance; default 5 minutes, or the first distance if that is longer.
-    pub fn at_most(mut self, longest: Duration) -> Self {
-        self.longest = longest;
+    /// The longest delay. The default is 5 minutes, or the first delay if that is longer.
+    pub fn max_delay(mut self, delay: Duration) -> Self {
+        self.max_delay = delay;
         self
     }
 
-    /// Distances exactly as computed. By default each is shortened by a random part, up to half of it, so that what failed together is not
-    /// tried again together. The random numbers come from [`RuntimeBuilder::seed`](crate::RuntimeBuilder::seed).
+    /// Uses the delays exactly as computed.
+    ///
+    /// By default each delay is shortened by a random part, up to half of it. So deliveries that failed
+    /// together are not retried together. The random numbers come from
+    /// [`RuntimeBuilder::seed`](crate::RuntimeBuilder::seed).
     pub fn without_jitter(mut self) -> Self {
         self.jitter = false;
         self
@@ -91,17 +111,17 @@ impl Retry {
     }
 
     pub(crate) fn age_max(&self) -> Duration {
-        self.age
+        self.max_age
     }
 
-    /// The distance after so many failures, 1 or more.
-    pub(crate) fn distance(&self, failures: u32, random: u64) -> Duration {
+    /// The delay after so many failures, 1 or more.
+    pub(crate) fn delay_after(&self, failures: u32, random: u64) -> Duration {
         let times = match self.shape {
             Shape::Fixed => 1,
             Shape::Linear => failures,
             Shape::Exponential => 1 << (failures - 1).min(31),
         };
-        let whole = self.first.saturating_mul(times).min(self.longest);
+        let whole = self.delay.saturating_mul(times).min(self.max_delay);
         if !self.jitter {
             return whole;
         }
@@ -117,7 +137,44 @@ impl Default for Retry {
     }
 }
 
-/// A random number that follows from three others: splitmix64 over their mixture.
+/// A [`Retry`] as serde has it: the same fields, each optional, for formats that name no fields as well.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    shape: Option<Shape>,
+    delay: Option<Duration>,
+    max_delay: Option<Duration>,
+    attempts: Option<u32>,
+    max_age: Option<Duration>,
+    jitter: Option<bool>,
+}
+
+impl From<Given> for Retry {
+    fn from(given: Given) -> Self {
+        let default = Self::default();
+        let mut retry = Self::new(given.shape.unwrap_or(default.shape), given.delay.unwrap_or(default.delay));
+        retry.max_delay = given.max_delay.unwrap_or(retry.max_delay);
+        retry.max_age = given.max_age.unwrap_or(retry.max_age);
+        retry.jitter = given.jitter.unwrap_or(retry.jitter);
+        let attempts = given.attempts.unwrap_or(retry.attempts);
+        retry.attempts(attempts)
+    }
+}
+
+impl From<Retry> for Given {
+    fn from(retry: Retry) -> Self {
+        Self {
+            shape: Some(retry.shape),
+            delay: Some(retry.delay),
+            max_delay: Some(retry.max_delay),
+            attempts: Some(retry.attempts),
+            max_age: Some(retry.max_age),
+            jitter: Some(retry.jitter),
+        }
+    }
+}
+
+/// A random number that follows from three others alone: splitmix64 over their mixture.
 pub(crate) fn random(seed: u64, a: u64, b: u64) -> u64 {
     let mut mixed = seed;
     for part in [a, b] {
@@ -133,28 +190,28 @@ pub(crate) fn random(seed: u64, a: u64, b: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn distances(retry: &Retry) -> [u64; 5] {
-        [1, 2, 3, 4, 5].map(|failures| retry.distance(failures, 0).as_millis() as u64)
+    fn delays(retry: &Retry) -> [u64; 5] {
+        [1, 2, 3, 4, 5].map(|failures| retry.delay_after(failures, 0).as_millis() as u64)
     }
 
     #[test]
-    fn distances_grow_as_their_shape_says_up_to_the_longest() {
+    fn delays_grow_as_their_shape_says_up_to_the_longest() {
         let (first, longest) = (Duration::from_secs(1), Duration::from_secs(4));
-        assert_eq!(distances(&Retry::fixed(first).at_most(longest)), [1_000; 5]);
-        assert_eq!(distances(&Retry::linear(first).at_most(longest)), [1_000, 2_000, 3_000, 4_000, 4_000]);
-        assert_eq!(distances(&Retry::exponential(first).at_most(longest)), [1_000, 2_000, 4_000, 4_000, 4_000]);
-        let forever = Retry::exponential(Duration::MAX).at_most(Duration::MAX);
-        assert_eq!(forever.without_jitter().distance(u32::MAX, 7), Duration::MAX);
+        assert_eq!(delays(&Retry::fixed(first).max_delay(longest)), [1_000; 5]);
+        assert_eq!(delays(&Retry::linear(first).max_delay(longest)), [1_000, 2_000, 3_000, 4_000, 4_000]);
+        assert_eq!(delays(&Retry::exponential(first).max_delay(longest)), [1_000, 2_000, 4_000, 4_000, 4_000]);
+        let forever = Retry::exponential(Duration::MAX).max_delay(Duration::MAX);
+        assert_eq!(forever.without_jitter().delay_after(u32::MAX, 7), Duration::MAX);
     }
 
     #[test]
     fn jitter_takes_up_to_half_and_follows_from_the_seed() {
         let retry = Retry::fixed(Duration::from_secs(1));
-        let all: Vec<_> = (0..1_000).map(|id| retry.distance(1, random(7, id, 1))).collect();
+        let all: Vec<_> = (0..1_000).map(|id| retry.delay_after(1, random(7, id, 1))).collect();
         assert!(all.iter().all(|time| (Duration::from_millis(500)..=Duration::from_secs(1)).contains(time)));
         let mean = all.iter().sum::<Duration>() / 1_000;
         assert!((Duration::from_millis(730)..Duration::from_millis(770)).contains(&mean), "{mean:?}");
         assert_ne!(random(7, 3, 1), random(8, 3, 1));
-        assert_ne!(retry.distance(1, random(7, 3, 1)), retry.distance(1, random(7, 3, 2)));
+        assert_ne!(retry.delay_after(1, random(7, 3, 1)), retry.delay_after(1, random(7, 3, 2)));
     }
 }

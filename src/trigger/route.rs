@@ -2,13 +2,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::TriggerError;
-use crate::error::cut;
+use super::{TriggerError, error::cut};
 
 const PATH_MAX: usize = 4_096;
 
 /// A method and a path template.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     method: Box<str>,
     path: Box<str>,

@@ -9,13 +9,17 @@ use croner::{
     Cron,
     parser::{CronParser, Seconds, Year},
 };
+use serde::{Deserialize, Serialize};
 
-use super::TriggerError;
-use crate::{error::cut, event::Timestamp};
+use super::{TriggerError, error::cut};
+use crate::event::Timestamp;
 
 /// What becomes of the instants of a schedule that the host was late for: those that passed since its last
 /// [`tick`](crate::Runtime::tick), or while an earlier run had not ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// Serde has it as `"skip"`, `"coalesce"` or `{"all": 10}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Missed {
     /// Only the last one fires, and only if it is at most a minute ago.
@@ -27,7 +31,7 @@ pub enum Missed {
     All(u32),
 }
 
-/// A schedule that has instants.
+/// A schedule that has instants. Its text determines its rule.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     text: Box<str>,
@@ -143,6 +147,14 @@ impl Schedule {
         instants
     }
 }
+
+impl PartialEq for Schedule {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Schedule {}
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,8 +5,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use super::TriggerError;
-use crate::error::cut;
+use super::{TriggerError, error::cut};
 
 const BYTES_MAX: usize = 65_535;
 const LEVELS_MAX: usize = 128;

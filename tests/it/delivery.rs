@@ -23,7 +23,7 @@ fn scene() -> Scene {
 
 /// Two attempts, ten seconds apart, within a minute.
 fn twice() -> Retry {
-    Retry::fixed(Duration::from_secs(10)).attempts(2).age(Duration::from_secs(60)).without_jitter()
+    Retry::fixed(Duration::from_secs(10)).attempts(2).max_age(Duration::from_secs(60)).without_jitter()
 }
 
 fn timestamp(text: &str) -> Timestamp {
@@ -92,7 +92,7 @@ fn a_dispatch_returns_every_outcome_and_a_failure_leaves_its_siblings_alone() {
 }
 
 #[test]
-fn a_failure_is_tried_again_after_its_distance_and_given_up_after_its_attempts() {
+fn a_failure_is_retried_after_its_delay_and_given_up_after_its_attempts() {
     for deed in ["trap", "fuel"] {
         let scene = scene();
         scene.bind("a", "f", twice());
@@ -188,7 +188,7 @@ fn a_delivery_whose_next_attempt_would_be_too_late_is_given_up_with_that_reason(
     scene.bind(
         "a",
         "f",
-        Retry::fixed(Duration::from_secs(10)).attempts(100).age(Duration::from_secs(35)).without_jitter(),
+        Retry::fixed(Duration::from_secs(10)).attempts(100).max_age(Duration::from_secs(35)).without_jitter(),
     );
     scene.publish("a", "trap");
     for _ in 0..4 {
@@ -684,7 +684,7 @@ fn a_delivery_that_grows_too_old_while_its_function_is_looked_for_is_given_up() 
 #[test]
 fn a_dispatch_that_may_grow_no_older_than_it_is_is_too_old() {
     let scene = scene();
-    scene.bind("a", "f", twice().age(Duration::ZERO));
+    scene.bind("a", "f", twice().max_age(Duration::ZERO));
     assert!(matches!(scene.runtime.dispatch(scene.event("a", "ok")).unwrap()[0].outcome, Outcome::TooOld));
     assert_eq!((scene.seen(), scene.deliveries().dead_letters), (vec![], 1));
 }

@@ -7,7 +7,7 @@ use dormouse::{Deliveries, Event, EventLimits, Input, Outcome, Reason, Retry, Ti
 
 use crate::support::{Random, Scene, count};
 
-const DISTANCE: u64 = 10;
+const DELAY: u64 = 10;
 const ATTEMPTS: u32 = 3;
 const AGE: u64 = 60;
 const HOPS: u32 = 2;
@@ -262,7 +262,7 @@ impl Model {
     fn fail(&mut self, at: usize, permanent: bool) {
         let entry = &mut self.entries[at];
         entry.attempts += 1;
-        let (id, again) = (entry.id, self.now + DISTANCE);
+        let (id, again) = (entry.id, self.now + DELAY);
         if permanent {
             self.bury(id, Reason::Permanent);
         } else if entry.attempts >= ATTEMPTS {
@@ -318,7 +318,7 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
     let scene = scene(limits);
     scene.deploy("f");
     scene.deploy("g");
-    let retry = Retry::fixed(Duration::from_secs(DISTANCE)).attempts(ATTEMPTS).age(Duration::from_secs(AGE));
+    let retry = Retry::fixed(Duration::from_secs(DELAY)).attempts(ATTEMPTS).max_age(Duration::from_secs(AGE));
     for (id, ty, function, ordered, emits) in TRIGGERS {
         let mut trigger = Trigger::on(ty).to(function).input(Input::Data).retry(retry.clone().without_jitter());
         if ordered {

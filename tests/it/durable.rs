@@ -21,7 +21,7 @@ fn scene(path: &Path) -> Scene {
 }
 
 fn twice() -> Retry {
-    Retry::fixed(Duration::from_secs(10)).attempts(2).age(Duration::from_secs(60)).without_jitter()
+    Retry::fixed(Duration::from_secs(10)).attempts(2).max_age(Duration::from_secs(60)).without_jitter()
 }
 
 #[test]

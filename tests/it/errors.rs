@@ -292,3 +292,12 @@ fn a_failure_costs_its_fuel_in_the_report() {
     let ill = error.report().unwrap().fuel();
     assert!((well..=well + 2).contains(&ill), "{ill} after {well}");
 }
+
+#[test]
+fn the_type_of_an_unknown_import_is_cut_too() {
+    let types = "i32 ".repeat(1_000);
+    let text = format!(r#"(module (import "m" "n" (func (param {types}) (result {types}))))"#);
+    let error = Runtime::new().deploy("f", &wat(&text)).unwrap_err();
+    let DeployError::UnknownImports { imports } = error else { panic!("{error}") };
+    assert_eq!(imports[0].ty.len(), 4 << 10);
+}

@@ -1,12 +1,12 @@
 //! Custom host functions, nesting, deadlines and cancelling, typed payloads.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{fmt, sync::mpsc, thread, time::Duration};
 
-use dormouse::{Cancel, Context, HostError, InvokeErrorKind, Json, Runtime, Start, Value, ValueType};
+use dormouse::{Cancel, Context, DeployError, HostError, InvokeErrorKind, Json, Runtime, Start, Value, ValueType};
 
 use crate::{
     pool::TestClock,
-    support::{guest, wat},
+    support::{guest, outcome, wat},
 };
 
 /// A guest that hands its memory's first bytes to the host.
@@ -256,4 +256,104 @@ fn values_say_their_type_and_number() {
     let said: Vec<String> = values.iter().map(ToString::to_string).collect();
     assert_eq!(said, ["i32:-1", "i64:-1", "f32:0.5", &format!("f64:{}", 1e300)]);
     assert_eq!(values.map(Value::as_i64)[..2], [-1, -1], "a number of 32 bits keeps its value");
+}
+
+/// An error that cannot be printed.
+#[derive(Debug)]
+struct Unprintable;
+
+impl fmt::Display for Unprintable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("out of ink")
+    }
+}
+
+impl std::error::Error for Unprintable {}
+
+/// A failure here kills the test process: no panic can pass through the interpreter.
+#[test]
+fn a_host_error_that_panics_when_it_is_printed_ends_that_invocation_alone() {
+    let module = wat(r#"(module (import "host" "f" (func $f)) (func (export "run") (call $f)))"#);
+    let fail = |_: &mut Context<'_>| -> Result<(), Unprintable> { Err(Unprintable) };
+    let function = Runtime::new().deployment("f", &module).host("host", "f", fail).deploy().unwrap();
+    for _ in 0..2 {
+        let error = function.call("run", &[]).unwrap_err();
+        let InvokeErrorKind::HostPanic { message, .. } = error.kind() else { panic!("{error}") };
+        assert_eq!(&**message, "out of ink");
+    }
+    assert_eq!(function.instances(), (0, 0));
+}
+
+#[test]
+fn a_host_function_does_the_same_however_it_is_called() {
+    let module = wat(r#"(module (import "host" "f" (func $f (param i32) (result i32)))
+        (type $t (func (param i32) (result i32)))
+        (table 1 funcref) (elem (i32.const 0) $f)
+        (export "exported" (func $f))
+        (func (export "call") (param i32) (result i32) (call $f (local.get 0)))
+        (func (export "indirect") (param i32) (result i32) (call_indirect (type $t) (local.get 0) (i32.const 0)))
+        (func $tail (export "tail") (param i32) (result i32) (return_call $f (local.get 0)))
+        (func (export "tail_indirect") (param i32) (result i32) (return_call_indirect (type $t) (local.get 0) (i32.const 0)))
+        (func (export "below") (param i32) (result i32) (local i32) (i32.or (i32.const 0) (call $tail (local.get 0)))))"#);
+    let f = |guest: &mut Context<'_>, what: i32| -> Result<i32, HostError> {
+        match what {
+            0 => return Err("no".into()),
+            1 => panic!("boom"),
+            // Up to the end of a slice of fuel, and beyond it.
+            2 => guest.charge(99_990)?,
+            3 => guest.charge(150_000)?,
+            4 => drop(guest.charge(u64::MAX)),
+            _ => guest.log("x")?,
+        }
+        Ok(what)
+    };
+    let function = Runtime::new().deployment("f", &module).host("host", "f", f).deploy().unwrap();
+    for what in 0..6 {
+        let args = [Value::I32(what)];
+        let called = outcome(&function, u64::MAX, "call", &args).0;
+        for export in ["exported", "indirect", "tail", "tail_indirect", "below"] {
+            assert_eq!(outcome(&function, u64::MAX, export, &args).0, called, "{export}, {what}");
+            for fuel in (0..12).chain(99_990..100_002) {
+                let first = outcome(&function, fuel, export, &args);
+                assert_eq!(outcome(&function, fuel, export, &args), first, "{export}, {what}, {fuel} fuel");
+                assert!(first.1 <= fuel, "{export}, {what}: {first:?} with {fuel}");
+            }
+        }
+    }
+}
+
+/// A failure here kills the test process: wasmi 2.0.0 returns from such a call with a dangling stack pointer.
+#[test]
+fn tail_calls_of_imports_without_parameters_and_results_are_refused() {
+    let deploy = |tail: &str| {
+        let module = wat(&format!(
+            r#"(module (import "host" "f" (func $f)) (import "host" "g" (func $g (param i32)))
+            (type $t (func)) (type $n (func (param i32))) (table 2 funcref) (elem (i32.const 0) $f $g)
+            (global $x (mut i32) (i32.const 5))
+            (func $tail {tail})
+            (func $add (param i32 i32 i32) (result i32) (i32.add (local.get 0) (i32.add (local.get 1) (local.get 2))))
+            (func (export "run") (result i32)
+              (call $tail)
+              (call $add (global.get $x) (i32.mul (global.get $x) (global.get $x)) (i32.sub (global.get $x) (i32.const 1)))))"#
+        ));
+        let runtime = Runtime::new();
+        let deployment = runtime.deployment("f", &module).host("host", "f", |_: &mut Context<'_>| ());
+        let function = deployment.host("host", "g", |_: &mut Context<'_>, _: i32| ()).deploy()?;
+        Ok::<_, DeployError>(function.call("run", &[]).unwrap().values().to_vec())
+    };
+    for tail in ["(return_call $f)", "(return_call_indirect (type $t) (i32.const 0))"] {
+        let error = deploy(tail).unwrap_err();
+        assert!(matches!(error, DeployError::Refused { .. }) && error.to_string().contains("tail call"), "{error}");
+    }
+    for tail in [
+        "(call $f)",
+        "(call_indirect (type $t) (i32.const 0))",
+        "(return_call $g (i32.const 1))",
+        "(return_call_indirect (type $n) (i32.const 1) (i32.const 1))",
+    ] {
+        assert_eq!(deploy(tail).unwrap(), [Value::I32(34)], "{tail}");
+    }
+    let no_imports = wat(r#"(module (type $t (func)) (table 1 funcref) (func $f) (elem (i32.const 0) $f)
+        (func (export "run") (return_call_indirect (type $t) (i32.const 0))))"#);
+    Runtime::new().deploy("f", &no_imports).unwrap().call("run", &[]).unwrap();
 }

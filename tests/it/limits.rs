@@ -546,3 +546,25 @@ fn modules_at_the_default_figures_are_accepted() {
         }
     }
 }
+
+/// A memory of 64 bits is asked for more than any machine has, with limits that allow it.
+#[cfg(feature = "memory64")]
+#[test]
+fn growths_by_more_than_any_machine_has_are_answered() {
+    let module = wat(r#"(module (memory i64 1) (memory 1 3)
+        (func (export "run") (param i64) (result i64 i64) (memory.grow (local.get 0)) (memory.size))
+        (func (export "small") (param i32) (result i32 i32) (memory.grow 1 (local.get 0)) (memory.size 1)))"#);
+    let most = RuntimeLimits { resident_memory: u64::MAX, ..RuntimeLimits::default() };
+    let runtime = Runtime::builder().limits(most).build();
+    let limits = Limits { memory: u64::MAX, fuel: u64::MAX, ..Limits::default() };
+    let function = runtime.deployment("f", &module).limits(limits).deploy().unwrap();
+    for pages in [-1, i64::MIN, i64::MAX, 1 << 48, (1 << 48) - 1, 1 << 47, 1 << 46] {
+        let returned = function.call("run", &[Value::I64(pages)]).unwrap();
+        assert_eq!(returned.values(), [Value::I64(-1), Value::I64(1)], "{pages}");
+    }
+    assert_eq!(function.call("run", &[Value::I64(2)]).unwrap().values(), [Value::I64(1), Value::I64(3)]);
+    assert_eq!(function.call("small", &[Value::I32(2)]).unwrap().values(), [Value::I32(1), Value::I32(3)]);
+    assert_eq!(function.call("small", &[Value::I32(3)]).unwrap().values(), [Value::I32(-1), Value::I32(1)]);
+    assert_eq!(runtime.trim(Duration::ZERO), 1);
+    assert_eq!(runtime.in_use(), (0, 0));
+}

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use dormouse::{
-    Busy, Context, DeployError, Function, InvokeError, InvokeErrorKind, Runtime, RuntimeLimits, Start, Value,
+    Busy, Context, DeployError, Function, InvokeError, InvokeErrorKind, Limits, Runtime, RuntimeLimits, Start, Value,
 };
-
-use crate::support::{guest, wat};
 
 use crate::{
     limits::PAGE,
     limits_of_runs::{Hands, ms},
+    pool::TestClock,
+    support::{guest, wat},
 };
 
 #[test]
@@ -319,4 +319,79 @@ fn names_that_come_and_go_are_forgotten_but_for_those_that_somebody_holds() {
     assert!(runtime.functions().is_empty() && runtime.find("held").is_none());
     runtime.deploy("held", &module).unwrap();
     assert!(held.version().is_some(), "a handle follows its name");
+}
+
+#[test]
+fn figures_at_their_extremes_panic_nowhere() {
+    let module = wat(r#"(module (memory (export "memory") 0)
+        (func (export "run") (param i32) (result i32) (memory.grow (local.get 0)))
+        (func (export "alloc") (param i32) (result i32) (i32.const 0))
+        (func (export "handle") (param i32 i32) (result i64) (i64.const -1)))"#);
+    let limits = |wide: u64, narrow: u32, deadline: Duration| Limits {
+        fuel: wide,
+        deadline,
+        input: wide,
+        output: wide,
+        log: wide,
+        memory: wide,
+        table_elements: wide,
+        stack: wide.max(4 << 10),
+        call_depth: narrow,
+        module_bytes: wide,
+        functions: narrow,
+        imports: narrow,
+        exports: narrow,
+        globals: narrow,
+        types: narrow,
+        memories: narrow,
+        tables: narrow,
+        data_segments: narrow,
+        element_segments: narrow,
+        body_bytes: narrow,
+        locals: narrow,
+    };
+    let most = RuntimeLimits {
+        functions: usize::MAX,
+        instances: usize::MAX,
+        resident_memory: u64::MAX,
+        idle_for: Duration::MAX,
+    };
+    let none = RuntimeLimits { functions: 0, instances: 0, resident_memory: 0, idle_for: Duration::ZERO };
+    for of_runtime in [RuntimeLimits::default(), most, none] {
+        for age in [0, u64::MAX / 2] {
+            let clock = TestClock::default();
+            clock.advance(Duration::from_nanos(age));
+            let runtime = Runtime::builder().limits(of_runtime.clone()).clock(clock).build();
+            for (wide, narrow, deadline) in [
+                (u64::MAX, u32::MAX, Duration::MAX),
+                (u64::MAX, u32::MAX, Duration::ZERO),
+                (1 << 20, 1_000, Duration::MAX),
+                (1, 1, Duration::MAX),
+                (0, 0, Duration::ZERO),
+            ] {
+                for instances in [0..=0, 0..=usize::MAX, 1..=usize::MAX] {
+                    let deployment = runtime.deployment("f", &module).limits(limits(wide, narrow, deadline));
+                    let Ok(function) = deployment.instances(instances).max_wait(Duration::MAX).deploy() else {
+                        continue;
+                    };
+                    for pages in [0, 1, -1] {
+                        let invocation = function.invocation(b"x").fuel(u64::MAX).deadline(Duration::MAX);
+                        let _ = invocation.call("run", &[Value::I32(pages)]);
+                    }
+                    let _ = function.invocation(b"x").fuel(0).deadline(Duration::ZERO).run();
+                    let _ = function.invoke(b"hello");
+                    let _ = function.session(|guest| {
+                        assert!(guest.read(u32::MAX, usize::MAX).is_err());
+                        assert!(guest.write(u32::MAX, b"x").is_err());
+                        guest.read(0, usize::MAX)
+                    });
+                    if of_runtime.instances <= 4_096 {
+                        let _ = function.prewarm(usize::MAX);
+                    }
+                    assert_eq!(function.trim(Duration::MAX), 0);
+                    let _ = runtime.trim(Duration::ZERO);
+                }
+            }
+        }
+    }
 }

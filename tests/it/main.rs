@@ -2,8 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
 mod aliases;
-mod attack;
-mod calls;
 mod corpus;
 #[cfg(feature = "events")]
 mod delivery;
@@ -19,18 +17,21 @@ mod durable;
 mod errors;
 #[cfg(feature = "events")]
 mod events;
+mod export_calls;
 #[cfg(feature = "extism")]
 mod extism;
 #[cfg(feature = "extism")]
 mod extism_blocks;
 #[cfg(feature = "extism")]
 mod extism_calls;
-mod faults;
 mod floors;
+#[cfg(all(feature = "events", feature = "wasi"))]
+mod guest_and_delivery;
 #[cfg(feature = "wasi")]
 mod guest_corpus;
 mod guests;
 mod host;
+mod injected_failures;
 mod kv;
 mod kv_commits;
 mod kv_limits;
@@ -48,6 +49,8 @@ mod pattern_model;
 #[cfg(feature = "events")]
 mod patterns;
 mod pool;
+#[cfg(feature = "events")]
+mod public_traits;
 mod repeatable;
 #[cfg(feature = "events")]
 mod replies;
@@ -69,10 +72,10 @@ mod tables;
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 mod tidy;
-#[cfg(all(feature = "events", feature = "wasi"))]
-mod told;
+mod translation;
 #[cfg(feature = "events")]
 mod triggers;
+mod values;
 mod versions;
 #[cfg(feature = "wasi")]
 mod wasi;

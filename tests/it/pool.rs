@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dormouse::{Busy, Clock, Function, InvokeErrorKind, Limits, Runtime, Start};
+use dormouse::{Busy, Clock, Context, Function, HostError, InvokeErrorKind, Limits, Runtime, Start};
 
 use crate::support::{Random, guest, wat};
 
@@ -409,4 +409,98 @@ fn a_report_names_the_version_that_ran() {
     let function = runtime.deploy("echo", &guest("echo")).unwrap();
     let versions: HashSet<_> = (0..3).map(|_| function.invoke(b"x").unwrap().report().version()).collect();
     assert_eq!(versions.into_iter().collect::<Vec<_>>(), [function.version().unwrap()]);
+}
+
+/// Initialises itself anew for each instance, as it changes its table, for longer than a slice of fuel.
+const SLOW: &str = r#"(module (import "host" "hold" (func $hold)) (table 1 funcref)
+    (func $start (local i32)
+      (loop (local.set 0 (i32.add (local.get 0) (i32.const 1))) (br_if 0 (i32.lt_u (local.get 0) (i32.const 60000)))))
+    (start $start)
+    (func (export "hold") (call $hold))
+    (func (export "run") (table.set (i32.const 0) (ref.null func))))"#;
+
+#[test]
+fn a_caller_that_is_out_of_time_does_not_quarantine_what_it_calls() {
+    let clock = TestClock::default();
+    let runtime = Runtime::builder().clock(clock.clone()).build();
+    let module = wat(SLOW);
+    let deployment = runtime.deployment("slow", &module).host("host", "hold", |_: &mut Context<'_>| ());
+    let slow = deployment.deploy().unwrap();
+    let late = move |guest: &mut Context<'_>| -> Result<(), HostError> {
+        clock.advance(Duration::from_secs(2));
+        guest.runtime().find("slow").ok_or("gone")?.call("run", &[])?;
+        Ok(())
+    };
+    let module = wat(r#"(module (import "host" "late" (func $late)) (func (export "run") (call $late)))"#);
+    let limits = Limits { deadline: Duration::from_secs(1), ..Limits::default() };
+    let caller = runtime.deployment("caller", &module).limits(limits).host("host", "late", late).deploy().unwrap();
+    for _ in 0..5 {
+        let error = caller.call("run", &[]).unwrap_err();
+        assert!(error.to_string().contains("deadline exceeded"), "{error}");
+    }
+    slow.call("run", &[]).unwrap();
+}
+
+#[test]
+fn all_callers_that_wait_for_a_function_learn_that_it_is_quarantined() {
+    let clock = TestClock::default();
+    let runtime = Runtime::builder().clock(clock.clone()).build();
+    let (entered, leave) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let hold = {
+        let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
+        move |_: &mut Context<'_>| -> () {
+            entered.wait();
+            leave.wait();
+            panic!("gives its place up");
+        }
+    };
+    let limits = Limits { deadline: Duration::from_millis(1), ..Limits::default() };
+    let module = wat(SLOW);
+    let deployment = runtime.deployment("slow", &module).limits(limits).host("host", "hold", hold);
+    let function = deployment.instances(0..=1).max_wait(Duration::from_secs(60)).deploy().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| function.call("hold", &[]).map(|_| ()).unwrap_err());
+        entered.wait();
+        let began = Instant::now();
+        let waiting: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| function.call("run", &[]).map(|_| ()).unwrap_err())).collect();
+        // Time for all of them to wait; a clock that runs from now on, so that each initialisation takes too long.
+        thread::sleep(Duration::from_millis(50));
+        clock.step(Duration::from_millis(1));
+        leave.wait();
+        let errors: Vec<_> = waiting.into_iter().map(|waiting| waiting.join().unwrap()).collect();
+        let told = errors.iter().filter(|error| matches!(error.kind(), InvokeErrorKind::Quarantined { .. })).count();
+        assert_eq!(told, 5, "three fail: {errors:?}");
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_nested_invocation_waits_no_longer_than_its_callers_deadline() {
+    let runtime = Runtime::new();
+    let empty = wat(r#"(module (func (export "run")))"#);
+    let held = runtime.deployment("held", &empty).instances(0..=1).max_wait(Duration::from_secs(60)).deploy().unwrap();
+    let call = |guest: &mut Context<'_>| -> Result<(), HostError> {
+        guest.runtime().find("held").ok_or("gone")?.call("run", &[])?;
+        Ok(())
+    };
+    let module = wat(r#"(module (import "host" "call" (func $call)) (func (export "run") (call $call)))"#);
+    let limits = Limits { deadline: Duration::from_millis(50), ..Limits::default() };
+    let caller = runtime.deployment("caller", &module).limits(limits).host("host", "call", call).deploy().unwrap();
+    let (entered, leave) = (Barrier::new(2), Barrier::new(2));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            held.session(|_| {
+                entered.wait();
+                leave.wait();
+                Ok(())
+            })
+        });
+        entered.wait();
+        let began = Instant::now();
+        let error = caller.call("run", &[]).unwrap_err();
+        let took = began.elapsed();
+        leave.wait();
+        assert!(took < Duration::from_secs(30), "{took:?}: {error}");
+    });
 }

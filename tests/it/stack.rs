@@ -2,9 +2,13 @@
 //!
 //! A failure here is no failed assertion: it kills the test process.
 
-use std::thread;
+use std::{
+    hint::black_box,
+    sync::{Arc, Mutex},
+    thread,
+};
 
-use dormouse::{InvokeErrorKind, Limits, Runtime, Trap};
+use dormouse::{Context, InvokeErrorKind, Limits, Runtime, Trap};
 
 use crate::support::{count, wat};
 
@@ -168,4 +172,88 @@ fn invocations_nested_to_the_limit_fit_in_512_kib() {
     };
     let error = thread::Builder::new().stack_size(512 << 10).spawn(run).unwrap().join().unwrap();
     assert!(error.contains("nested 5 deep"), "{error}");
+}
+
+/// How far apart the native stack stood in calls of a host function.
+#[derive(Clone, Default)]
+struct Span(Arc<Mutex<Vec<usize>>>);
+
+impl Span {
+    fn note(&self) {
+        let here = 0u8;
+        self.0.lock().unwrap().push(std::ptr::from_ref(black_box(&here)).addr());
+    }
+
+    fn bytes(&self) -> usize {
+        let noted = self.0.lock().unwrap();
+        noted.iter().max().unwrap() - noted.iter().min().unwrap()
+    }
+}
+
+#[test]
+fn no_operator_that_succeeds_or_fails_and_goes_on_leaks_native_stack() {
+    let module = wat(r#"(module (import "host" "f" (func $f (param i32))) (type $t (func (param i32)))
+        (memory 1) (memory $m 1) (table 2 funcref) (table $x 2 externref)
+        (elem (i32.const 0) $f $g) (elem $p func $f) (elem $q func $g) (data $d "abc") (data $e "x")
+        (func $g (param i32))
+        (func $tail (return_call $f (i32.const 1)))
+        (func $tail_indirect (return_call_indirect (type $t) (i32.const 1) (i32.const 0)))
+        (func $turn (param $n i32)
+          (call $f (i32.const 1)) (drop (memory.grow (i32.const 70000)))
+          (if (local.get $n) (then (return_call $turn (i32.sub (local.get $n) (i32.const 1))))))
+        (func (export "run") (local i32)
+          (call $turn (i32.const 5000))
+          (loop
+            (call $f (i32.const 1)) (call $tail) (call $tail_indirect)
+            (call_indirect (type $t) (i32.const 1) (i32.const 0))
+            (memory.fill (i32.const 65536) (i32.const 0) (i32.const 0))
+            (memory.init $d (i32.const 0) (i32.const 0) (i32.const 3))
+            (memory.copy $m 0 (i32.const 65536) (i32.const 0) (i32.const 0))
+            (table.init $p (i32.const 1) (i32.const 0) (i32.const 1))
+            (table.copy (i32.const 0) (i32.const 0) (i32.const 2))
+            (table.fill $x (i32.const 0) (ref.null extern) (i32.const 2))
+            (table.set (i32.const 1) (table.get (i32.const 1)))
+            (table.set (i32.const 1) (ref.func $g))
+            (drop (memory.grow (i32.const 0))) (drop (memory.grow $m (i32.const -1)))
+            (data.drop $e) (elem.drop $q)
+            (br_if 0 (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const 5000))))))"#);
+    let span = Span::default();
+    let note = {
+        let span = span.clone();
+        move |_: &mut Context<'_>, _: i32| span.note()
+    };
+    let function = Runtime::new().deployment("f", &module).host("host", "f", note).deploy().unwrap();
+    function.call("run", &[]).unwrap();
+    assert!(span.bytes() < 4_096, "{} bytes", span.bytes());
+}
+
+#[test]
+fn calls_that_trap_within_a_session_leak_no_native_stack() {
+    let module = wat(r#"(module (import "host" "f" (func $f)) (type $t (func)) (memory 1 1) (table 1 funcref)
+        (func $deep (param i32)
+          (if (local.get 0) (then (call $deep (i32.sub (local.get 0) (i32.const 1)))) (else unreachable)))
+        (func (export "deep") (call $f) (call $deep (i32.const 100)))
+        (func (export "load") (call $f) (drop (i32.load (i32.const 65536))))
+        (func (export "null") (call $f) (call_indirect (type $t) (i32.const 0)))
+        (func (export "grow") (call $f) (drop (memory.grow (i32.const 1))) (drop (i32.div_u (i32.const 1) (i32.const 0))))
+        (func $endless (export "endless") (call $f) (call $endless)))"#);
+    let span = Span::default();
+    let note = {
+        let span = span.clone();
+        move |_: &mut Context<'_>| span.note()
+    };
+    let function = Runtime::new().deployment("f", &module).host("host", "f", note).deploy().unwrap();
+    let session = function.session(|guest| {
+        for turn in 0..1_000 {
+            for export in ["deep", "load", "null", "grow"] {
+                guest.call(export, &[]).unwrap_err();
+            }
+            if turn % 100 == 0 {
+                guest.call("endless", &[]).unwrap_err();
+            }
+        }
+        Ok(())
+    });
+    session.unwrap();
+    assert!(span.bytes() < 4_096, "{} bytes", span.bytes());
 }

@@ -18,6 +18,25 @@ pub(crate) fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// What must be the same cold and warm of a call: values and log or the error, then fuel and host calls.
+pub(crate) fn outcome(
+    function: &dormouse::Function,
+    fuel: u64,
+    export: &str,
+    args: &[dormouse::Value],
+) -> (String, u64, u64) {
+    match function.invocation(b"").fuel(fuel).call(export, args) {
+        Ok(returned) => {
+            let report = returned.report();
+            (format!("{:?} {}", returned.values(), returned.log()), report.fuel(), report.host_calls())
+        }
+        Err(error) => {
+            let report = error.report().unwrap_or_else(|| panic!("no report: {error}"));
+            (format!("{:?}", error.kind()), report.fuel(), report.host_calls())
+        }
+    }
+}
+
 /// A count that the environment can raise: the way to run a test for longer.
 pub(crate) fn count(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)

@@ -88,6 +88,71 @@ fn unsafe_code_lives_under_sys_alone() {
     report(&problems);
 }
 
+/// Each room of `src` with an order of its own, and the other rooms that it may import.
+const FLOORS: &[(&str, &[&str])] = &[
+    ("json", &[]),
+    ("event", &["json"]),
+    ("pattern", &["event", "json"]),
+    ("trigger", &["event", "json", "limits", "pattern"]),
+    ("value", &[]),
+    ("codec", &[]),
+    ("clock", &["sys"]),
+];
+
+/// Links in comments may lead anywhere.
+#[test]
+fn a_room_imports_nothing_above_its_floor() {
+    let mut problems = Vec::new();
+    for (path, text) in sources() {
+        let room = path.strip_prefix("src/").and_then(|path| path.split(['/', '.']).next());
+        let Some((room, below)) = FLOORS.iter().find(|(floor, _)| Some(*floor) == room) else { continue };
+        let code: String = text.lines().map(|line| line.split("//").next().unwrap_or_default().trim()).collect();
+        for after in code.split("crate::").skip(1) {
+            // `crate::{a::…, b}` imports several rooms: what stands at depth 1.
+            let rooms: Vec<String> = match after.strip_prefix('{') {
+                None => vec![after.chars().take_while(|&letter| letter.is_alphanumeric() || letter == '_').collect()],
+                Some(list) => rooms_of_list(list),
+            };
+            for other in rooms.iter().filter(|other| *other != room && !below.contains(&other.as_str())) {
+                problems.push(format!("{path}: imports {other}, which is not below {room}"));
+            }
+        }
+    }
+    report(&problems);
+}
+
+/// The first names in a list of imports, from behind its brace.
+fn rooms_of_list(list: &str) -> Vec<String> {
+    let (mut depth, mut names, mut reading) = (1, vec![String::new()], true);
+    for letter in list.chars() {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 1 => {
+                names.push(String::new());
+                reading = true;
+            }
+            letter if letter.is_alphanumeric() || letter == '_' => {
+                if let Some(name) = names.last_mut().filter(|_| reading && depth == 1) {
+                    name.push(letter);
+                }
+            }
+            ' ' => {}
+            _ => reading = false,
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+#[test]
+fn a_list_of_imports_is_read_by_its_first_names() {
+    assert_eq!(rooms_of_list("event::{Event, Timestamp},json::write, limits};"), ["event", "json", "limits"]);
+}
+
 /// The interpreter does not look at such a module again.
 #[test]
 fn the_rewriting_alone_vouches_for_modules() {

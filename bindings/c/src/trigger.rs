@@ -154,7 +154,7 @@ unsafe fn trigger(chosen: &dormouse_trigger_options) -> Result<Trigger, Failure>
         };
         if let Some(retry) = retry {
             let (longest, age) = (time(chosen.retry_longest_ns), time(chosen.retry_age_ns));
-            let retry = retry.at_most(longest).age(age).attempts(chosen.retry_attempts);
+            let retry = retry.max_delay(longest).max_age(age).attempts(chosen.retry_attempts);
             trigger = trigger.retry(if chosen.retry_without_jitter { retry.without_jitter() } else { retry });
         }
         trigger = trigger.missed(match chosen.missed {

@@ -1,4 +1,15 @@
+#![doc = include_str!("guide/links.md")]
+#![cfg_attr(feature = "wasi", doc = "[wasi]: guide::wasi")]
+#![cfg_attr(feature = "extism", doc = "[extism]: guide::extism")]
+#![cfg_attr(feature = "events", doc = "[events]: guide::events")]
+// The README defines the same names as files, for those who read it there. The first definition counts.
 #![doc = include_str!("../README.md")]
+// The README's picture is a file, which rustdoc does not copy: so the drawing follows, and takes its place.
+#![doc = include_str!("guide/chart_before.html")]
+#![doc = include_str!("../benches/invoke.svg")]
+#![doc = include_str!("guide/chart_after.html")]
+// The features that an item needs, on docs.rs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod capability;
 mod clock;
@@ -12,6 +23,7 @@ mod error;
 #[cfg(feature = "events")]
 mod event;
 mod function;
+pub mod guide;
 mod instance;
 #[cfg(all(test, shuttle))]
 mod interleavings;

@@ -1,4 +1,15 @@
+#![doc = include_str!("guide/links.md")]
+#![cfg_attr(feature = "wasi", doc = "[wasi]: guide::wasi")]
+#![cfg_attr(feature = "extism", doc = "[extism]: guide::extism")]
+#![cfg_attr(feature = "events", doc = "[events]: guide::events")]
+// The README defines the same names as files, for those who read it there. The first definition counts.
 #![doc = include_str!("../README.md")]
+// The README's picture is a file, which rustdoc does not copy: so the drawing follows, and takes its place.
+#![doc = include_str!("guide/chart_before.html")]
+#![doc = include_str!("../benches/invoke.svg")]
+#![doc = include_str!("guide/chart_after.html")]
+// The features that an item needs, on docs.rs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // What a feature that is off would use: stand-ins take the place of its rooms.
 #![cfg_attr(
     not(all(feature = "events", feature = "extism", feature = "wasi")),
@@ -17,6 +28,7 @@ mod error;
 mod event;
 mod function;
 mod guest;
+pub mod guide;
 mod host;
 mod host_error;
 mod instance;

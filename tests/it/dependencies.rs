@@ -185,8 +185,8 @@ fn every_linked_crate_is_one_that_was_chosen() {
     for Linked { name, version, licence, .. } in linked() {
         match LINKED.iter().find(|(known, _)| *known == name) {
             None => problems.push(format!(
-                "{name} {version} is new ({licence}). If hosts are to link it: say in ARCHITECTURE.md what for and what \
-                 else was weighed, then add (\"{name}\", \"{licence}\") to LINKED. `cargo tree -e normal -i {name}` shows \
+                "{name} {version} is new ({licence}). If hosts are to link it: say in docs/dependencies.md what for and \
+                 what else was weighed, then add (\"{name}\", \"{licence}\") to LINKED. `cargo tree -e normal -i {name}` shows \
                  who wants it; a feature may turn it off"
             )),
             Some((_, known)) if *known != licence => problems.push(format!(
@@ -272,6 +272,29 @@ fn the_manifest_asks_for_a_compiler_that_all_linked_crates_accept() {
              to an older {name} with `cargo update -p {name} --precise <version>`"
         );
     }
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let read = |path: &str| fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).expect(path);
+    let (manifest, page) = (read("Cargo.toml"), read("docs/dependencies.md"));
+    let rows: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()).collect();
+    let mut in_dependencies = false;
+    let mut problems = Vec::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            in_dependencies = line.trim_end_matches(']').ends_with("dependencies");
+            continue;
+        }
+        let Some((name, _)) = line.split_once(" = ").filter(|_| in_dependencies && !line.starts_with('#')) else {
+            continue;
+        };
+        if !rows.iter().any(|row| row.split([',', ' ']).any(|word| word == name)) {
+            problems
+                .push(format!("docs/dependencies.md has no row for {name}: say what for and what else was weighed"));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The results as tables: the README's, and the longer ones of benches/README.md.
+//! The results as tables: the one of the README, and the longer ones of benches/README.md.
 
 use crate::{
     contenders::Peer,
@@ -12,7 +12,6 @@ const BENCHES: &str = "benches/README.md";
 pub(crate) fn publish(results: &Results) {
     let machine = format!("Medians of one run on: {}.", results.machine);
     write(README, "peers", &format!("{}\n{machine}", echoes(results)));
-    write(README, "losses", &losses(results));
     write(BENCHES, "peers-machine", &machine);
     write(BENCHES, "peers-echo", &echoes(results));
     write(BENCHES, "peers-cold", &by_row(results, "cold", "guest", label_cold));
@@ -76,13 +75,6 @@ fn by_row(results: &Results, name: &str, head: &str, label: fn(Peer) -> &'static
         cells.push([format!("`{row}`")].into_iter().chain(times).collect());
     }
     table(&cells)
-}
-
-/// Where others are faster, or as fast.
-fn losses(results: &Results) -> String {
-    let cold = by_row(results, "cold", "from bytes to the first reply", label_cold);
-    let work = by_row(results, "work", "where the guest works", label);
-    format!("{cold}\n{work}")
 }
 
 /// Events a second.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::usage::VARIABLE_PREFIX;
 
-/// From which level on an Extism plug-in's log is kept, for [`Deployment::log_level`](crate::Deployment::log_level).
+/// From which level on an Extism plug-in's log is kept, for [`Extism::log_level`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LogLevel {
     /// All of it.

@@ -60,10 +60,10 @@ fn delivery(criterion: &mut Criterion) {
     group.bench_function("publish_and_run", |bencher| {
         bencher.iter(|| {
             assert_eq!(runtime.publish(event.clone()), Ok(1));
-            assert_eq!(runtime.run_pending(1), 1);
+            assert_eq!(runtime.deliveries().run_pending(1), 1);
         });
     });
-    assert!(runtime.deliveries().is_balanced());
+    assert!(runtime.deliveries().stats().is_balanced());
 }
 
 /// From publishing to the reply, with one match among so many triggers of each source.
@@ -101,8 +101,8 @@ fn workers(criterion: &mut Criterion) {
             bencher.iter_batched(
                 fill,
                 |()| {
-                    let workers = runtime.workers(count).expect("threads");
-                    while runtime.deliveries().pending() > 0 {
+                    let workers = runtime.deliveries().workers(count).expect("threads");
+                    while runtime.deliveries().stats().pending() > 0 {
                         thread::sleep(Duration::from_micros(50));
                     }
                     drop(workers);
@@ -110,7 +110,7 @@ fn workers(criterion: &mut Criterion) {
                 BatchSize::PerIteration,
             );
         });
-        let deliveries = runtime.deliveries();
+        let deliveries = runtime.deliveries().stats();
         assert!(deliveries.is_balanced() && deliveries.succeeded == deliveries.matched);
     }
 }

@@ -91,7 +91,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     runtime.bind("charges", Trigger::on("campaign.charged").to("account").input(Input::Data).ordered())?;
 
     let (began, mut expected) = (Instant::now(), Accounts::new());
-    let workers = runtime.workers(2)?;
+    let workers = runtime.deliveries().workers(2)?;
     for number in 0..CLICKS {
         let (campaign, price) = click(number);
         // As a broker hands it over: a topic and some bytes.
@@ -103,11 +103,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             (*clicks, *sum) = (*clicks + 1, *sum + u64::from(price));
         }
     }
-    while runtime.deliveries().pending() > 0 {
+    while runtime.deliveries().stats().pending() > 0 {
         std::thread::sleep(Duration::from_millis(1));
     }
     drop(workers);
-    let (accounts, letters) = (accounts.lock().expect("no panic"), runtime.dead_letters());
+    let (accounts, letters) = (accounts.lock().expect("no panic"), runtime.deliveries().dead_letters());
     let charged: u64 = accounts.values().map(|(clicks, _)| clicks).sum();
     let again = again.lock().expect("no panic").len();
     println!(
@@ -119,6 +119,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("campaign {campaign}: {clicks} clicks, {:.2}", *sum as f64 / 10_000.0);
     }
     assert_eq!(*accounts, expected, "each click is charged once");
-    assert!(letters.iter().all(|letter| letter.reason().name() == "permanent") && runtime.deliveries().is_balanced());
+    assert!(
+        letters.iter().all(|letter| letter.reason().name() == "permanent")
+            && runtime.deliveries().stats().is_balanced()
+    );
     Ok(())
 }

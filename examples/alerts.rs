@@ -104,7 +104,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             overheated += u64::from(load(host, step) >= 98);
             runtime.publish(sample(host, step)?)?;
         }
-        runtime.run_pending(usize::MAX);
+        runtime.deliveries().run_pending(usize::MAX);
     }
     let (mut invocations, mut time) = (0, Duration::ZERO);
     for usage in runtime.ledger().functions() {
@@ -115,7 +115,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "{samples} samples, {hot} at 90 % or more, {overheated} at 98 % or more; {invocations} invocations, {each:.1} us each"
     );
     let quiet = sample(1, 80)?;
-    match runtime.explain(&quiet, "hot") {
+    match runtime.triggers().explain(&quiet, "hot") {
         Some(Verdict::Fails { field, reason, .. }) => {
             println!("web-1 at {} % woke nobody: {field} {reason}", load(1, 80));
         }
@@ -123,6 +123,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     assert!(hot > 0 && overheated > 0);
     assert_eq!(sent.load(Relaxed), hot + overheated, "a notification for each, and none beside");
-    assert_eq!(runtime.deliveries().succeeded, hot + overheated);
+    assert_eq!(runtime.deliveries().stats().succeeded, hot + overheated);
     Ok(())
 }

@@ -144,7 +144,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for message in messages {
         println!("> {message}");
         runtime.publish(runtime.event(Event::builder("chat.message").data_text(message))?)?;
-        while runtime.run_pending(usize::MAX) > 0 {}
+        while runtime.deliveries().run_pending(usize::MAX) > 0 {}
         // No instance is left that could remember anything.
         runtime.trim(Duration::ZERO);
         assert_eq!(runtime.in_use().0, 0);
@@ -161,10 +161,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             String::from_utf8_lossy(last)
         );
     }
-    for letter in runtime.dead_letters() {
+    for letter in runtime.deliveries().dead_letters() {
         println!("Not answered: {letter}");
     }
-    let deliveries = runtime.deliveries();
+    let deliveries = runtime.deliveries().stats();
     assert_eq!((deliveries.succeeded, deliveries.dead_letters), (14, 1), "seven messages and their replies");
     Ok(())
 }

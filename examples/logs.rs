@@ -126,7 +126,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let event = Event::builder("log.line").id(number.to_string()).source("/web").data_text(line).build()?;
         runtime.publish(event)?;
         if number % 1_000 == 999 {
-            runtime.run_pending(usize::MAX);
+            runtime.deliveries().run_pending(usize::MAX);
             if std::io::stderr().is_terminal() && shown.elapsed() > Duration::from_millis(100) {
                 shown = Instant::now();
                 eprint!("\r{number:6} of {LINES} lines, {:6.0} events a second ", rate(number));
@@ -144,11 +144,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (status, (lines, time)) in &*stats {
         println!("status {status}: {lines} lines, {} ms on average", time / lines);
     }
-    let letters = runtime.dead_letters();
+    let letters = runtime.deliveries().dead_letters();
     println!("{} slow, {} rejected, as: {}", slow.len(), letters.len(), letters.first().ok_or("some are cut short")?);
 
     assert_eq!(*stats, expected, "the functions have found what the host knows");
-    let deliveries = runtime.deliveries();
+    let deliveries = runtime.deliveries().stats();
     assert_eq!((letters.len() as u64, deliveries.pending()), (LINES / 500, 0));
     assert!(deliveries.is_balanced());
     Ok(())

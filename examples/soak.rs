@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     runtime.bind("traps", trigger(Trigger::pattern(r#"{"data":[{"prefix":"t"}]}"#)?, "other"))?;
     runtime.bind("seconds", Trigger::schedule("* * * * * *")?.to("other"))?;
 
-    let workers = runtime.workers(2)?;
+    let workers = runtime.deliveries().workers(2)?;
     let began = Instant::now();
     let (mut number, mut refused, mut reported, mut after_a_quarter) = (0u64, 0u64, 0u64, None);
     let at_start = resident();
@@ -73,9 +73,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             40 => runtime.find("deed").ok_or("deployed")?.set_concurrency(4)?,
             _ => {}
         }
-        if let Some(letter) = runtime.dead_letters().first().filter(|_| number % 1_000 == 0) {
+        if let Some(letter) = runtime.deliveries().dead_letters().first().filter(|_| number % 1_000 == 0) {
             // Somebody else's letter may have gone in between, and the queue may be full.
-            let _ = runtime.redrive(letter.id());
+            let _ = runtime.deliveries().redrive(letter.id());
         }
         runtime.tick(Timestamp::try_from(std::time::SystemTime::now())?);
         if after_a_quarter.is_none() && began.elapsed().as_secs_f64() > seconds / 4.0 {
@@ -87,7 +87,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     drop(workers);
-    let deliveries = runtime.deliveries();
+    let deliveries = runtime.deliveries().stats();
     println!("{number} events, {refused} refused as the queue was full, {:.0} a second", number as f64 / seconds);
     println!("{deliveries:#?}");
     println!(

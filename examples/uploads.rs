@@ -58,10 +58,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for image in ["PNG cat", "JUNK", "PNG dog"] {
         runtime.publish(runtime.event(Event::builder("image.uploaded").data_text(image))?)?;
     }
-    let ran = runtime.run_pending(usize::MAX);
-    let deliveries = runtime.deliveries();
+    let ran = runtime.deliveries().run_pending(usize::MAX);
+    let deliveries = runtime.deliveries().stats();
     println!("{ran} deliveries, {} dead letters", deliveries.dead_letters);
-    for letter in runtime.dead_letters() {
+    for letter in runtime.deliveries().dead_letters() {
         println!("{letter}");
     }
     assert_eq!((ran, deliveries.succeeded), (8, 8), "three steps for each cat and dog, two for the junk");

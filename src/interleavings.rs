@@ -251,7 +251,7 @@ fn bind(runtime: &Runtime, ty: &str, function: &str) {
 
 /// So many have succeeded, and all that was matched is somewhere.
 fn have_succeeded(runtime: &Runtime, count: u64) {
-    let deliveries = runtime.deliveries();
+    let deliveries = runtime.deliveries().stats();
     assert!(deliveries.is_balanced(), "{deliveries:?}");
     assert_eq!((deliveries.succeeded, deliveries.pending()), (count, 0), "{deliveries:?}");
 }
@@ -264,7 +264,7 @@ fn workers_deliver_whatever_is_published_dispatched_and_staged() {
         deploy(&runtime, "f", &told);
         bind(&runtime, "a", "f");
         bind(&runtime, "b", "f");
-        let workers = runtime.workers(2).unwrap();
+        let workers = runtime.deliveries().workers(2).unwrap();
         let (publishes, dispatches, looks) = (runtime.clone(), runtime.clone(), runtime.clone());
         let all = vec![
             thread::spawn(move || {
@@ -290,7 +290,7 @@ fn what_waits_for_a_function_is_delivered_by_workers_when_it_comes() {
         let (runtime, _) = runtime(8);
         let told = Told::new();
         bind(&runtime, "a", "f");
-        let workers = runtime.workers(2).unwrap();
+        let workers = runtime.deliveries().workers(2).unwrap();
         let publishes = runtime.clone();
         let publishing = threads(1, move |_| {
             for _ in 0..2 {
@@ -313,7 +313,7 @@ fn what_waits_for_a_function_that_is_off_is_delivered_by_workers_when_it_is_on()
         let f = deploy(&runtime, "f", &told);
         f.set_concurrency(0).unwrap();
         bind(&runtime, "a", "f");
-        let workers = runtime.workers(1).unwrap();
+        let workers = runtime.deliveries().workers(1).unwrap();
         let publishes = runtime.clone();
         let publishing = threads(2, move |_| _ = publishes.publish(event("a", "")).unwrap());
         f.set_concurrency(2).unwrap();
@@ -331,7 +331,7 @@ fn what_is_ready_when_its_workers_end_is_delivered_first() {
         let told = Told::new();
         deploy(&runtime, "f", &told);
         bind(&runtime, "a", "f");
-        let workers = runtime.workers(2).unwrap();
+        let workers = runtime.deliveries().workers(2).unwrap();
         runtime.publish(event("a", "before")).unwrap();
         runtime.publish(event("a", "before")).unwrap();
         let publishes = runtime.clone();
@@ -340,7 +340,7 @@ fn what_is_ready_when_its_workers_end_is_delivered_first() {
         let before = told.wait(0).iter().filter(|text| text.ends_with("before")).count();
         assert_eq!(before, 2, "the workers have ended");
         join(publishing);
-        runtime.run_pending(usize::MAX);
+        runtime.deliveries().run_pending(usize::MAX);
         have_succeeded(&runtime, 3);
     });
 }
@@ -352,7 +352,7 @@ fn deliveries_of_one_order_keep_to_it_and_none_is_left_behind() {
         let told = Told::new();
         deploy(&runtime, "f", &told);
         runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).ordered()).unwrap();
-        let workers = runtime.workers(2).unwrap();
+        let workers = runtime.deliveries().workers(2).unwrap();
         for number in 0..3 {
             runtime.publish(event("a", &number.to_string())).unwrap();
         }
@@ -369,7 +369,7 @@ fn what_failed_is_tried_again_when_its_time_has_come() {
         let told = Told::new();
         deploy(&runtime, "f", &told);
         bind(&runtime, "a", "f");
-        let workers = runtime.workers(2).unwrap();
+        let workers = runtime.deliveries().workers(2).unwrap();
         runtime.publish(event("a", "once")).unwrap();
         // Ten seconds a step, in which it is known only when the first attempt ends.
         while told.wait(0).is_empty() {
@@ -390,7 +390,7 @@ fn workers_end_by_themselves_when_their_runtime_is_gone() {
         deploy(&runtime, "f", &told);
         bind(&runtime, "a", "f");
         // Whoever drops the guard waits for them; here nobody tells them to end.
-        std::mem::forget(runtime.workers(2).unwrap());
+        std::mem::forget(runtime.deliveries().workers(2).unwrap());
         let other = runtime.clone();
         let publishing = threads(1, move |_| _ = other.publish(event("a", "")).unwrap());
         runtime.publish(event("a", "")).unwrap();

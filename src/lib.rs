@@ -84,9 +84,9 @@ pub use module::cleaning;
 #[cfg(feature = "events")]
 pub use pattern::{Explanation, MatchError, Matcher, Mismatch, Pattern, PatternError, PatternIndex, TakenKey};
 #[cfg(feature = "events")]
-pub use queue::{DeadLetter, Deliveries, EventLimits, Next, PublishError, Reason, RedriveError, WhenFull};
+pub use queue::{DeadLetter, DeliveryStats, EventLimits, Next, PublishError, Reason, RedriveError, WhenFull};
 #[cfg(feature = "events")]
-pub use runtime::{Delivery, Tick};
+pub use runtime::{Deliveries, DeliveryInfo, Tick, Triggers};
 pub use runtime::{Error, Runtime, RuntimeBuilder};
 #[cfg(feature = "schedule")]
 pub use trigger::Missed;

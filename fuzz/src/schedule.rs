@@ -81,7 +81,7 @@ pub fn schedule(bytes: &[u8]) {
     let mut instants = Vec::new();
     let mut date = begin;
     while instants.len() < STEPS {
-        let Some(wait) = host.runtime.next_deadline() else { break };
+        let Some(wait) = host.runtime.deliveries().next_deadline() else { break };
         assert!(!wait.is_zero(), "the next instant is after {date}");
         let Some(next) = date.checked_add(wait) else { break };
         if instants.len() == 1 && wait > Duration::from_nanos(1) {

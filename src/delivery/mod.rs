@@ -61,7 +61,7 @@ fn dispatch_to(
     let begun: Vec<(u64, Result<Begun<'_>, NotBegun>)> = {
         let mut queue = hub.queue.lock();
         let admitted = queue.admit(Admission { bound, event, bytes }, now);
-        let (first, count) = admitted.map_err(|Full| PublishError::full(bound.len(), &queue.deliveries()))?;
+        let (first, count) = admitted.map_err(|Full| PublishError::full(bound.len(), &queue.stats()))?;
         hub.save_new(&mut queue, first, count, now)?;
         let ids = first..first + count as u64;
         ids.map(|id| (id, queue.begin(id, now).map(|job| Begun::new(hub, job)))).collect()

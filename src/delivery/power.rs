@@ -59,9 +59,9 @@ fn work(disk: &Simulated, seen: &Seen) -> Vec<String> {
             acknowledged.push(text);
         }
         if number % 4 == 2 {
-            runtime.run_pending(2);
+            runtime.deliveries().run_pending(2);
         }
-        assert!(runtime.deliveries().is_balanced());
+        assert!(runtime.deliveries().stats().is_balanced());
     }
     acknowledged
 }
@@ -92,7 +92,7 @@ fn cut_at_every_write(ways: impl Fn(u64) -> Vec<Survive>) {
             let seen: Seen = Arc::new(Mutex::new(before.lock().unwrap().clone()));
             let disk = disk.after_the_cut(survive);
             let runtime = runtime(&disk, &seen).unwrap_or_else(|| panic!("{place}: the store does not open"));
-            while runtime.run_pending(usize::MAX) > 0 {}
+            while runtime.deliveries().run_pending(usize::MAX) > 0 {}
             let seen = seen.lock().unwrap();
             let lost: Vec<_> = acknowledged.iter().filter(|text| !seen.contains(*text)).collect();
             assert!(lost.is_empty(), "{place}: {lost:?} of {acknowledged:?}");
@@ -100,7 +100,7 @@ fn cut_at_every_write(ways: impl Fn(u64) -> Vec<Survive>) {
             let unfollowed = seen.iter().filter(|text| text.starts_with("ok"));
             let unfollowed: Vec<_> = unfollowed.filter(|text| !seen.contains(&format!("next {text}"))).collect();
             assert!(unfollowed.is_empty(), "{place}: nothing came of {unfollowed:?}");
-            let deliveries = runtime.deliveries();
+            let deliveries = runtime.deliveries().stats();
             assert!(deliveries.is_balanced() && deliveries.pending() == 0, "{place}: {deliveries:?}");
         }
     }
@@ -128,7 +128,7 @@ fn what_an_invocation_publishes_is_on_disk_when_it_returns_or_it_fails() {
     let runtime = runtime(&disk, &seen).unwrap();
     runtime.find("f").unwrap().invoke(b"ok-by-handle").unwrap();
     let after = self::runtime(&disk.after_the_cut(Survive::Nothing), &seen).unwrap();
-    after.run_pending(usize::MAX);
+    after.deliveries().run_pending(usize::MAX);
     assert!(seen.lock().unwrap().contains("next ok-by-handle"));
     disk.cut_after(0);
     let error = runtime.find("f").unwrap().invoke(b"ok-too-late").unwrap_err();
@@ -136,7 +136,7 @@ fn what_an_invocation_publishes_is_on_disk_when_it_returns_or_it_fails() {
     assert!(problem.contains("the power has failed"), "{problem}");
     let report = error.report().unwrap();
     assert_eq!((report.outcome(), report.host_calls()), ("unpublished", 1));
-    let deliveries = runtime.deliveries();
+    let deliveries = runtime.deliveries().stats();
     assert_eq!((deliveries.is_balanced(), deliveries.queued, deliveries.staged), (true, 1, 0));
 }
 
@@ -158,19 +158,19 @@ fn a_full_disk_is_an_error_of_publish_and_it_goes_on_when_there_is_room() {
     });
     let Some(PublishError::Store(error)) = error else { panic!("{error:?}") };
     assert_eq!(error.problem(), StoreProblem::Full, "{error}");
-    let deliveries = runtime.deliveries();
+    let deliveries = runtime.deliveries().stats();
     assert_eq!((deliveries.is_balanced(), deliveries.queued), (true, published.len() as u64 + 1));
-    runtime.run_pending(published.len() + 1);
-    assert!(runtime.deliveries().unsaved > 0, "writing is tried again later");
+    runtime.deliveries().run_pending(published.len() + 1);
+    assert!(runtime.deliveries().stats().unsaved > 0, "writing is tried again later");
     disk.make_room();
     runtime.tick("2026-11-21T10:00:00Z".parse().unwrap());
-    assert_eq!(runtime.deliveries().unsaved, 0, "by the next tick");
+    assert_eq!(runtime.deliveries().stats().unsaved, 0, "by the next tick");
     publish(&runtime, "ok-after").unwrap();
-    while runtime.run_pending(usize::MAX) > 0 {}
+    while runtime.deliveries().run_pending(usize::MAX) > 0 {}
     let seen = seen.lock().unwrap();
     assert!(seen.contains("ok-before") && seen.contains("ok-after"));
     assert_eq!(seen.len(), 2 * (published.len() + 2), "what was refused was not delivered");
-    assert_eq!(runtime.deliveries().unsaved, 0);
+    assert_eq!(runtime.deliveries().stats().unsaved, 0);
 }
 
 #[test]
@@ -196,8 +196,8 @@ fn what_a_full_queue_would_drop_stays_in_its_order_where_the_new_cannot_be_writt
         publish(&runtime, &number.to_string()).unwrap();
     }
     // One delivery waits for its function, and others of its order are behind it.
-    assert_eq!((runtime.run_pending(2), runtime.deliveries().parked), (2, 1));
-    let before = runtime.deliveries();
+    assert_eq!((runtime.deliveries().run_pending(2), runtime.deliveries().stats().parked), (2, 1));
+    let before = runtime.deliveries().stats();
     disk.cut_after(0);
     let refused = || {
         assert!(matches!(publish(&runtime, "3"), Err(PublishError::Store(_))));
@@ -205,17 +205,17 @@ fn what_a_full_queue_would_drop_stays_in_its_order_where_the_new_cannot_be_writt
     };
     let first = refused();
     let after = (0..4).fold(first, |_, _| refused());
-    assert!(after.is_balanced());
-    assert_eq!(after.unsaved, first.unsaved, "numbers that nobody was told are given again");
+    assert!(after.stats().is_balanced());
+    assert_eq!(after.stats().unsaved, first.stats().unsaved, "numbers that nobody was told are given again");
     assert_eq!(
-        (after.matched, after.dropped, after.queued, after.parked),
+        (after.stats().matched, after.stats().dropped, after.stats().queued, after.stats().parked),
         (before.matched, 0, before.queued, before.parked)
     );
-    runtime.run_pending(usize::MAX);
+    runtime.deliveries().run_pending(usize::MAX);
     assert_eq!(*order.lock().unwrap(), ["0", "1", "2"]);
-    assert_eq!(runtime.deliveries().parked, 1, "the others of its order are behind it");
+    assert_eq!(runtime.deliveries().stats().parked, 1, "the others of its order are behind it");
     deploy("g");
-    runtime.run_pending(usize::MAX);
+    runtime.deliveries().run_pending(usize::MAX);
     assert_eq!(*order.lock().unwrap(), ["0", "1", "2", "0", "1", "2"]);
 }
 
@@ -239,9 +239,9 @@ fn what_comes_back_into_an_order_stands_behind_the_delivery_that_runs() {
     for text in ["first", "second"] {
         publish(&runtime, text).unwrap();
     }
-    runtime.run_pending(usize::MAX);
+    runtime.deliveries().run_pending(usize::MAX);
     assert_eq!(*order.lock().unwrap(), ["first", "second"]);
-    assert!(runtime.deliveries().is_balanced());
+    assert!(runtime.deliveries().stats().is_balanced());
 }
 
 #[test]
@@ -254,10 +254,10 @@ fn a_disk_that_refuses_is_not_tried_with_each_delivery() {
     }
     disk.cut_after(0);
     let before = disk.writes();
-    runtime.run_pending(DELIVERIES as usize);
+    runtime.deliveries().run_pending(DELIVERIES as usize);
     let tried = disk.writes() - before;
     assert!(tried < DELIVERIES / 10, "{tried} writes were tried");
-    assert!(runtime.deliveries().unsaved >= DELIVERIES);
+    assert!(runtime.deliveries().stats().unsaved >= DELIVERIES);
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn numbers_that_no_process_has_given_are_corrupt() {
         let store = Store::on(Simulated::default().open().unwrap());
         store.commit(next, &vec![(id, Some(record(attempts)))], &Vec::new()).unwrap();
         let opened = Runtime::builder().build_on(store);
-        opened.map(|runtime| runtime.deliveries().parked).map_err(|error| error.problem())
+        opened.map(|runtime| runtime.deliveries().stats().parked).map_err(|error| error.problem())
     };
     assert_eq!(open(8, 7, "4294967295"), Ok(1));
     assert_eq!(open(u64::MAX / 2, 7, "0"), Ok(1));

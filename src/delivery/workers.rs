@@ -23,7 +23,7 @@ use crate::{
 /// real time.
 const NAP: Duration = Duration::from_millis(100);
 
-/// Worker threads, from [`Runtime::workers`](crate::Runtime::workers). Dropping this guard waits
+/// Worker threads, from [`Deliveries::workers`](crate::Deliveries::workers). Dropping this guard waits
 /// until the workers have finished what is ready by then, and ends them. Deliveries that wait for
 /// another attempt or for a function stay in the queue.
 #[must_use = "the workers end when this is dropped"]

@@ -68,7 +68,7 @@ impl fmt::Display for Reason {
 }
 
 impl DeadLetter {
-    /// The number of the delivery. [`Runtime::redrive`](crate::Runtime::redrive) takes it.
+    /// The number of the delivery. [`Deliveries::redrive`](crate::Deliveries::redrive) takes it.
     pub fn id(&self) -> u64 {
         self.id
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: each error says what the host can do about it, and nothing was queued.
 
-use super::Deliveries;
+use super::DeliveryStats;
 use crate::pattern::MatchError;
 
 /// Why an event was not published. None of its deliveries was added.
@@ -62,8 +62,8 @@ pub enum PublishError {
 }
 
 impl PublishError {
-    pub(crate) fn full(needed: usize, deliveries: &Deliveries) -> Self {
-        let Deliveries { queued, running, parked, .. } = *deliveries;
+    pub(crate) fn full(needed: usize, deliveries: &DeliveryStats) -> Self {
+        let DeliveryStats { queued, running, parked, .. } = *deliveries;
         Self::QueueFull { needed, pending: deliveries.pending(), queued, running, parked }
     }
 }

@@ -1,16 +1,16 @@
 //! The counts of all deliveries by outcome and by standing.
 //!
-//! Invariant: the counts balance, see [`Deliveries::is_balanced`].
+//! Invariant: the counts balance, see [`DeliveryStats::is_balanced`].
 
 /// How many deliveries of a runtime are in which state, from
-/// [`Runtime::deliveries`](crate::Runtime::deliveries). All counts are of the same moment.
+/// [`Deliveries::stats`](crate::Deliveries::stats). All counts are of the same moment.
 ///
 /// Each delivery that was ever matched is counted in exactly one of the states:
 /// [`is_balanced`](Self::is_balanced) checks this. A dead letter that is redriven counts as
 /// redriven, and as matched a second time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Deliveries {
+pub struct DeliveryStats {
     /// Deliveries that were made: one for each trigger that a published event matched.
     pub matched: u64,
     /// Deliveries that succeeded.
@@ -46,7 +46,7 @@ pub struct Deliveries {
     pub unsaved: u64,
 }
 
-impl Deliveries {
+impl DeliveryStats {
     /// The deliveries that have not ended.
     pub fn pending(&self) -> u64 {
         self.queued + self.running + self.parked

@@ -245,6 +245,6 @@ pub(super) fn bytes_of(event: &Event) -> u64 {
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.queue.lock().deliveries().fmt(f)
+        self.queue.lock().stats().fmt(f)
     }
 }

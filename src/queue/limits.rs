@@ -52,7 +52,7 @@ impl Default for EventLimits {
 }
 
 /// What happens to a published event whose deliveries do not all fit the queue.
-/// [`Deliveries`](crate::Deliveries) counts each loss.
+/// [`DeliveryStats`](crate::DeliveryStats) counts each loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Invariants: `pending` holds each delivery that has not ended, and its `standing` says in which
-//! of the indexes it is. Of an order only the first delivery is not blocked. [`Queue::deliveries`]
+//! of the indexes it is. Of an order only the first delivery is not blocked. [`Queue::stats`]
 //! balances after every call.
 
 use std::{
@@ -21,7 +21,7 @@ use std::{
 };
 
 use super::{
-    Deliveries,
+    DeliveryStats,
     dead::{DeadLetter, DeadLetters, Reason},
     limits::{EventLimits, WhenFull},
     stage::Room,
@@ -447,11 +447,11 @@ impl Queue {
         self.due.first().map(|(at, _)| *at)
     }
 
-    pub(crate) fn deliveries(&self) -> Deliveries {
+    pub(crate) fn stats(&self) -> DeliveryStats {
         let running = self.running;
         let parked = self.parked.values().map(BTreeSet::len).sum::<usize>() as u64;
         let Counts { matched, succeeded, expired, dropped, refused } = self.counts;
-        Deliveries {
+        DeliveryStats {
             matched,
             succeeded,
             dead_letters: self.dead.held().len() as u64,

@@ -21,10 +21,11 @@ mod settle;
 mod stage;
 #[cfg(feature = "durable")]
 mod store;
+mod tick;
 
 pub use dead::{DeadLetter, Reason};
 pub use error::{PublishError, RedriveError};
-pub use figures::Deliveries;
+pub use figures::DeliveryStats;
 pub(crate) use hops::{HOPS, hops};
 pub(crate) use hub::{Hub, Parked};
 pub use limits::{EventLimits, WhenFull};
@@ -34,3 +35,4 @@ pub use settle::Next;
 pub(crate) use stage::{Staged, StagedEvent};
 #[cfg(feature = "durable")]
 pub(crate) use store::Store;
+pub(crate) use tick::Ticked;

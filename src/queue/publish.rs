@@ -29,7 +29,7 @@ impl Hub {
         let now = self.clock.now();
         let mut queue = self.queue.lock();
         let admitted = queue.admit(Admission { bound: &bound, event, bytes }, now);
-        let (first, count) = admitted.map_err(|Full| PublishError::full(bound.len(), &queue.deliveries()))?;
+        let (first, count) = admitted.map_err(|Full| PublishError::full(bound.len(), &queue.stats()))?;
         self.save_new(&mut queue, first, count, now)?;
         drop(queue);
         match count {
@@ -66,11 +66,10 @@ impl Hub {
         if queue.dead.get(id).is_none() {
             return Err(RedriveError::NoSuchLetter { id });
         }
-        let (delivery, count) =
-            queue.admit(admission, now).map_err(|Full| PublishError::full(1, &queue.deliveries()))?;
+        let (delivery, count) = queue.admit(admission, now).map_err(|Full| PublishError::full(1, &queue.stats()))?;
         if count == 0 {
             // The queue's policy dropped the delivery. The letter stays.
-            return Err(PublishError::full(1, &queue.deliveries()).into());
+            return Err(PublishError::full(1, &queue.stats()).into());
         }
         self.save_new(&mut queue, delivery, count, now)?;
         queue.dead.redrive(id);

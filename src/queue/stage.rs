@@ -68,7 +68,7 @@ impl Staged {
         let count = staged.bound.len();
         let room = Room { count, bytes: staged.bytes.saturating_mul(count as u64) };
         let mut queue = self.hub.queue.lock();
-        queue.keep_room(room, ended).map_err(|Full| PublishError::full(count, &queue.deliveries()))?;
+        queue.keep_room(room, ended).map_err(|Full| PublishError::full(count, &queue.stats()))?;
         drop(queue);
         self.room.count += room.count;
         self.room.bytes += room.bytes;
@@ -119,7 +119,7 @@ impl Hub {
         queue.release_room(room);
         let admitted = queue.admit_all(&admissions, ended, now).map_err(|Full| {
             let needed = admissions.iter().map(|admission| admission.bound.len()).sum();
-            PublishError::full(needed, &queue.deliveries())
+            PublishError::full(needed, &queue.stats())
         });
         let (first, count) = admitted?;
         if ended.is_none() {

@@ -16,7 +16,7 @@ use crate::{function::Functions, host::Context};
 #[cfg(feature = "events")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Delivery {
+pub struct DeliveryInfo {
     /// The id of the trigger.
     pub trigger: String,
     /// The number of the delivery: the same at each attempt.
@@ -47,7 +47,7 @@ impl Context<'_> {
     /// a delivery counts one hop more than the event that was delivered, as a reply does: see
     /// [`EventLimits::hops`](crate::EventLimits::hops).
     ///
-    /// Room in the queue is kept from now on ([`Deliveries::staged`](crate::Deliveries::staged)). If the events cannot be queued all the same, when the disk
+    /// Room in the queue is kept from now on ([`DeliveryStats::staged`](crate::DeliveryStats::staged)). If the events cannot be queued all the same, when the disk
     /// is full or [`WhenFull`](crate::WhenFull) is not `Reject`, the invocation fails: as
     /// [`InvokeErrorKind::Unpublished`](crate::InvokeErrorKind::Unpublished), or as an attempt of its delivery.
     ///
@@ -82,9 +82,9 @@ impl Context<'_> {
     }
 
     /// The delivery that the invocation belongs to; none if it was invoked by its function's handle.
-    pub fn delivery(&self) -> Option<Delivery> {
+    pub fn delivery(&self) -> Option<DeliveryInfo> {
         let (origin, deadline_at) = self.origin()?;
-        Some(Delivery {
+        Some(DeliveryInfo {
             trigger: origin.trigger.to_string(),
             id: origin.delivery,
             attempt: origin.attempt,

@@ -2,18 +2,26 @@
 
 mod builder;
 mod context;
+#[cfg(feature = "events")]
+mod deliveries;
 mod error;
 #[cfg(feature = "events")]
 mod events;
+#[cfg(feature = "events")]
+mod triggers;
 
 use std::{sync::Arc, time::Duration};
 
 pub use builder::RuntimeBuilder;
 #[cfg(feature = "events")]
-pub use context::Delivery;
+pub use context::DeliveryInfo;
+#[cfg(feature = "events")]
+pub use deliveries::Deliveries;
 pub use error::Error;
 #[cfg(feature = "events")]
 pub use events::Tick;
+#[cfg(feature = "events")]
+pub use triggers::Triggers;
 
 use crate::{
     error::DeployError,

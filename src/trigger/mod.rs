@@ -41,7 +41,7 @@ use crate::{
 /// runtime.bind("large", Trigger::pattern(r#"{"type":["order.created"]}"#)?.to("audit"))?;
 ///
 /// let event = Event::builder("reading").id("1").source("/house").subject("sensors/7/temperature").build()?;
-/// assert!(runtime.matches(&event)?.contains(&"climate".to_owned()));
+/// assert!(runtime.triggers().matches(&event)?.contains(&"climate".to_owned()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub(crate) struct Delivering {
     pub(crate) emits: Option<Arc<[Box<str>]>>,
 }
 
-/// Whether an event would wake a trigger, and if not, why: from [`Runtime::explain`](crate::Runtime::explain).
+/// Whether an event would wake a trigger, and if not, why: from [`Triggers::explain`](crate::Triggers::explain).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -293,7 +293,7 @@ impl Trigger {
         self
     }
 
-    /// Binds it switched off: it matches nothing until [`Runtime::enable`](crate::Runtime::enable).
+    /// Binds it switched off: it matches nothing until [`Triggers::enable`](crate::Triggers::enable).
     pub fn disabled(mut self) -> Self {
         self.enabled = false;
         self

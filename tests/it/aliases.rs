@@ -178,14 +178,14 @@ fn deliveries_to_an_alias_or_a_function_that_is_off_wait_for_it() {
     runtime.bind("by-name", Trigger::on("a").to("f")).unwrap();
     function.set_concurrency(0).unwrap();
     runtime.publish(Event::builder("a").id("1").source("/t").build().unwrap()).unwrap();
-    assert_eq!(runtime.run_pending(usize::MAX), 2);
-    assert_eq!(runtime.deliveries().parked, 2);
+    assert_eq!(runtime.deliveries().run_pending(usize::MAX), 2);
+    assert_eq!(runtime.deliveries().stats().parked, 2);
     function.set_concurrency(1).unwrap();
-    runtime.run_pending(usize::MAX);
-    assert_eq!((runtime.deliveries().succeeded, runtime.deliveries().parked), (1, 1));
+    runtime.deliveries().run_pending(usize::MAX);
+    assert_eq!((runtime.deliveries().stats().succeeded, runtime.deliveries().stats().parked), (1, 1));
     runtime.alias("prod", "f", one).unwrap();
-    runtime.run_pending(usize::MAX);
-    assert_eq!(runtime.deliveries().succeeded, 2);
+    runtime.deliveries().run_pending(usize::MAX);
+    assert_eq!(runtime.deliveries().stats().succeeded, 2);
 }
 
 #[cfg(feature = "events")]

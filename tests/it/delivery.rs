@@ -37,10 +37,10 @@ fn an_event_is_delivered_once_to_each_trigger_that_it_matches() {
     scene.runtime.bind("also", Trigger::on("a").to("g").input(Input::Data)).unwrap();
     assert_eq!(scene.publish("a", "ok"), 2);
     assert_eq!(scene.publish("nobody", "ok"), 0);
-    assert_eq!(scene.deliveries().queued, 2);
+    assert_eq!(scene.stats().queued, 2);
     assert_eq!(scene.run(), 2);
     assert_eq!(scene.seen(), ["f ok", "g ok"]);
-    let deliveries = scene.deliveries();
+    let deliveries = scene.stats();
     assert_eq!((deliveries.matched, deliveries.succeeded, deliveries.pending()), (2, 2, 0));
     assert_eq!(scene.run(), 0);
     let mut one_is_lost = deliveries;
@@ -87,7 +87,7 @@ fn a_dispatch_returns_every_outcome_and_a_failure_leaves_its_siblings_alone() {
     assert!(matches!(dispatched[1].outcome, Outcome::Parked));
     let Outcome::Succeeded(reply) = &dispatched[2].outcome else { panic!() };
     assert_eq!(reply.output(), b"hello");
-    let deliveries = scene.deliveries();
+    let deliveries = scene.stats();
     assert_eq!((deliveries.succeeded, deliveries.queued, deliveries.parked), (1, 1, 1));
 }
 
@@ -98,14 +98,14 @@ fn a_failure_is_retried_after_its_delay_and_given_up_after_its_attempts() {
         scene.bind("a", "f", twice());
         scene.publish("a", deed);
         assert_eq!(scene.run(), 1);
-        assert_eq!(scene.runtime.next_deadline(), Some(Duration::from_secs(10)));
+        assert_eq!(scene.runtime.deliveries().next_deadline(), Some(Duration::from_secs(10)));
         scene.advance(9);
         assert_eq!(scene.run(), 0, "not yet");
         scene.advance(1);
-        assert_eq!(scene.runtime.next_deadline(), Some(Duration::ZERO));
+        assert_eq!(scene.runtime.deliveries().next_deadline(), Some(Duration::ZERO));
         assert_eq!(scene.run(), 1);
-        assert_eq!(scene.runtime.next_deadline(), None);
-        let letters = scene.runtime.dead_letters();
+        assert_eq!(scene.runtime.deliveries().next_deadline(), None);
+        let letters = scene.runtime.deliveries().dead_letters();
         let [letter] = &letters[..] else { panic!("{letters:?}") };
         assert_eq!(
             (letter.reason(), letter.attempts(), letter.trigger(), letter.function()),
@@ -116,7 +116,7 @@ fn a_failure_is_retried_after_its_delay_and_given_up_after_its_attempts() {
         assert_eq!(letter.version(), scene.runtime.find("f").unwrap().version());
         let error = letter.error().unwrap();
         assert!(error.contains(if deed == "trap" { "unreachable" } else { "out of fuel" }), "{error}");
-        assert_eq!(scene.deliveries().dead_letters, 1);
+        assert_eq!(scene.stats().dead_letters, 1);
     }
 }
 
@@ -128,18 +128,18 @@ fn unless_told_otherwise_a_delivery_has_three_attempts_and_an_hour() {
         scene.runtime.bind(id, Trigger::on(id).to(function).input(Input::Data)).unwrap();
         scene.publish(id, "trap");
     }
-    while let Some(time) = scene.runtime.next_deadline() {
+    while let Some(time) = scene.runtime.deliveries().next_deadline() {
         scene.clock.advance(time);
         scene.run();
     }
-    let letters = scene.runtime.dead_letters();
+    let letters = scene.runtime.deliveries().dead_letters();
     let letters: Vec<_> =
         letters.iter().map(|letter| (letter.trigger(), letter.reason(), letter.attempts(), letter.age())).collect();
     let [("a", Reason::Attempts, 3, age), ("b", Reason::Age, 0, hour)] = letters[..] else { panic!("{letters:?}") };
     // A second and two, each shortened by up to a half.
     assert!((Duration::from_millis(1_500)..=Duration::from_secs(3)).contains(&age), "{age:?}");
     assert_eq!(hour, Duration::from_secs(3_600));
-    let given_up_at = scene.runtime.dead_letters()[1].given_up_at();
+    let given_up_at = scene.runtime.deliveries().dead_letters()[1].given_up_at();
     assert_eq!(given_up_at, Some(timestamp("2026-01-01T01:00:00Z")));
 }
 
@@ -175,11 +175,11 @@ fn what_another_attempt_would_not_change_is_given_up_at_once() {
         scene.bind(function, function, twice());
         scene.publish(function, "large");
         scene.run();
-        let letters = scene.runtime.drain_dead_letters();
+        let letters = scene.runtime.deliveries().drain_dead_letters();
         let [letter] = &letters[..] else { panic!("{letters:?}") };
         assert_eq!((letter.reason(), letter.attempts()), (Reason::Permanent, 1), "{letter}");
     }
-    assert_eq!(scene.deliveries().drained, 3);
+    assert_eq!(scene.stats().drained, 3);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_delivery_whose_next_attempt_would_be_too_late_is_given_up_with_that_reason(
         assert_eq!(scene.run(), 1);
         scene.advance(10);
     }
-    let letters = scene.runtime.dead_letters();
+    let letters = scene.runtime.deliveries().dead_letters();
     assert_eq!((letters[0].reason(), letters[0].attempts()), (Reason::Age, 4));
 }
 
@@ -206,10 +206,10 @@ fn a_delivery_that_nobody_runs_grows_too_old() {
     scene.publish("a", "ok");
     scene.advance(60);
     assert_eq!(scene.run(), 0);
-    let letters = scene.runtime.dead_letters();
+    let letters = scene.runtime.deliveries().dead_letters();
     assert_eq!((letters[0].reason(), letters[0].attempts(), letters[0].error()), (Reason::Age, 0, None));
     assert_eq!(scene.seen(), [""; 0]);
-    scene.deliveries();
+    scene.stats();
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn one_poisonous_event_holds_up_nobody() {
     }
     assert_eq!(scene.run(), 3);
     assert_eq!(scene.seen(), ["f trap", "f ok1", "f ok2"]);
-    assert_eq!(scene.deliveries().succeeded, 2);
+    assert_eq!(scene.stats().succeeded, 2);
 }
 
 #[test]
@@ -270,17 +270,17 @@ fn deliveries_park_until_their_function_is_deployed() {
     scene.publish("a", "ok1");
     scene.publish("a", "ok2");
     assert_eq!(scene.run(), 2);
-    assert_eq!((scene.deliveries().parked, scene.run()), (2, 0));
+    assert_eq!((scene.stats().parked, scene.run()), (2, 0));
     scene.advance(20);
-    assert_eq!(scene.runtime.next_deadline(), Some(Duration::from_secs(40)), "when they are too old");
+    assert_eq!(scene.runtime.deliveries().next_deadline(), Some(Duration::from_secs(40)), "when they are too old");
     scene.deploy("later");
-    assert_eq!(scene.deliveries().parked, 0);
+    assert_eq!(scene.stats().parked, 0);
     assert_eq!(scene.run(), 2);
     assert_eq!(scene.seen(), ["later ok1", "later ok2"]);
     scene.runtime.undeploy("later");
     scene.publish("a", "ok3");
     scene.run();
-    assert_eq!(scene.deliveries().parked, 1);
+    assert_eq!(scene.stats().parked, 1);
 }
 
 #[test]
@@ -291,10 +291,10 @@ fn parked_deliveries_grow_too_old() {
     scene.run();
     scene.advance(60);
     scene.run();
-    let letters = scene.runtime.dead_letters();
+    let letters = scene.runtime.deliveries().dead_letters();
     assert_eq!((letters[0].reason(), letters[0].attempts()), (Reason::Age, 0));
     assert!(letters[0].error().unwrap().contains("never"), "{}", letters[0]);
-    assert_eq!(scene.deliveries().parked, 0);
+    assert_eq!(scene.stats().parked, 0);
 }
 
 #[test]
@@ -306,18 +306,18 @@ fn a_function_that_is_busy_is_tried_again_without_an_attempt_being_counted() {
     // This thread holds the only instance.
     let session = held.session(|_| {
         scene.publish("a", "ok");
-        assert_eq!(runtime.run_pending(1), 1);
+        assert_eq!(runtime.deliveries().run_pending(1), 1);
         scene.advance(10);
-        assert_eq!(runtime.run_pending(1), 1);
+        assert_eq!(runtime.deliveries().run_pending(1), 1);
         scene.advance(10);
-        assert_eq!(runtime.run_pending(1), 1);
-        assert_eq!(scene.deliveries().queued, 1);
+        assert_eq!(runtime.deliveries().run_pending(1), 1);
+        assert_eq!(scene.stats().queued, 1);
         Ok(())
     });
     session.unwrap();
     scene.advance(10);
     scene.run();
-    assert_eq!(scene.deliveries().succeeded, 1);
+    assert_eq!(scene.stats().succeeded, 1);
 }
 
 #[test]
@@ -333,13 +333,13 @@ fn an_expired_event_is_never_run() {
     assert_eq!(scene.seen(), ["f ok1"]);
     scene.runtime.publish(event("trap")).unwrap();
     scene.runtime.publish(event("ok2")).unwrap();
-    scene.runtime.run_pending(1);
+    scene.runtime.deliveries().run_pending(1);
     scene.advance(60);
     assert_eq!(scene.run(), 0);
     assert_eq!(scene.seen(), ["f trap"]);
     let dispatched = scene.runtime.dispatch(event("ok3")).unwrap();
     assert!(matches!(dispatched[0].outcome, Outcome::Expired));
-    let deliveries = scene.deliveries();
+    let deliveries = scene.stats();
     assert_eq!((deliveries.expired, deliveries.dead_letters, deliveries.pending()), (3, 0, 0));
 }
 
@@ -349,18 +349,18 @@ fn a_dead_letter_is_delivered_again_by_its_number() {
     scene.bind("a", "f", Retry::never());
     scene.publish("a", "trap");
     scene.run();
-    let id = scene.runtime.dead_letters()[0].id();
-    let again = scene.runtime.redrive(id).unwrap();
+    let id = scene.runtime.deliveries().dead_letters()[0].id();
+    let again = scene.runtime.deliveries().redrive(id).unwrap();
     assert_ne!(again, id);
-    let deliveries = scene.deliveries();
+    let deliveries = scene.stats();
     assert_eq!((deliveries.matched, deliveries.redriven, deliveries.dead_letters, deliveries.queued), (2, 1, 0, 1));
-    assert_eq!(scene.runtime.redrive(id).unwrap_err(), RedriveError::NoSuchLetter { id });
+    assert_eq!(scene.runtime.deliveries().redrive(id).unwrap_err(), RedriveError::NoSuchLetter { id });
     scene.run();
-    assert_eq!(scene.runtime.dead_letters()[0].id(), again);
-    scene.runtime.unbind("a");
-    let error = scene.runtime.redrive(again).unwrap_err();
+    assert_eq!(scene.runtime.deliveries().dead_letters()[0].id(), again);
+    scene.runtime.triggers().unbind("a");
+    let error = scene.runtime.deliveries().redrive(again).unwrap_err();
     assert_eq!(error, RedriveError::NoSuchTrigger { trigger: "a".into() });
-    assert_eq!(scene.deliveries().dead_letters, 1);
+    assert_eq!(scene.stats().dead_letters, 1);
 }
 
 #[test]
@@ -368,9 +368,9 @@ fn changes_to_triggers_take_effect_for_the_next_publish() {
     let scene = scene();
     scene.bind("a", "f", twice());
     scene.publish("a", "ok1");
-    scene.runtime.disable("a");
+    scene.runtime.triggers().disable("a");
     scene.publish("a", "ok2");
-    scene.runtime.unbind("a");
+    scene.runtime.triggers().unbind("a");
     scene.run();
     assert_eq!(scene.seen(), ["f ok1"]);
 }
@@ -382,10 +382,10 @@ fn a_budget_bounds_the_attempts() {
     for _ in 0..5 {
         scene.publish("a", "ok");
     }
-    assert_eq!((scene.runtime.run_pending(0), scene.runtime.run_pending(2)), (0, 2));
-    assert_eq!(scene.runtime.next_deadline(), Some(Duration::ZERO));
+    assert_eq!((scene.runtime.deliveries().run_pending(0), scene.runtime.deliveries().run_pending(2)), (0, 2));
+    assert_eq!(scene.runtime.deliveries().next_deadline(), Some(Duration::ZERO));
     assert_eq!(scene.runtime.tick(timestamp("2026-01-01T00:00:00Z")).ran, 3);
-    assert_eq!(scene.runtime.next_deadline(), None);
+    assert_eq!(scene.runtime.deliveries().next_deadline(), None);
 }
 
 #[test]
@@ -406,7 +406,7 @@ fn a_tick_runs_what_was_at_hand_when_it_began() {
     // A delivery that is running is not at hand.
     let (sender, receiver) = mpsc::channel();
     let tick = move |guest: &mut dormouse::Context<'_>, _: u32, _: u32| {
-        let deliveries = guest.runtime().deliveries();
+        let deliveries = guest.runtime().deliveries().stats();
         let tick = guest.runtime().tick(now);
         sender.send((deliveries.running, deliveries.queued, tick.ran)).unwrap();
     };
@@ -424,9 +424,9 @@ fn a_tick_runs_what_was_at_hand_when_it_began() {
     for ty in ["t", "a"] {
         runtime.publish(Event::builder(ty).id("1").source("/t").build().unwrap()).unwrap();
     }
-    assert_eq!(runtime.run_pending(1), 1);
+    assert_eq!(runtime.deliveries().run_pending(1), 1);
     assert_eq!(receiver.recv().unwrap(), (1, 1, 1));
-    assert_eq!(runtime.deliveries().queued, 1);
+    assert_eq!(runtime.deliveries().stats().queued, 1);
 }
 
 #[test]
@@ -448,7 +448,7 @@ fn a_host_function_sees_the_delivery_that_it_serves() {
     let function = runtime.deployment("f", &module).limits(limits).host("h", "f", see).deploy().unwrap();
     runtime.bind("trigger", Trigger::on("a").to("f").retry(Retry::fixed(Duration::ZERO).attempts(2))).unwrap();
     runtime.publish(Event::builder("a").id("1").source("/t").build().unwrap()).unwrap();
-    runtime.run_pending(usize::MAX);
+    runtime.deliveries().run_pending(usize::MAX);
     for attempt in [1, 2] {
         let delivery = receiver.recv().unwrap().unwrap();
         let seen = (&*delivery.trigger, delivery.id, delivery.attempt, delivery.remaining);
@@ -463,7 +463,7 @@ fn workers_deliver_from_several_threads_and_drain_when_their_guard_drops() {
     let runtime = Runtime::new();
     runtime.deploy("echo", &guest("echo")).unwrap();
     runtime.bind("a", Trigger::on("a").to("echo")).unwrap();
-    let workers = runtime.workers(3).unwrap();
+    let workers = runtime.deliveries().workers(3).unwrap();
     thread::scope(|scope| {
         for publisher in 0..3 {
             let runtime = &runtime;
@@ -476,7 +476,7 @@ fn workers_deliver_from_several_threads_and_drain_when_their_guard_drops() {
         }
     });
     drop(workers);
-    let deliveries = runtime.deliveries();
+    let deliveries = runtime.deliveries().stats();
     assert_eq!((deliveries.matched, deliveries.succeeded), (900, 900), "{deliveries:?}");
 }
 
@@ -491,14 +491,14 @@ fn workers_keep_the_order_of_each_key() {
     runtime.deployment("f", &guest("deed")).host("test", "note", note).deploy().unwrap();
     let retry = Retry::fixed(Duration::ZERO).attempts(2);
     runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).retry(retry).ordered()).unwrap();
-    let workers = runtime.workers(4).unwrap();
+    let workers = runtime.deliveries().workers(4).unwrap();
     for number in 0..400 {
         let key = number % 4;
         let deed = if number % 7 == 0 { "trap" } else { "ok" };
         let event = Event::builder("a").id(number.to_string()).source("/t").extension("partitionkey", key);
         runtime.publish(event.data_text(format!("{deed} {key} {number}")).build().unwrap()).unwrap();
     }
-    while runtime.deliveries().pending() > 0 {
+    while runtime.deliveries().stats().pending() > 0 {
         thread::yield_now();
     }
     drop(workers);
@@ -517,9 +517,9 @@ fn workers_keep_the_order_of_each_key() {
 fn workers_wake_for_retries_and_for_functions_that_come() {
     let runtime = Runtime::new();
     runtime.bind("a", Trigger::on("a").to("late")).unwrap();
-    let workers = runtime.workers(1).unwrap();
+    let workers = runtime.deliveries().workers(1).unwrap();
     runtime.publish(Event::builder("a").id("1").source("/t").build().unwrap()).unwrap();
-    while runtime.deliveries().parked == 0 {
+    while runtime.deliveries().stats().parked == 0 {
         thread::yield_now();
     }
     let (sender, receiver) = mpsc::channel();
@@ -531,7 +531,7 @@ fn workers_wake_for_retries_and_for_functions_that_come() {
     runtime.deployment("late", &guest("deed")).host("test", "note", note).deploy().unwrap();
     assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Ok(2)));
     drop(workers);
-    assert_eq!(runtime.deliveries().succeeded, 1);
+    assert_eq!(runtime.deliveries().stats().succeeded, 1);
 }
 
 #[test]
@@ -545,7 +545,7 @@ fn workers_wake_for_a_retry_of_what_the_host_ran_itself() {
     };
     runtime.deployment("f", &guest("deed")).host("test", "note", note).deploy().unwrap();
     runtime.bind("a", Trigger::on("a").to("f").retry(Retry::fixed(Duration::from_millis(5)))).unwrap();
-    let workers = runtime.workers(1).unwrap();
+    let workers = runtime.deliveries().workers(1).unwrap();
     // Whether the worker has gone to sleep by then or not.
     for _ in 0..20 {
         let dispatched = runtime.dispatch(Event::builder("a").id("1").source("/t").build().unwrap()).unwrap();
@@ -553,7 +553,7 @@ fn workers_wake_for_a_retry_of_what_the_host_ran_itself() {
         assert_eq!((receiver.recv(), receiver.recv_timeout(Duration::from_secs(30))), (Ok(1), Ok(2)));
     }
     drop(workers);
-    assert_eq!(runtime.deliveries().succeeded, 20);
+    assert_eq!(runtime.deliveries().stats().succeeded, 20);
 }
 
 /// The guard is dropped by the delivery that its only worker runs, which also publishes: there is no other order.
@@ -584,19 +584,19 @@ fn what_is_published_after_their_guard_has_gone_is_left_to_others() {
     runtime.deployment("f", &guest("deed")).host("test", "note", note).deploy().unwrap();
     runtime.bind("a", Trigger::on("a").to("f")).unwrap();
     let mut place = workers.lock().unwrap();
-    *place = Some(runtime.workers(1).unwrap());
+    *place = Some(runtime.deliveries().workers(1).unwrap());
     runtime.publish(event("1")).unwrap();
     drop(place);
     ended.recv_timeout(Duration::from_secs(30)).unwrap();
-    let deliveries = runtime.deliveries();
+    let deliveries = runtime.deliveries().stats();
     assert_eq!((deliveries.succeeded, deliveries.pending()), (1, 1), "{deliveries:?}");
-    assert_eq!(runtime.run_pending(usize::MAX), 1);
+    assert_eq!(runtime.deliveries().run_pending(usize::MAX), 1);
 }
 
 #[test]
 fn the_last_handle_ends_the_workers() {
     let runtime = Runtime::new();
-    let workers = runtime.workers(2).unwrap();
+    let workers = runtime.deliveries().workers(2).unwrap();
     assert_eq!(workers.count(), 2);
     drop(runtime);
     drop(workers);
@@ -657,12 +657,12 @@ fn a_parked_delivery_whose_event_has_expired_by_then_is_no_dead_letter() {
         let event = Event::builder("a").id("1").source("/test").extension("expirytime", expiry).build().unwrap();
         scene.runtime.publish(event).unwrap();
     }
-    assert_eq!((scene.run(), scene.deliveries().parked), (2, 2));
+    assert_eq!((scene.run(), scene.stats().parked), (2, 2));
     scene.advance(60);
     scene.run();
-    let deliveries = scene.deliveries();
+    let deliveries = scene.stats();
     assert_eq!((deliveries.expired, deliveries.dead_letters, deliveries.pending()), (1, 1, 0));
-    assert_eq!(scene.runtime.dead_letters()[0].reason(), Reason::Age);
+    assert_eq!(scene.runtime.deliveries().dead_letters()[0].reason(), Reason::Age);
 }
 
 #[test]
@@ -672,10 +672,10 @@ fn a_delivery_that_grows_too_old_while_its_function_is_looked_for_is_given_up() 
     scene.publish("a", "ok");
     // Each reading of the clock is a minute later than the one before.
     scene.clock.step(Duration::from_secs(60));
-    scene.runtime.run_pending(1);
+    scene.runtime.deliveries().run_pending(1);
     scene.clock.step(Duration::ZERO);
-    assert_eq!(scene.deliveries().parked, 0);
-    let letter = &scene.runtime.dead_letters()[0];
+    assert_eq!(scene.stats().parked, 0);
+    let letter = &scene.runtime.deliveries().dead_letters()[0];
     assert_eq!((letter.reason(), letter.attempts()), (Reason::Age, 0));
     let said = letter.to_string();
     assert!(said.starts_with("a 0 by a to never: age, after 0 attempts: the function never "), "{said}");
@@ -686,5 +686,5 @@ fn a_dispatch_that_may_grow_no_older_than_it_is_is_too_old() {
     let scene = scene();
     scene.bind("a", "f", twice().max_age(Duration::ZERO));
     assert!(matches!(scene.runtime.dispatch(scene.event("a", "ok")).unwrap()[0].outcome, Outcome::TooOld));
-    assert_eq!((scene.seen(), scene.deliveries().dead_letters), (vec![], 1));
+    assert_eq!((scene.seen(), scene.stats().dead_letters), (vec![], 1));
 }

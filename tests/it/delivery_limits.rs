@@ -21,7 +21,7 @@ fn an_event_that_does_not_fit_is_refused_whole() {
     let error = scene.runtime.publish(scene.event("a", "ok2")).unwrap_err();
     assert_eq!(error, PublishError::QueueFull { needed: 2, pending: 2, queued: 2, running: 0, parked: 0 });
     assert!(scene.runtime.dispatch(scene.event("a", "ok3")).is_err());
-    let deliveries = scene.deliveries();
+    let deliveries = scene.stats();
     assert_eq!((deliveries.matched, deliveries.refused, deliveries.queued), (2, 4, 2));
     scene.run();
     assert_eq!(scene.seen(), ["f ok1", "f ok1"]);
@@ -41,7 +41,7 @@ fn the_queue_is_bounded_in_bytes_too() {
     assert!(matches!(error, PublishError::TooLarge { limit: 5_000, .. }), "{error}");
     scene.run();
     scene.publish("a", &"o".repeat(4_500));
-    scene.deliveries();
+    scene.stats();
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_full_queue_drops_the_oldest_if_told_so() {
     for deed in ["ok1", "ok2", "ok3"] {
         assert_eq!(scene.publish("a", deed), 1);
     }
-    assert_eq!(scene.deliveries().dropped, 1);
+    assert_eq!(scene.stats().dropped, 1);
     scene.run();
     assert_eq!(scene.seen(), ["f ok2", "f ok3"]);
     for id in ["b", "c"] {
@@ -74,7 +74,7 @@ fn a_full_queue_drops_the_oldest_if_told_so() {
     }
     let error = scene.runtime.publish(scene.event("a", "ok4")).unwrap_err();
     assert!(matches!(error, PublishError::QueueFull { needed: 3, .. }), "three never fit two");
-    assert_eq!(scene.deliveries().refused, 3);
+    assert_eq!(scene.stats().refused, 3);
 
     // By their bytes, as many as it takes.
     let limits = EventLimits { delivery_bytes: 10_000, when_full: WhenFull::DropOldest, ..EventLimits::default() };
@@ -82,7 +82,7 @@ fn a_full_queue_drops_the_oldest_if_told_so() {
     scene.bind("a", "f", twice());
     for (bytes, dropped) in [(2_700, 0), (2_700, 0), (2_700, 0), (6_000, 2)] {
         scene.publish("a", &"o".repeat(bytes));
-        assert_eq!(scene.deliveries().dropped, dropped);
+        assert_eq!(scene.stats().dropped, dropped);
     }
 }
 
@@ -94,7 +94,7 @@ fn a_full_queue_drops_the_newest_if_told_so() {
     assert_eq!((scene.publish("a", "ok1"), scene.publish("a", "ok2")), (1, 0));
     let dispatched = scene.runtime.dispatch(scene.event("a", "ok3")).unwrap();
     assert!(matches!(dispatched[0].outcome, Outcome::Dropped));
-    assert_eq!(scene.deliveries().dropped, 2);
+    assert_eq!(scene.stats().dropped, 2);
     scene.run();
     assert_eq!(scene.seen(), ["f ok1"]);
 }
@@ -122,16 +122,21 @@ fn the_ring_of_dead_letters_is_bounded_and_counts_what_it_loses() {
         scene.publish("a", deed);
     }
     scene.run();
-    let held: Vec<_> =
-        scene.runtime.dead_letters().iter().map(|letter| letter.event().data().unwrap().to_vec()).collect();
+    let held: Vec<_> = scene
+        .runtime
+        .deliveries()
+        .dead_letters()
+        .iter()
+        .map(|letter| letter.event().data().unwrap().to_vec())
+        .collect();
     assert_eq!(held, [b"trap2", b"trap3"]);
-    assert_eq!(scene.deliveries().evicted, 1);
+    assert_eq!(scene.stats().evicted, 1);
     scene.publish("a", &"t".repeat(4_500));
     scene.run();
-    assert_eq!(scene.runtime.dead_letters().len(), 1, "by their bytes");
+    assert_eq!(scene.runtime.deliveries().dead_letters().len(), 1, "by their bytes");
     scene.publish("a", &"t".repeat(6_000));
     scene.run();
-    let deliveries = scene.deliveries();
+    let deliveries = scene.stats();
     assert_eq!((deliveries.dead_letters, deliveries.evicted), (1, 4));
 }
 
@@ -146,7 +151,7 @@ fn dead_letters_may_take_as_many_bytes_as_the_limit_says_and_give_them_back_when
     let fail = |scene: &Scene| {
         scene.publish("a", "trap");
         scene.run();
-        scene.runtime.dead_letters().len()
+        scene.runtime.deliveries().dead_letters().len()
     };
     let limits: Vec<u64> = (0..1_000).collect();
     let one = limits.partition_point(|limit| fail(&scene(*limit)) == 0) as u64;
@@ -156,8 +161,8 @@ fn dead_letters_may_take_as_many_bytes_as_the_limit_says_and_give_them_back_when
     }
     let scene = scene(2 * one + 10);
     assert_eq!([fail(&scene), fail(&scene)], [1, 2]);
-    scene.runtime.redrive(scene.runtime.dead_letters()[0].id()).unwrap();
+    scene.runtime.deliveries().redrive(scene.runtime.deliveries().dead_letters()[0].id()).unwrap();
     scene.run();
-    assert_eq!((scene.runtime.dead_letters().len(), scene.deliveries().evicted), (2, 0));
-    assert_eq!((fail(&scene), scene.deliveries().evicted), (2, 1));
+    assert_eq!((scene.runtime.deliveries().dead_letters().len(), scene.stats().evicted), (2, 0));
+    assert_eq!((fail(&scene), scene.stats().evicted), (2, 1));
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use dormouse::{Deliveries, Event, EventLimits, Input, Outcome, Reason, Retry, Timestamp, Trigger, WhenFull};
+use dormouse::{DeliveryStats, Event, EventLimits, Input, Outcome, Reason, Retry, Timestamp, Trigger, WhenFull};
 
 use crate::support::{Random, Scene, count};
 
@@ -61,7 +61,7 @@ struct Model {
     next: u64,
     entries: Vec<Entry>,
     letters: Vec<(Entry, Reason)>,
-    figures: Deliveries,
+    figures: DeliveryStats,
     enabled: [bool; TRIGGERS.len()],
     h_deployed: bool,
     capacity: usize,
@@ -288,7 +288,7 @@ impl Model {
         }
     }
 
-    fn figures(&self) -> Deliveries {
+    fn figures(&self) -> DeliveryStats {
         let of = |state| self.entries.iter().filter(|entry| entry.state == state).count() as u64;
         let mut figures = self.figures;
         figures.dead_letters = self.letters.len() as u64;
@@ -352,7 +352,7 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
         next: 1,
         entries: Vec::new(),
         letters: Vec::new(),
-        figures: Deliveries::default(),
+        figures: DeliveryStats::default(),
         enabled: [true; TRIGGERS.len()],
         h_deployed: false,
         capacity,
@@ -403,7 +403,7 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
             9..=11 => {
                 let budget = random.below(4) as usize;
                 model.run_pending(budget);
-                scene.runtime.run_pending(budget);
+                scene.runtime.deliveries().run_pending(budget);
             }
             12 | 13 => {
                 let seconds = random.below(25);
@@ -423,7 +423,11 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
                 let trigger = random.below(TRIGGERS.len() as u64) as usize;
                 model.enabled[trigger] ^= true;
                 let id = TRIGGERS[trigger].0;
-                assert!(if model.enabled[trigger] { scene.runtime.enable(id) } else { scene.runtime.disable(id) });
+                assert!(if model.enabled[trigger] {
+                    scene.runtime.triggers().enable(id)
+                } else {
+                    scene.runtime.triggers().disable(id)
+                });
             }
             16 | 17 => {
                 model.h_deployed ^= true;
@@ -449,10 +453,14 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
                     model.letters.remove(letter);
                     model.figures.redriven += 1;
                 }
-                assert_eq!(scene.runtime.redrive(entry.id).is_ok(), admitted.is_some(), "seed {seed}, step {step}");
+                assert_eq!(
+                    scene.runtime.deliveries().redrive(entry.id).is_ok(),
+                    admitted.is_some(),
+                    "seed {seed}, step {step}"
+                );
             }
             19 if random.below(3) == 0 => {
-                let drained = scene.runtime.drain_dead_letters();
+                let drained = scene.runtime.deliveries().drain_dead_letters();
                 assert_eq!(drained.len(), model.letters.len());
                 model.figures.drained += drained.len() as u64;
                 model.letters.clear();
@@ -460,12 +468,12 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
             _ => {}
         }
         let place = format!("seed {seed}, step {step}, operation {operation}: {:?}", model.entries);
-        let mut figures = scene.deliveries();
+        let mut figures = scene.stats();
         // What is not on disk yet is no part of the model.
         figures.unsaved = 0;
         assert_eq!(figures, model.figures(), "{place}");
         assert_eq!(scene.seen(), std::mem::take(&mut model.seen), "{place}");
-        let letters = scene.runtime.dead_letters();
+        let letters = scene.runtime.deliveries().dead_letters();
         let letters: Vec<_> = letters.iter().map(|letter| (letter.id(), letter.reason(), letter.attempts())).collect();
         let expected: Vec<_> =
             model.letters.iter().map(|(entry, reason)| (entry.id, *reason, entry.attempts)).collect();

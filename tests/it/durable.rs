@@ -36,19 +36,19 @@ fn what_was_published_is_delivered_after_a_restart_once_its_trigger_is_bound() {
             scene.publish("a", deed);
             scene.publish("b", deed);
         }
-        scene.runtime.run_pending(1);
+        scene.runtime.deliveries().run_pending(1);
     }
     let scene = scene(&path);
-    assert_eq!((scene.deliveries().matched, scene.deliveries().parked), (3, 3));
+    assert_eq!((scene.stats().matched, scene.stats().parked), (3, 3));
     assert_eq!(scene.run(), 0, "their triggers are not bound");
     scene.bind("b", "f", twice());
-    assert_eq!(scene.deliveries().parked, 1);
+    assert_eq!(scene.stats().parked, 1);
     scene.run();
     assert_eq!(scene.seen(), ["f ok1", "f ok2"]);
     scene.bind("a", "f", twice());
     scene.run();
     assert_eq!(scene.seen(), ["f ok2"], "the other one had succeeded");
-    assert_eq!(scene.deliveries().succeeded, 3);
+    assert_eq!(scene.stats().succeeded, 3);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn attempts_age_and_order_are_kept_over_a_restart() {
     bind(&scene);
     scene.run();
     assert_eq!(scene.seen(), ["f trap", "f ok1", "f ok2"], "the third attempt was the last");
-    let letters = scene.runtime.dead_letters();
+    let letters = scene.runtime.deliveries().dead_letters();
     assert_eq!(
         (letters[0].reason(), letters[0].attempts(), letters[0].age()),
         (Reason::Attempts, 3, Duration::from_secs(10))
@@ -92,23 +92,23 @@ fn dead_letters_are_kept_with_all_there_is_to_know_and_can_be_delivered_again() 
             scene.publish("a", deed);
         }
         scene.run();
-        scene.runtime.redrive(scene.runtime.dead_letters()[0].id()).unwrap();
-        scene.runtime.dead_letters()
+        scene.runtime.deliveries().redrive(scene.runtime.deliveries().dead_letters()[0].id()).unwrap();
+        scene.runtime.deliveries().dead_letters()
     };
     let scene = scene(&path);
-    let after = scene.runtime.dead_letters();
-    assert_eq!((after.len(), scene.deliveries().matched), (2, 3));
+    let after = scene.runtime.deliveries().dead_letters();
+    assert_eq!((after.len(), scene.stats().matched), (2, 3));
     for (before, after) in before.iter().zip(&after) {
         assert_eq!(format!("{before:?}"), format!("{after:?}"));
     }
     scene.bind("a", "f", Retry::never());
-    let again = scene.runtime.redrive(after[0].id()).unwrap();
+    let again = scene.runtime.deliveries().redrive(after[0].id()).unwrap();
     assert!(after.iter().chain(&before).all(|letter| letter.id() < again), "numbers are not used twice");
     scene.run();
     assert_eq!(scene.seen(), ["f trap1", "f trap2"]);
-    assert_eq!(scene.runtime.drain_dead_letters().len(), 3);
+    assert_eq!(scene.runtime.deliveries().drain_dead_letters().len(), 3);
     drop(scene);
-    assert_eq!(self::scene(&path).runtime.dead_letters().len(), 0);
+    assert_eq!(self::scene(&path).runtime.deliveries().dead_letters().len(), 0);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_reply_that_nobody_takes_needs_no_room_in_a_queue_over_its_limit() {
     scene.deploy("f");
     scene.runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).emits(["b"])).unwrap();
     scene.run();
-    assert_eq!(scene.deliveries().succeeded, 3);
+    assert_eq!(scene.stats().succeeded, 3);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_loop_that_an_invocation_by_handle_has_ended_is_written_at_once() {
     scene.bind("a", "nobody", Retry::never());
     let function = scene.runtime.deployment("f", &guest("deed")).host("test", "note", publish).deploy().unwrap();
     function.invoke(b"ok").unwrap();
-    let deliveries = scene.deliveries();
+    let deliveries = scene.stats();
     assert_eq!((deliveries.dead_letters, deliveries.unsaved), (1, 0));
 }
 
@@ -154,7 +154,7 @@ fn the_number_of_a_delivery_that_is_gone_is_not_given_again_after_a_restart() {
         scene.bind("a", "f", Retry::never());
         scene.publish("a", "trap");
         scene.run();
-        scene.runtime.drain_dead_letters()[0].id()
+        scene.runtime.deliveries().drain_dead_letters()[0].id()
     };
     let first = number();
     assert!(number() > first);
@@ -172,7 +172,7 @@ fn deliveries_whose_trigger_does_not_come_back_grow_too_old() {
     let scene = scene(&path);
     scene.advance(3_600);
     scene.run();
-    let letters = scene.runtime.dead_letters();
+    let letters = scene.runtime.deliveries().dead_letters();
     assert_eq!((letters[0].reason(), letters[0].trigger()), (Reason::Age, "a"));
 }
 
@@ -225,7 +225,7 @@ fn what_waits_grows_older_over_restarts() {
     let scene = opened();
     scene.advance(30);
     scene.run();
-    let letters = scene.runtime.dead_letters();
+    let letters = scene.runtime.deliveries().dead_letters();
     let found: Vec<_> = letters.iter().map(|letter| (letter.trigger(), letter.reason(), letter.age())).collect();
     let age = Duration::from_secs(65);
     assert_eq!(found, [("parked", Reason::Age, age), ("queued", Reason::Age, age)]);
@@ -245,8 +245,8 @@ fn letters_that_smaller_limits_have_no_room_for_are_gone_from_the_file_with_the_
         scene.run();
     }
     let limits = EventLimits { dead_letters: 1, ..EventLimits::default() };
-    let kept = Scene::open(limits, &path).runtime.dead_letters()[0].id();
-    let letters = scene(&path).runtime.dead_letters();
+    let kept = Scene::open(limits, &path).runtime.deliveries().dead_letters()[0].id();
+    let letters = scene(&path).runtime.deliveries().dead_letters();
     assert_eq!(letters.iter().map(dormouse::DeadLetter::id).collect::<Vec<_>>(), [kept]);
 }
 
@@ -256,7 +256,7 @@ fn the_file_is_free_when_the_runtime_is_gone_though_the_guard_of_its_workers_is_
     let path = folder.file("deliveries");
     let scene = scene(&path);
     scene.bind("a", "f", twice());
-    let workers = scene.runtime.workers(2).unwrap();
+    let workers = scene.runtime.deliveries().workers(2).unwrap();
     scene.publish("a", "ok");
     drop(scene);
     // A worker may still be at its last delivery, and holds the runtime for as long.
@@ -300,7 +300,7 @@ fn worker(place: &Path) -> Runtime {
 fn killed_child() {
     let Some(place) = env::var_os(PLACE).map(PathBuf::from) else { return };
     let runtime = worker(&place);
-    let _workers = runtime.workers(1).unwrap();
+    let _workers = runtime.deliveries().workers(1).unwrap();
     for number in 0.. {
         let deed = format!("{}-{}-{number}", if number % 7 == 3 { "trap" } else { "ok" }, std::process::id());
         let event = Event::builder("a").id(&*deed).source("/t").data_text(&*deed).build().unwrap();
@@ -326,12 +326,12 @@ fn a_killed_process_loses_no_event_that_it_acknowledged() {
         assert!(!child.wait().unwrap().success(), "it was killed, and did not end by itself");
     }
     let runtime = worker(&place);
-    while runtime.run_pending(usize::MAX) > 0 {}
+    while runtime.deliveries().run_pending(usize::MAX) > 0 {}
     let (acknowledged, done) = (lines(&place.join("acknowledged")), lines(&place.join("done")));
     assert!(acknowledged.len() > 50, "{}", acknowledged.len());
     let lost: Vec<_> = acknowledged.difference(&done).collect();
     assert!(lost.is_empty(), "{lost:?}");
-    let deliveries = runtime.deliveries();
+    let deliveries = runtime.deliveries().stats();
     assert!(deliveries.is_balanced() && deliveries.pending() == 0, "{deliveries:?}");
 }
 
@@ -345,8 +345,8 @@ fn what_has_ended_is_written_while_a_long_queue_is_run_and_not_at_its_end_alone(
         scene.publish("a", "ok");
     }
     let most = (0..200).map(|_| {
-        scene.runtime.run_pending(1);
-        scene.deliveries().unsaved
+        scene.runtime.deliveries().run_pending(1);
+        scene.stats().unsaved
     });
     assert_eq!(most.max(), Some(0), "who runs one writes it");
     for _ in 0..200 {
@@ -355,11 +355,11 @@ fn what_has_ended_is_written_while_a_long_queue_is_run_and_not_at_its_end_alone(
     let looked = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
     let most = std::sync::Arc::clone(&looked);
     let look = move |guest: &mut dormouse::Context<'_>, _: u32, _: u32| {
-        most.fetch_max(guest.runtime().deliveries().unsaved, std::sync::atomic::Ordering::Relaxed);
+        most.fetch_max(guest.runtime().deliveries().stats().unsaved, std::sync::atomic::Ordering::Relaxed);
     };
     scene.runtime.deployment("f", &guest("deed")).host("test", "note", look).deploy().unwrap();
     assert_eq!(scene.run(), 200);
     let most = looked.load(std::sync::atomic::Ordering::Relaxed);
     assert!((32..=64).contains(&most), "{most} were not written");
-    assert_eq!(scene.deliveries().unsaved, 0);
+    assert_eq!(scene.stats().unsaved, 0);
 }

@@ -79,8 +79,8 @@ fn a_program_finds_its_delivery_in_its_environment() {
     let InvokeErrorKind::Exit { code: 9, log } = error.kind() else { panic!("{error}") };
     assert_eq!(lines(log), expected(2, 1));
     clock.advance(Duration::from_secs(10));
-    assert_eq!(runtime.run_pending(1), 1);
-    let letters = runtime.dead_letters();
+    assert_eq!(runtime.deliveries().run_pending(1), 1);
+    let letters = runtime.deliveries().dead_letters();
     let error = letters[0].error().unwrap();
     assert!(error.contains(r"DORMOUSE_DELIVERY=2\0DORMOUSE_ATTEMPT=2\0"), "{error}");
 }
@@ -200,10 +200,10 @@ fn a_guest_that_asks_not_to_be_tried_again_is_not() {
         let dispatched = runtime.dispatch(event(code)).unwrap();
         let Outcome::Failed { next, .. } = &dispatched[0].outcome else { panic!("{dispatched:?}") };
         assert_eq!(*next, Next::DeadLetter(Reason::Permanent), "{name}");
-        let letters = runtime.dead_letters();
+        let letters = runtime.deliveries().dead_letters();
         assert_eq!((letters[0].reason(), letters[0].attempts()), (Reason::Permanent, 1), "{name}");
         assert!(letters[0].error().unwrap().contains(words), "{}", letters[0]);
-        assert!(runtime.deliveries().is_balanced());
+        assert!(runtime.deliveries().stats().is_balanced());
     }
 }
 

@@ -346,8 +346,8 @@ fn a_delivery_that_meets_a_conflict_is_made_again_and_succeeds() {
         runtime.bind("count", trigger).unwrap();
         let event = Event::builder("count").id("1").source("/t").data_text("x").build().unwrap();
         runtime.publish(event).unwrap();
-        while runtime.run_pending(usize::MAX) > 0 {}
-        assert_eq!((runs.load(Relaxed), runtime.deliveries().succeeded), (2, 1));
+        while runtime.deliveries().run_pending(usize::MAX) > 0 {}
+        assert_eq!((runs.load(Relaxed), runtime.deliveries().stats().succeeded), (2, 1));
         assert_eq!(store.get("counter", b"n").unwrap(), Some(101u32.to_le_bytes().to_vec()));
         let errors: Vec<_> =
             runtime.ledger().functions()[0].errors().map(|(kind, count)| (kind.to_owned(), count)).collect();

@@ -84,7 +84,8 @@ fn an_explanation_and_a_verdict_say_the_same_as_their_parts() {
 
     let runtime = Runtime::new();
     runtime.bind("t", Trigger::on("a").to("f")).unwrap();
-    let verdict = |ty| runtime.explain(&Event::builder(ty).id("1").source("/s").build().unwrap(), "t").unwrap();
+    let verdict =
+        |ty| runtime.triggers().explain(&Event::builder(ty).id("1").source("/s").build().unwrap(), "t").unwrap();
     assert_eq!(verdict("a").to_string(), "the trigger matches");
     let Verdict::Fails { field, reason, .. } = verdict("b") else { panic!() };
     assert_eq!(verdict("b").to_string(), format!("{field}: {reason}"));

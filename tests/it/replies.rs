@@ -37,7 +37,7 @@ fn a_reply_is_published_with_an_identity_that_the_function_cannot_choose() {
     let extensions: Vec<_> = event.extensions().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(extensions, ["dormousehops=1", "own=true"]);
     assert_eq!(event.data(), Some(&b"ok"[..]));
-    assert_eq!(scene.deliveries().succeeded, 2);
+    assert_eq!(scene.stats().succeeded, 2);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn an_empty_answer_publishes_nothing() {
     scene.publish("a", "ok");
     scene.publish("a", "e \n");
     assert_eq!(scene.run(), 2);
-    assert_eq!(scene.deliveries().succeeded, 2);
+    assert_eq!(scene.stats().succeeded, 2);
 }
 
 #[test]
@@ -67,12 +67,12 @@ fn an_answer_that_is_no_event_or_of_another_type_is_given_up_with_its_reason() {
     scene.publish("a", &answer("c", "ok"));
     scene.publish("a", &answer("dormouse.schedule", "ok"));
     scene.run();
-    let letters = scene.runtime.dead_letters();
+    let letters = scene.runtime.deliveries().dead_letters();
     assert!(letters.iter().all(|letter| letter.reason() == Reason::Permanent));
     assert!(letters[0].error().unwrap().contains("malformed JSON"), "{}", letters[0]);
     assert!(letters[1].error().unwrap().contains(r#"the type "c""#), "{}", letters[1]);
     assert!(letters[2].error().unwrap().contains(r#"the type "dormouse.schedule""#), "{}", letters[2]);
-    scene.deliveries();
+    scene.stats();
 }
 
 #[test]
@@ -84,12 +84,12 @@ fn a_chain_of_replies_ends_at_the_limit_of_hops_as_a_loop() {
     scene.runtime.bind("loop", trigger).unwrap();
     scene.publish("a", "ok");
     assert_eq!(scene.run(), 4, "the first, and three hops");
-    let letters = scene.runtime.dead_letters();
+    let letters = scene.runtime.deliveries().dead_letters();
     let [letter] = &letters[..] else { panic!("{letters:?}") };
     assert_eq!((letter.reason(), letter.attempts(), letter.trigger()), (Reason::Loop, 0, "loop"));
-    assert_eq!((letter.id(), scene.runtime.redrive(5).unwrap()), (5, 6), "numbers are not given twice");
+    assert_eq!((letter.id(), scene.runtime.deliveries().redrive(5).unwrap()), (5, 6), "numbers are not given twice");
     assert_eq!(letter.event().attribute("dormousehops"), Some(4.into()));
-    let deliveries = scene.deliveries();
+    let deliveries = scene.stats();
     assert_eq!((deliveries.matched, deliveries.succeeded, deliveries.redriven), (6, 4, 1));
 }
 
@@ -100,7 +100,7 @@ fn a_reply_takes_the_bytes_of_the_delivery_that_it_ends() {
     scene.runtime.bind("second", on("b", "g")).unwrap();
     // Two of these do not fit.
     scene.publish("a", &answer("b", &"o".repeat(300)));
-    assert_eq!((scene.run(), scene.deliveries().succeeded), (2, 2));
+    assert_eq!((scene.run(), scene.stats().succeeded), (2, 2));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn unless_told_otherwise_a_chain_has_sixteen_hops() {
     scene.runtime.bind("loop", trigger).unwrap();
     scene.publish("a", "ok");
     assert_eq!(scene.run(), 17);
-    assert_eq!(scene.runtime.dead_letters()[0].reason(), Reason::Loop);
+    assert_eq!(scene.runtime.deliveries().dead_letters()[0].reason(), Reason::Loop);
 }
 
 #[test]
@@ -132,12 +132,12 @@ fn a_reply_that_finds_no_room_makes_its_delivery_fail_and_try_again() {
     };
     assert!(matches!(error, PublishError::QueueFull { needed: 2, .. }));
     assert_eq!(*next, Next::Retry(Duration::from_secs(10)));
-    assert_eq!(scene.deliveries().queued, 2);
+    assert_eq!(scene.stats().queued, 2);
     scene.run();
     scene.advance(10);
     // Alone in the queue, its own place is free for one of them.
     assert_eq!(scene.run(), 3);
-    assert_eq!(scene.deliveries().succeeded, 4);
+    assert_eq!(scene.stats().succeeded, 4);
 }
 
 #[test]
@@ -150,13 +150,13 @@ fn an_answer_that_is_too_large_for_an_event_is_given_up() {
     scene.runtime.bind("second", on("c", "f").emits(["b"]).input(constant)).unwrap();
     scene.publish("c", "ok");
     scene.run();
-    assert_eq!(scene.deliveries().succeeded, 1, "within the limit");
+    assert_eq!(scene.stats().succeeded, 1, "within the limit");
     let longer = Event::builder("b").id("1").source("/s").data_text("x".repeat(300)).build().unwrap();
     let constant = Input::Constant([b"e", &longer.to_json()[..]].concat().into());
     scene.runtime.bind("third", on("d", "f").emits(["b"]).input(constant)).unwrap();
     scene.publish("d", "ok");
     scene.run();
-    let letters = scene.runtime.dead_letters();
+    let letters = scene.runtime.deliveries().dead_letters();
     assert_eq!((letters.len(), letters[0].reason()), (1, Reason::Permanent));
     assert!(letters[0].error().unwrap().contains("200"), "{}", letters[0]);
 }

@@ -65,7 +65,7 @@ fn the_event_of_a_request_names_its_trigger_and_wakes_no_other() {
     runtime.bind("all", Trigger::pattern(r#"{"type":["dormouse.request"]}"#).unwrap().to("echo")).unwrap();
     let (status, event) = get(&runtime, "/x");
     assert_eq!((status, &event["type"], &event["source"]), (200, &json!("dormouse.request"), &json!("route")));
-    assert_eq!(runtime.deliveries().matched, 1);
+    assert_eq!(runtime.deliveries().stats().matched, 1);
 }
 
 #[test]
@@ -93,11 +93,11 @@ fn a_path_under_another_method_is_told_which_it_takes() {
     assert_eq!(response.status, 405);
     assert_eq!(response.body, br#"{"message":"Method Not Allowed","status":405}"#);
     assert!(response.headers.contains(&("allow".to_owned(), "DELETE, GET".to_owned())), "{response:?}");
-    runtime.disable("a");
-    runtime.unbind("b");
+    runtime.triggers().disable("a");
+    runtime.triggers().unbind("b");
     assert_eq!(runtime.request(&Request::new("POST", "/items/7")).status, 404);
     assert_eq!(runtime.request(&Request::new("GET", "/items/7")).status, 404);
-    runtime.enable("a");
+    runtime.triggers().enable("a");
     assert_eq!(runtime.request(&Request::new("GET", "/items/7")).status, 200);
 }
 
@@ -180,10 +180,10 @@ fn a_function_that_fails_is_a_response_and_a_dead_letter_and_is_not_tried_again(
         assert_eq!(serde_json::from_slice::<Json>(&response.body).unwrap()["message"], message);
         assert!(response.error.is_some());
     }
-    let deliveries = runtime.deliveries();
+    let deliveries = runtime.deliveries().stats();
     assert!(deliveries.is_balanced());
     assert_eq!((deliveries.dead_letters, deliveries.pending()), (5, 0));
-    assert_eq!(runtime.dead_letters()[0].reason(), Reason::Attempts);
+    assert_eq!(runtime.deliveries().dead_letters()[0].reason(), Reason::Attempts);
 }
 
 #[test]
@@ -215,8 +215,8 @@ fn what_is_no_route_or_conflicts_with_one_is_refused() {
     bind(&runtime, "b", "PUT", "/items/{number}");
     let error = runtime.bind("c", Trigger::route("GET", "/items/{number}").unwrap().to("echo")).unwrap_err();
     assert!(error.to_string().contains("/items/{id}"), "{error}");
-    assert_eq!(runtime.triggers(), ["a", "b"]);
-    runtime.unbind("a");
+    assert_eq!(runtime.triggers().ids(), ["a", "b"]);
+    runtime.triggers().unbind("a");
     bind(&runtime, "c", "GET", "/items/{number}");
     assert_eq!(get(&runtime, "/items/5").1["params"], json!({ "number": "5" }));
 }

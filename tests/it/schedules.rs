@@ -49,7 +49,7 @@ impl Host {
         let tick = self.scene.runtime.tick(self.date);
         let seen = self.scene.seen();
         assert_eq!(tick.fired, seen.len());
-        self.scene.deliveries();
+        self.scene.stats();
         let fired = seen.iter().map(|text| {
             let event = Event::parse(text.strip_prefix("f ").unwrap().as_bytes()).unwrap();
             assert_eq!((event.ty(), event.source()), ("dormouse.schedule", "s"));
@@ -65,7 +65,7 @@ impl Host {
 
     /// Sleeps until the next deadline, and ticks.
     fn sleep(&mut self) -> Vec<String> {
-        let time = self.scene.runtime.next_deadline().expect("something is due");
+        let time = self.scene.runtime.deliveries().next_deadline().expect("something is due");
         self.pass(time)
     }
 }
@@ -155,7 +155,7 @@ fn a_rate_counts_from_its_binding_and_an_instant_fires_once() {
     let mut host = Host::new(from);
     host.bind(Trigger::schedule("at(2026-11-21T12:00:00)").unwrap());
     assert_eq!(host.sleep(), ["2026-11-21T12:00:00Z"]);
-    assert_eq!(host.scene.runtime.next_deadline(), None);
+    assert_eq!(host.scene.runtime.deliveries().next_deadline(), None);
     assert_eq!(host.pass(Duration::from_secs(1_000_000)), [""; 0]);
 }
 
@@ -210,7 +210,7 @@ fn a_schedule_that_can_never_fire_is_refused() {
         let error = host.scene.runtime.bind("s", Trigger::schedule(schedule).unwrap().to("f")).unwrap_err();
         assert_eq!(error, TriggerError::Never { schedule: schedule.into() });
     }
-    assert_eq!(host.scene.runtime.triggers(), [""; 0]);
+    assert_eq!(host.scene.runtime.triggers().ids(), [""; 0]);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn a_late_host_makes_nothing_drift() {
     let mut host = Host::new("2026-11-21T10:00:00Z");
     host.bind(Trigger::schedule("rate(1 minute)").unwrap());
     assert_eq!(host.pass(Duration::from_secs(65)), ["2026-11-21T10:01:00Z"]);
-    assert_eq!(host.scene.runtime.next_deadline(), Some(Duration::from_secs(55)));
+    assert_eq!(host.scene.runtime.deliveries().next_deadline(), Some(Duration::from_secs(55)));
     assert_eq!(host.pass(Duration::from_secs(59)), ["2026-11-21T10:02:00Z"]);
     assert_eq!(host.pass(Duration::from_secs(57)), ["2026-11-21T10:03:00Z"]);
 }
@@ -291,12 +291,12 @@ fn a_run_that_outlasts_its_period_does_not_overlap_with_the_next_unless_allowed(
         let counts: Vec<_> = (0..4).map(|_| fired(&mut host)).collect();
         assert_eq!(counts, if overlapping { [0, 1, 1, 1] } else { [0, 1, 0, 0] });
         if !overlapping {
-            assert_eq!(host.scene.runtime.next_deadline(), Some(Duration::from_secs(1)), "it looks again");
+            assert_eq!(host.scene.runtime.deliveries().next_deadline(), Some(Duration::from_secs(1)), "it looks again");
             let other = Trigger::schedule("rate(1 minute)").unwrap().to("f");
             host.scene.runtime.bind("other", other).unwrap();
             host.scene.clock.advance(Duration::from_secs(60));
-            assert_eq!(host.scene.runtime.next_deadline(), Some(Duration::ZERO), "another is due");
-            host.scene.runtime.unbind("other");
+            assert_eq!(host.scene.runtime.deliveries().next_deadline(), Some(Duration::ZERO), "another is due");
+            host.scene.runtime.triggers().unbind("other");
             host.scene.deploy("later");
             host.scene.run();
             let data = host.scene.seen();
@@ -312,14 +312,14 @@ fn a_run_that_outlasts_its_period_does_not_overlap_with_the_next_unless_allowed(
 fn a_disabled_or_unbound_schedule_fires_nothing_and_does_not_catch_up() {
     let mut host = Host::new("2026-11-21T10:00:00Z");
     host.bind(Trigger::schedule("0 * * * *").unwrap());
-    host.scene.runtime.disable("s");
+    host.scene.runtime.triggers().disable("s");
     assert_eq!(host.jump("2026-11-21T12:30:00Z"), [""; 0]);
-    host.scene.runtime.enable("s");
+    host.scene.runtime.triggers().enable("s");
     assert_eq!(host.jump("2026-11-21T12:59:00Z"), [""; 0]);
     assert_eq!(host.jump("2026-11-21T13:00:00Z"), ["2026-11-21T13:00:00Z"]);
-    host.scene.runtime.unbind("s");
+    host.scene.runtime.triggers().unbind("s");
     assert_eq!(host.jump("2026-11-21T14:00:00Z"), [""; 0]);
-    assert_eq!(host.scene.runtime.next_deadline(), None);
+    assert_eq!(host.scene.runtime.deliveries().next_deadline(), None);
 }
 
 #[test]
@@ -381,11 +381,11 @@ fn instants_that_are_caught_up_with_do_not_overlap_unless_allowed() {
         runtime.tick(at("2026-11-21T10:00:00Z"));
         let trigger = Trigger::schedule("0 * * * *").unwrap().missed(Missed::All(6)).to("f");
         runtime.bind("s", if overlapping { trigger.overlapping() } else { trigger }).unwrap();
-        let workers = runtime.workers(2).unwrap();
+        let workers = runtime.deliveries().workers(2).unwrap();
         assert_eq!(runtime.tick(at("2026-11-21T16:00:00Z")).fired, 6);
         drop(workers);
-        while runtime.run_pending(usize::MAX) > 0 {}
-        assert_eq!(runtime.deliveries().succeeded, 6);
+        while runtime.deliveries().run_pending(usize::MAX) > 0 {}
+        assert_eq!(runtime.deliveries().stats().succeeded, 6);
         assert_eq!(most.load(Relaxed) > 1, overlapping);
     }
 }
@@ -397,8 +397,8 @@ fn a_schedule_bound_before_there_is_a_date_begins_with_the_first_tick() {
     let mut host = Host { scene, date: at("2026-11-21T10:30:00Z") };
     host.bind(Trigger::schedule("0 * * * *").unwrap());
     host.scene.runtime.bind("gone", Trigger::schedule("0 * * * *").unwrap().to("f")).unwrap();
-    host.scene.runtime.unbind("gone");
-    assert_eq!(host.scene.runtime.next_deadline(), None);
+    host.scene.runtime.triggers().unbind("gone");
+    assert_eq!(host.scene.runtime.deliveries().next_deadline(), None);
     assert_eq!(host.tick(), [""; 0]);
     assert_eq!(host.sleep(), ["2026-11-21T11:00:00Z"]);
 }

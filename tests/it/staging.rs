@@ -58,8 +58,8 @@ fn scene(limits: EventLimits) -> Scene {
 fn what_a_delivery_publishes_is_queued_with_its_success() {
     let scene = scene(EventLimits::default());
     scene.publish("a", "ok");
-    scene.runtime.run_pending(1);
-    let deliveries = scene.deliveries();
+    scene.runtime.deliveries().run_pending(1);
+    let deliveries = scene.stats();
     assert_eq!((deliveries.matched, deliveries.succeeded, deliveries.queued, deliveries.staged), (3, 1, 2, 0));
     scene.run();
     assert_eq!(scene.seen(), ["g ok1", "g ok2"]);
@@ -72,7 +72,7 @@ fn what_a_failed_delivery_published_never_was() {
         scene.publish("a", deed);
         for attempts in 1..=2 {
             assert_eq!(scene.run(), 1);
-            let deliveries = scene.deliveries();
+            let deliveries = scene.stats();
             assert_eq!((deliveries.matched, deliveries.staged, deliveries.pending()), (1, 0, 2 - attempts));
             scene.advance(10);
         }
@@ -86,7 +86,7 @@ fn nothing_is_published_beside_a_reply_that_is_refused() {
     scene.runtime.bind("emits", on("c", "f").emits(["b"])).unwrap();
     scene.publish("c", "enonsense");
     scene.run();
-    let deliveries = scene.deliveries();
+    let deliveries = scene.stats();
     assert_eq!((deliveries.matched, deliveries.dead_letters, deliveries.staged), (1, 1, 0));
 }
 
@@ -97,8 +97,8 @@ fn a_reply_and_what_was_published_beside_it_are_queued_together_or_not_at_all() 
         let scene = scene(EventLimits { deliveries, ..EventLimits::default() });
         scene.runtime.bind("emits", on("c", "f").emits(["b"])).unwrap();
         scene.publish("c", &reply);
-        scene.runtime.run_pending(1);
-        let deliveries = scene.deliveries();
+        scene.runtime.deliveries().run_pending(1);
+        let deliveries = scene.stats();
         assert_eq!(deliveries.staged, 0);
         (deliveries.succeeded, deliveries.queued)
     };
@@ -112,17 +112,17 @@ fn an_invocation_by_handle_publishes_when_it_has_succeeded() {
     let scene = scene(EventLimits::default());
     let f = scene.runtime.find("f").unwrap();
     f.invoke(b"ok").unwrap();
-    assert_eq!(scene.deliveries().queued, 2);
+    assert_eq!(scene.stats().queued, 2);
     f.invoke(b"trap").unwrap_err();
-    assert_eq!((scene.deliveries().matched, scene.deliveries().staged), (2, 0));
+    assert_eq!((scene.stats().matched, scene.stats().staged), (2, 0));
     let failed = f.session(|guest| {
         guest.write(1024, b"ok")?;
         guest.call("handle", &[1024i32.into(), 2i32.into()])?;
-        assert_eq!((scene.deliveries().queued, scene.deliveries().staged), (2, 2), "not yet");
+        assert_eq!((scene.stats().queued, scene.stats().staged), (2, 2), "not yet");
         Err::<(), _>(InvokeErrorKind::Cancelled)
     });
     failed.unwrap_err();
-    assert_eq!((scene.deliveries().matched, scene.deliveries().staged), (2, 0));
+    assert_eq!((scene.stats().matched, scene.stats().staged), (2, 0));
     scene.run();
     assert_eq!(scene.seen(), ["g ok1", "g ok2"]);
 }
@@ -137,7 +137,7 @@ fn workers_wake_for_what_an_invocation_has_published() {
     });
     deploy(&runtime, "g", move |_, text| Ok(sender.send(text.to_owned())?));
     runtime.bind("b", on("b", "g")).unwrap();
-    let workers = runtime.workers(1).unwrap();
+    let workers = runtime.deliveries().workers(1).unwrap();
     runtime.find("f").unwrap().invoke(b"ok").unwrap();
     assert_eq!(receiver.recv().unwrap(), "ok");
     drop(workers);
@@ -167,20 +167,20 @@ fn a_chain_by_way_of_host_functions_ends_at_the_limit_of_hops() {
         scene.runtime.bind("a", on("a", function).input(input)).unwrap();
         scene.publish("a", "ok");
         assert_eq!(scene.run(), 4, "the first, and three hops, by {function}");
-        let letters = scene.runtime.drain_dead_letters();
+        let letters = scene.runtime.deliveries().drain_dead_letters();
         let [letter] = &letters[..] else { panic!("{letters:?}") };
         assert_eq!((letter.reason(), letter.attempts(), letter.trigger()), (Reason::Loop, 0, "a"));
         let event = letter.event();
         assert_eq!((event.id(), event.source(), event.attribute("dormousehops")), ("own", "/own", Some(4.into())));
-        assert_eq!(scene.deliveries().succeeded % 4, 0);
-        scene.runtime.unbind("a");
+        assert_eq!(scene.stats().succeeded % 4, 0);
+        scene.runtime.triggers().unbind("a");
     }
 }
 
 #[test]
 fn an_event_that_belongs_to_no_delivery_has_no_hops() {
     let scene = scene(EventLimits::default());
-    scene.runtime.unbind("b");
+    scene.runtime.triggers().unbind("b");
     scene.runtime.bind("whole", Trigger::on("b").to("g")).unwrap();
     scene.runtime.find("f").unwrap().invoke(b"ok").unwrap();
     scene.run();
@@ -213,10 +213,10 @@ fn room_is_kept_for_what_is_staged_and_given_back_when_the_invocation_fails() {
     for error in refusals.lock().unwrap().drain(..) {
         assert!(matches!(error, PublishError::QueueFull { .. }), "{error}");
     }
-    let deliveries = scene.deliveries();
+    let deliveries = scene.stats();
     assert_eq!((deliveries.queued, deliveries.refused, deliveries.staged), (1, 3, 0));
     scene.publish("two", "ok");
-    assert_eq!(scene.deliveries().queued, 3);
+    assert_eq!(scene.stats().queued, 3);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn what_is_staged_is_bounded_in_bytes_too() {
     });
     scene.runtime.bind("b", on("b", "g")).unwrap();
     scene.runtime.find("f").unwrap().invoke(b"ok").unwrap();
-    assert_eq!(scene.deliveries().queued, 2);
+    assert_eq!(scene.stats().queued, 2);
 }
 
 #[test]
@@ -246,10 +246,10 @@ fn a_full_queue_that_drops_does_so_when_the_invocation_has_succeeded() {
             scene.publish("b", deed);
         }
         f.invoke(b"trap").unwrap_err();
-        assert_eq!((scene.deliveries().queued, scene.deliveries().dropped), (2, 0));
+        assert_eq!((scene.stats().queued, scene.stats().dropped), (2, 0));
         f.invoke(b"ok").unwrap();
-        assert_eq!(scene.deliveries().queued, queued);
-        assert_eq!(scene.deliveries().dropped, 4 - queued);
+        assert_eq!(scene.stats().queued, queued);
+        assert_eq!(scene.stats().dropped, 4 - queued);
         scene.run();
         assert_eq!(scene.seen(), left[..queued as usize]);
     }
@@ -266,7 +266,7 @@ fn an_event_that_may_not_be_published_is_refused_at_once() {
         Ok(())
     });
     scene.runtime.find("f").unwrap().invoke(b"ok").unwrap();
-    assert_eq!(scene.deliveries().matched, 0);
+    assert_eq!(scene.stats().matched, 0);
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn initialisation_publishes_nothing() {
     let DeployError::Initialise { cause, .. } = error else { panic!("{error}") };
     let InvokeErrorKind::HostFunction { message, .. } = &*cause else { panic!("{cause}") };
     assert!(message.contains("publish from its handler"), "{message}");
-    assert_eq!(runtime.deliveries().matched, 0);
+    assert_eq!(runtime.deliveries().stats().matched, 0);
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn a_panic_of_the_host_publishes_nothing() {
     });
     scene.runtime.bind("b", on("b", "g")).unwrap();
     scene.runtime.find("f").unwrap().invoke(b"ok").unwrap_err();
-    assert_eq!((scene.deliveries().matched, scene.deliveries().staged), (0, 0));
+    assert_eq!((scene.stats().matched, scene.stats().staged), (0, 0));
 }
 
 #[test]
@@ -303,13 +303,13 @@ fn an_invocation_within_another_publishes_with_its_own_success() {
     deploy(&scene.runtime, "outer", |guest, _| {
         let f = guest.runtime().find("f").unwrap();
         f.invoke(b"trap").unwrap_err();
-        assert_eq!((guest.runtime().deliveries().matched, guest.runtime().deliveries().staged), (0, 0));
+        assert_eq!((guest.runtime().deliveries().stats().matched, guest.runtime().deliveries().stats().staged), (0, 0));
         f.invoke(b"ok")?;
-        assert_eq!(guest.runtime().deliveries().queued, 2);
+        assert_eq!(guest.runtime().deliveries().stats().queued, 2);
         Ok(())
     });
     scene.runtime.find("outer").unwrap().invoke(b"trap").unwrap_err();
-    assert_eq!(scene.deliveries().queued, 2);
+    assert_eq!(scene.stats().queued, 2);
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn a_queue_that_has_become_full_makes_the_delivery_fail_and_try_again() {
     let Outcome::Failed { error: DeliveryError::Invoke(_), next: Next::Retry(_) } = &dispatched[0].outcome else {
         panic!("{dispatched:?}")
     };
-    let deliveries = runtime.deliveries();
+    let deliveries = runtime.deliveries().stats();
     assert!(deliveries.is_balanced() && deliveries.staged == 0, "{deliveries:?}");
     assert_eq!((deliveries.queued, deliveries.matched), (1, 1));
 }
@@ -347,7 +347,7 @@ fn invocations_that_publish_from_several_threads_lose_nothing() {
     });
     deploy(&runtime, "g", |_, _| Ok(()));
     runtime.bind("b", on("b", "g")).unwrap();
-    let workers = runtime.workers(2).unwrap();
+    let workers = runtime.deliveries().workers(2).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
@@ -360,7 +360,7 @@ fn invocations_that_publish_from_several_threads_lose_nothing() {
         }
     });
     drop(workers);
-    let deliveries = runtime.deliveries();
+    let deliveries = runtime.deliveries().stats();
     assert_eq!((deliveries.matched, deliveries.succeeded, deliveries.staged), (450, 450, 0), "{deliveries:?}");
 }
 
@@ -373,14 +373,14 @@ fn what_is_refused_at_once_is_not_tried_again_at_once() {
     runtime.bind("a", Trigger::on("a").to("only").retry(Retry::never())).unwrap();
     let ran = function.session(|_| {
         runtime.publish(event("a", "x")).unwrap();
-        Ok(runtime.run_pending(usize::MAX))
+        Ok(runtime.deliveries().run_pending(usize::MAX))
     });
     assert_eq!(*ran.unwrap().value(), 1, "the only instance is this one");
-    assert_eq!(runtime.run_pending(usize::MAX), 0);
+    assert_eq!(runtime.deliveries().run_pending(usize::MAX), 0);
     // From now on each reading of the clock is so much later than the one before it.
     clock.step(Duration::from_millis(100));
-    assert_eq!(runtime.run_pending(usize::MAX) + runtime.run_pending(usize::MAX), 1);
-    assert_eq!(runtime.deliveries().succeeded, 1);
+    assert_eq!(runtime.deliveries().run_pending(usize::MAX) + runtime.deliveries().run_pending(usize::MAX), 1);
+    assert_eq!(runtime.deliveries().stats().succeeded, 1);
 }
 
 #[test]
@@ -403,7 +403,7 @@ fn those_that_stay_of_an_order_keep_to_it_when_a_full_queue_drops_one_in_their_m
         scene.publish("a", number);
     }
     assert_eq!(scene.run(), 3);
-    let deliveries = scene.deliveries();
+    let deliveries = scene.stats();
     assert_eq!((deliveries.succeeded, deliveries.dropped, deliveries.pending()), (3, 1, 0));
     assert_eq!(scene.seen(), ["f more"]);
 }

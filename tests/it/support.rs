@@ -107,7 +107,7 @@ impl Scene {
     }
 
     pub(crate) fn run(&self) -> usize {
-        self.runtime.run_pending(usize::MAX)
+        self.runtime.deliveries().run_pending(usize::MAX)
     }
 
     pub(crate) fn advance(&self, seconds: u64) {
@@ -116,8 +116,8 @@ impl Scene {
 
     /// The figures, which balance.
     #[track_caller]
-    pub(crate) fn deliveries(&self) -> dormouse::Deliveries {
-        let deliveries = self.runtime.deliveries();
+    pub(crate) fn stats(&self) -> dormouse::DeliveryStats {
+        let deliveries = self.runtime.deliveries().stats();
         assert!(deliveries.is_balanced(), "{deliveries:?}");
         deliveries
     }

@@ -7,7 +7,7 @@ fn event(ty: &str, subject: &str) -> Event {
 }
 
 fn matches(runtime: &Runtime, event: &Event) -> Vec<String> {
-    runtime.matches(event).unwrap()
+    runtime.triggers().matches(event).unwrap()
 }
 
 fn runtime_with(triggers: impl IntoIterator<Item = (&'static str, Trigger)>) -> Runtime {
@@ -20,7 +20,7 @@ fn runtime_with(triggers: impl IntoIterator<Item = (&'static str, Trigger)>) -> 
 
 #[track_caller]
 fn fails(runtime: &Runtime, event: &Event, id: &str) -> (String, String) {
-    match runtime.explain(event, id) {
+    match runtime.triggers().explain(event, id) {
         Some(Verdict::Fails { field, reason, .. }) => (field, reason),
         other => panic!("{other:?}"),
     }
@@ -85,7 +85,7 @@ fn a_topic_filter_matches_as_mqtt_says() {
         let runtime = runtime_with([("t", Trigger::topic("subject", filter).unwrap())]);
         let event = event("any", topic);
         assert_eq!(matches(&runtime, &event) == ["t"], expected, "{filter} and {topic}");
-        assert_eq!(runtime.explain(&event, "t") == Some(Verdict::Matches), expected, "{filter} and {topic}");
+        assert_eq!(runtime.triggers().explain(&event, "t") == Some(Verdict::Matches), expected, "{filter} and {topic}");
     }
 }
 
@@ -134,8 +134,8 @@ fn a_dry_run_names_matches_of_all_sources_in_the_order_of_binding() {
         ("again", Trigger::topic("subject", "+/b").unwrap()),
     ]);
     assert_eq!(matches(&runtime, &event("order", "a/b")), ["pattern", "topic", "type", "again"]);
-    assert_eq!(runtime.triggers(), ["pattern", "topic", "type", "other", "again"]);
-    assert_eq!(runtime.deliveries(), dormouse::Deliveries::default(), "nothing is delivered by looking");
+    assert_eq!(runtime.triggers().ids(), ["pattern", "topic", "type", "other", "again"]);
+    assert_eq!(runtime.deliveries().stats(), dormouse::DeliveryStats::default(), "nothing is delivered by looking");
 }
 
 #[test]
@@ -163,10 +163,10 @@ fn an_unbound_trigger_matches_nothing_and_its_id_is_free() {
         let runtime = runtime_with([("a", source.clone()), ("b", source.clone())]);
         let event = event("order", "a/b");
         assert_eq!(matches(&runtime, &event), ["a", "b"]);
-        assert!(runtime.unbind("a"));
-        assert!(!runtime.unbind("a"));
+        assert!(runtime.triggers().unbind("a"));
+        assert!(!runtime.triggers().unbind("a"));
         assert_eq!(matches(&runtime, &event), ["b"], "{source}");
-        assert!(runtime.explain(&event, "a").is_none());
+        assert!(runtime.triggers().explain(&event, "a").is_none());
         runtime.bind("a", source.to("f")).unwrap();
         assert_eq!(matches(&runtime, &event), ["b", "a"]);
     }
@@ -178,13 +178,13 @@ fn a_disabled_trigger_keeps_its_id_and_matches_nothing() {
     let event = event("order", "x");
     assert_eq!(matches(&runtime, &event), ["b"]);
     assert_eq!(fails(&runtime, &event, "a"), ("enabled".into(), "the trigger is disabled".into()));
-    assert!(runtime.enable("a"));
+    assert!(runtime.triggers().enable("a"));
     assert_eq!(matches(&runtime, &event), ["a", "b"]);
-    assert!(runtime.disable("b"));
+    assert!(runtime.triggers().disable("b"));
     assert_eq!(matches(&runtime, &event), ["a"]);
-    assert!(!runtime.trigger("b").unwrap().is_enabled());
+    assert!(!runtime.triggers().get("b").unwrap().is_enabled());
     assert!(runtime.bind("b", Trigger::on("order").to("f")).is_err());
-    assert!(!runtime.enable("c") && !runtime.disable("c"));
+    assert!(!runtime.triggers().enable("c") && !runtime.triggers().disable("c"));
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn ids_targets_and_types_are_checked_when_a_trigger_is_bound() {
     assert_eq!(ty(runtime.bind("t", Trigger::on("").to("f")).unwrap_err()), "");
     assert_eq!(ty(runtime.bind("t", on().emits([""])).unwrap_err()), "");
     assert_eq!(ty(runtime.bind("t", on().emits(["ok", "dormouse.schedule"])).unwrap_err()), "dormouse.schedule");
-    assert_eq!(runtime.triggers(), [""; 0]);
+    assert_eq!(runtime.triggers().ids(), [""; 0]);
     for (id, target) in [("A-Z_0.9", "f"), ("b", "f@prod"), ("c", "f@0123456789abcdef")] {
         runtime.bind(id, Trigger::on("order").to(target)).unwrap();
     }
@@ -217,17 +217,17 @@ fn more_triggers_than_the_limit_are_refused() {
     runtime.bind("a", Trigger::on("x").to("f")).unwrap();
     runtime.bind("b", Trigger::on("x").to("f")).unwrap();
     assert_eq!(runtime.bind("c", Trigger::on("x").to("f")).unwrap_err(), TriggerError::TooMany { limit: 2 });
-    runtime.unbind("a");
+    runtime.triggers().unbind("a");
     runtime.bind("c", Trigger::on("x").to("f")).unwrap();
 }
 
 #[test]
 fn a_trigger_can_be_looked_at() {
     let runtime = runtime_with([("a", Trigger::on("order").ordered().input(Input::Data))]);
-    let trigger = runtime.trigger("a").unwrap();
+    let trigger = runtime.triggers().get("a").unwrap();
     assert_eq!((trigger.target(), trigger.is_enabled(), trigger.is_ordered()), ("f", true, true));
     assert_eq!(trigger.to_string(), "type order to f");
-    assert!(runtime.trigger("b").is_none());
+    assert!(runtime.triggers().get("b").is_none());
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn ten_thousand_triggers_of_each_source_find_the_one() {
 #[test]
 fn a_topic_that_was_unbound_wakes_nothing_and_its_id_and_filter_can_be_bound_anew() {
     let runtime = runtime_with([("a", Trigger::topic("subject", "x/#").unwrap())]);
-    assert!(runtime.unbind("a"));
+    assert!(runtime.triggers().unbind("a"));
     assert_eq!(matches(&runtime, &event("t", "x/y")), [""; 0]);
     runtime.bind("a", Trigger::topic("subject", "x/+").unwrap().to("f")).unwrap();
     assert_eq!(matches(&runtime, &event("t", "x/y")), ["a"]);
@@ -276,5 +276,5 @@ fn what_no_published_event_wakes_says_what_does() {
         runtime.bind("schedule", Trigger::schedule("rate(1 minute)").unwrap().to("f")).unwrap();
         assert_eq!(fails(&runtime, &event("t", "x"), "schedule").1, "the trigger is woken by its schedule alone");
     }
-    assert_eq!(runtime.explain(&event("t", "x"), "nobody"), None);
+    assert_eq!(runtime.triggers().explain(&event("t", "x"), "nobody"), None);
 }

@@ -123,7 +123,7 @@ exported! { fallible:
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
         let (runtime, place) = (runtime.get()?, letters_out.required()?);
-        place.give(list(runtime.0.dead_letters()));
+        place.give(list(runtime.0.deliveries().dead_letters()));
         Ok(())
     }
 
@@ -136,7 +136,7 @@ exported! { fallible:
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
         let (runtime, place) = (runtime.get()?, letters_out.required()?);
-        place.give(list(runtime.0.drain_dead_letters()));
+        place.give(list(runtime.0.deliveries().drain_dead_letters()));
         Ok(())
     }
 
@@ -151,7 +151,7 @@ exported! { fallible:
         delivery_out: *mut u64,
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
-        let delivery = runtime.get()?.0.redrive(id)?;
+        let delivery = runtime.get()?.0.deliveries().redrive(id)?;
         if let Some(place) = delivery_out.optional() {
             place.put(delivery);
         }

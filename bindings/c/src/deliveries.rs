@@ -220,7 +220,7 @@ exported! { fallible:
         ran_out: *mut usize,
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
-        let ran = runtime.get()?.0.run_pending(budget);
+        let ran = runtime.get()?.0.deliveries().run_pending(budget);
         if let Some(place) = ran_out.optional() {
             place.put(ran);
         }
@@ -259,7 +259,7 @@ exported! { fallible:
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
         let (runtime, place) = (runtime.get()?, ns_out.required()?);
-        place.put(runtime.0.next_deadline().map_or(u64::MAX, nanos));
+        place.put(runtime.0.deliveries().next_deadline().map_or(u64::MAX, nanos));
         Ok(())
     }
 
@@ -272,7 +272,7 @@ exported! { fallible:
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
         let (runtime, place) = (runtime.get()?, deliveries_out.required()?);
-        let all = runtime.0.deliveries();
+        let all = runtime.0.deliveries().stats();
         place.put(dormouse_deliveries {
             matched: all.matched,
             succeeded: all.succeeded,

@@ -238,7 +238,7 @@ exported! { fallible:
     ) -> dormouse_status {
         // SAFETY: the pointer is followed by its length.
         let (runtime, id) = (runtime.get()?, unsafe { id.text(id_len) }?);
-        known(runtime.0.unbind(id), id)
+        known(runtime.0.triggers().unbind(id), id)
     }
 
     /// Switches a trigger on or off, for what is published from now on. Off, it matches nothing, and keeps its id.
@@ -253,7 +253,7 @@ exported! { fallible:
     ) -> dormouse_status {
         // SAFETY: the pointer is followed by its length.
         let (runtime, id) = (runtime.get()?, unsafe { id.text(id_len) }?);
-        known(if on { runtime.0.enable(id) } else { runtime.0.disable(id) }, id)
+        known(if on { runtime.0.triggers().enable(id) } else { runtime.0.triggers().disable(id) }, id)
     }
 
     /// The ids of all triggers, in the order of binding.
@@ -265,7 +265,7 @@ exported! { fallible:
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
         let (runtime, place) = (runtime.get()?, names_out.required()?);
-        place.give(dormouse_names::new(runtime.0.triggers()));
+        place.give(dormouse_names::new(runtime.0.triggers().ids()));
         Ok(())
     }
 
@@ -279,7 +279,7 @@ exported! { fallible:
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
         let (runtime, event, place) = (runtime.get()?, event.get()?, names_out.required()?);
-        place.give(dormouse_names::new(runtime.0.matches(&event.event)?));
+        place.give(dormouse_names::new(runtime.0.triggers().matches(&event.event)?));
         Ok(())
     }
 
@@ -300,7 +300,7 @@ exported! { fallible:
         let (runtime, event, place) = (runtime.get()?, event.get()?, matches_out.required()?);
         // SAFETY: the pointer is followed by its length.
         let id = unsafe { id.text(id_len) }?;
-        let verdict = runtime.0.explain(&event.event, id).ok_or_else(|| unknown(id))?;
+        let verdict = runtime.0.triggers().explain(&event.event, id).ok_or_else(|| unknown(id))?;
         let why_not = match verdict {
             Verdict::Matches => None,
             Verdict::Fails { field, reason, .. } if field.is_empty() => Some(reason),

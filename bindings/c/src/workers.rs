@@ -37,7 +37,7 @@ exported! { fallible:
         if !(1..=THREADS_MAX).contains(&count) {
             return Err(Failure::argument(format!("{count} workers; 1 to {THREADS_MAX} can be had")));
         }
-        let workers = runtime.0.workers(count).map_err(Failure::no_thread)?;
+        let workers = runtime.0.deliveries().workers(count).map_err(Failure::no_thread)?;
         place.give(Box::new(dormouse_workers(workers)));
         Ok(())
     }

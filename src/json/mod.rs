@@ -10,7 +10,9 @@ mod error;
 mod member;
 mod scan;
 mod text;
+mod value;
 
 pub use error::{JsonError, JsonProblem};
-pub(crate) use scan::{Kind, LEVELS_MAX, Raw, Scanner};
+pub(crate) use scan::{LEVELS_MAX, Scanner};
 pub(crate) use text::{decode, write_string};
+pub(crate) use value::{Kind, Raw};

@@ -4,7 +4,7 @@
 //! for values that nobody asks for.
 
 use super::{
-    JsonError, JsonProblem,
+    JsonError, JsonProblem, Kind, Raw,
     block::{BLOCK, Block, Escapes, Masks, WIDE, between, nesting},
     member::Member,
 };
@@ -17,40 +17,6 @@ pub(crate) const LEVELS_MAX: u32 = 256;
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
-}
-
-/// The kind of a value, by its first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Object,
-    Array,
-    String,
-    Number,
-    True,
-    False,
-    Null,
-}
-
-impl Kind {
-    /// The kind in words, for error messages.
-    pub(crate) fn describe(self) -> &'static str {
-        match self {
-            Kind::Object => "an object",
-            Kind::Array => "an array",
-            Kind::String => "a string",
-            Kind::Number => "a number",
-            Kind::True | Kind::False => "a boolean",
-            Kind::Null => "null",
-        }
-    }
-}
-
-/// A string as it is written, without its quotes.
-#[derive(Clone, Copy)]
-pub(crate) struct Raw<'a> {
-    pub(crate) bytes: &'a [u8],
-    /// Whether there are escapes in it: see [`super::decode`].
-    pub(crate) escaped: bool,
 }
 
 impl<'a> Scanner<'a> {

@@ -7,7 +7,7 @@
 //! - [`survey`] validates the module and notes what it can touch.
 //! - [`residue`] says where the interpreter's value stack is zeroed; [`names`] and [`stub`] say
 //!   what is added, and [`room`] holds it against the interpreter's limits.
-//! - [`engine`] says how the interpreter is set up, and [`self_check`] that this build of it is
+//! - [`engine`] says how the interpreter is set up, and [`mod@self_check`] that this build of it is
 //!   safe to use.
 //! - [`rewrite`] makes hidden state reachable and growth safe, and writes the cures.
 //! - [`prepared`] compiles the result.

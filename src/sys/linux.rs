@@ -11,7 +11,7 @@
 //! *Private pages.* A page of a private mapping is the file's until somebody writes to it. Then the
 //! kernel makes a copy, by a page fault of the writing thread, and the page stays private. The
 //! kernel lists the private pages ([`pagemap`]). A cheaper question is the thread's count of faults
-//! ([`faults`]): if it has not moved, the thread made no page private meanwhile.
+//! ([`mod@faults`]): if it has not moved, the thread made no page private meanwhile.
 //!
 //! *Locked memory.* One event makes pages private without a fault of ours and without naming our
 //! addresses: `mlockall(MCL_CURRENT)`, by any thread. The canary tells ([`region`]). It is a page
@@ -35,7 +35,7 @@
 //! A filter (seccomp) that is installed later and answers one with an error leads to scans, or to
 //! instances without regions. A filter that kills must allow them. Only the opening of a ring of
 //! faults comes later, by a thread that ends. No thread opens one under a filter: it asks
-//! `prctl(PR_GET_SECCOMP)` first ([`faults`]).
+//! `prctl(PR_GET_SECCOMP)` first ([`mod@faults`]).
 
 mod faults;
 mod image;

@@ -6,7 +6,7 @@
 //!
 //! [`linux`] maps the image of a memory copy-on-write, so that the kernel knows which pages an
 //! invocation has written to. Safe code in `instance/gate.rs` uses that knowledge. Where the
-//! platform does not offer this, [`absent`] stands in. Then memories are wasmi's own, and are
+//! platform does not offer this, `absent` stands in. Then memories are wasmi's own, and are
 //! cleaned by writing zeros and the image's bytes. The time is the kernel's everywhere; where the
 //! processor's counter is steady, it tells the time between two readings of the kernel's clock.
 //! [`cores`], [`handoff`] and [`valid`] are the same on all platforms, or nearly.

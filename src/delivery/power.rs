@@ -206,7 +206,7 @@ fn what_a_full_queue_would_drop_stays_in_its_order_where_the_new_cannot_be_writt
     let first = refused();
     let after = (0..4).fold(first, |_, _| refused());
     assert!(after.is_balanced());
-    assert_eq!(after.unsaved, first.unsaved, "numbers that nobody was told are given again");
+    assert_eq!(after.unsaved, first.unsaved, "unused numbers are given again");
     assert_eq!(
         (after.matched, after.dropped, after.queued, after.parked),
         (before.matched, 0, before.queued, before.parked)

@@ -1,10 +1,10 @@
 //! The host functions behind `memory.grow` and `table.grow`. The rewriting has replaced each
 //! operator by a stub that calls one of them.
 //!
-//! Invariants: the answer and the fuel are those of the operator in wasmi. It is -1 without a
-//! charge if the operator's own maximum or a limit forbids the growth. Otherwise each 64 bytes that
-//! are added cost 1 fuel. Growth counts against the runtime's budget. If the budget is used up, the
-//! invocation ends as busy. So a guest cannot see what other functions do.
+//! Invariants: the answer and the fuel are those of the operator in wasmi. The answer is -1,
+//! without a charge, if the operator's own maximum or a limit forbids the growth. Otherwise each 64
+//! bytes that are added cost 1 fuel. Growth counts against the runtime's budget. If the budget is
+//! used up, the invocation ends as busy. So a guest cannot see what other functions do.
 
 use std::sync::Arc;
 

@@ -347,6 +347,7 @@ impl<H: HostSide> Instance<H> {
         &mut self.store.data_mut().host
     }
 
+    #[cfg(feature = "extism")]
     pub(crate) fn state(&mut self) -> &mut State<H> {
         self.store.data_mut()
     }

@@ -302,7 +302,7 @@ pub(crate) fn kind_of(error: &wasmi::Error, meter: &Meter) -> InvokeErrorKind {
         // On the first call the interpreter says why it failed, on later calls only that it failed.
         // One text for both hides whether a run was cold or warm.
         None if matches!(error.kind(), ErrorKind::Translation(_)) => {
-            let problem = "a function is too large for it to translate: it has too many operands, locals or branches";
+            let problem = "it cannot translate a function: the function has too many operands, locals or branches";
             return InvokeErrorKind::Interpreter { problem: problem.into() };
         }
         Some(TrapCode::GrowthOperationLimited) | None => {

@@ -1,4 +1,4 @@
-//! Errors of the key-value store that end an invocation. A guest is told all other problems by a
+//! Errors of the key-value store that end an invocation. For all other problems, a guest gets a
 //! code.
 //!
 //! Invariant: nothing that the invocation staged was written, except as said at [`Error::Store`].

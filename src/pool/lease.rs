@@ -1,6 +1,7 @@
 //! An instance on loan to one invocation.
 //!
-//! Invariant: a lease is counted in the pool until it is dropped, or hands its instance back.
+//! Invariant: the pool counts the instance or the vacancy of a lease as live. Dropping the lease
+//! ends that; giving the instance back does not.
 
 use std::time::Duration;
 

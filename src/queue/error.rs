@@ -1,6 +1,6 @@
 //! Why an event is not queued, and why a dead letter is not redriven.
 //!
-//! Invariant: each error says what the host can do about it, and nothing was queued.
+//! Invariant: after any of these errors nothing was queued, and a dead letter is still held.
 
 use super::Deliveries;
 use crate::pattern::MatchError;

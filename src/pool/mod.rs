@@ -18,8 +18,8 @@
 //! lane, and never exceeds `max`. Idle instances are clean. Each lane is ordered by the start of
 //! idle time, the oldest in front, except an instance whose thread is interrupted while it puts
 //! another on top. A thread that frees an instance or a vacancy looks afterwards for waiting
-//! threads. A thread that waits first says so, and then looks for both. A vacancy is permission to
-//! make one more instance.
+//! threads. A thread that is about to wait adds itself to `waiting`, then looks for both. A vacancy
+//! is permission to make one more instance.
 
 mod lane;
 mod lease;

@@ -1,7 +1,7 @@
 //! Waiting for an instance, or for a vacancy to make one.
 //!
 //! Invariant: a thread that frees an instance or a vacancy looks afterwards for waiting threads. A
-//! thread that waits first says so, and then looks for both.
+//! thread that is about to wait adds itself to `waiting`, then looks for both.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What all instances of a runtime use right now, held against the runtime's limits.
+//! What all instances of a runtime use now, compared with the runtime's limits.
 //!
 //! Invariant: the counters are the sums over all live [`Reservation`]s, and never above the limits.
 
@@ -18,18 +18,18 @@ use crate::{
     },
 };
 
-/// Something that holds idle instances which can be dropped to make room.
+/// A holder of idle instances that can be dropped to make room.
 pub(crate) trait Evict: Send + Sync {
-    /// Since when its least recently used idle instance has been idle.
+    /// Since when its longest idle instance has been idle.
     fn oldest(&self) -> Option<Duration>;
-    /// Drops that instance; `false` if there is none any more.
+    /// Drops that instance. Returns `false` if there is none any more.
     fn evict_oldest(&self) -> bool;
 }
 
 /// Counters and limits of one runtime.
 pub(crate) struct Budget {
     limits: RuntimeLimits,
-    // Apart from each other, as threads that make instances write to both.
+    // On separate cache lines, because threads that make instances write to both.
     instances: CachePadded<AtomicUsize>,
     memory: CachePadded<AtomicU64>,
     pools: Mutex<Vec<Weak<dyn Evict>>>,
@@ -49,13 +49,13 @@ impl Budget {
         &self.limits
     }
 
-    /// Live instances, and the bytes that they hold.
+    /// The number of live instances, and the bytes that they hold.
     pub(crate) fn in_use(&self) -> (usize, u64) {
         (self.instances.load(Ordering::Relaxed), self.memory.load(Ordering::Relaxed))
     }
 
-    /// Makes a pool known as a place where idle instances can be found. Forgets those that are gone before the list would
-    /// have to grow, so that registering many costs each little.
+    /// Registers a pool whose idle instances can be dropped. Before the list would have to grow,
+    /// pools that are gone are removed. So each registration is cheap.
     pub(crate) fn register(&self, pool: Weak<dyn Evict>) {
         let mut pools = self.pools.lock();
         if pools.len() == pools.capacity() {
@@ -64,12 +64,13 @@ impl Budget {
         pools.push(pool);
     }
 
-    /// Room for one more instance that holds `bytes`, idle ones going where there is none.
+    /// Reserves room for one more instance that holds `bytes`. If there is no room, idle instances
+    /// are dropped.
     pub(crate) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, Busy> {
         self.reserve_or(bytes, Self::evict)
     }
 
-    /// The same at nobody's cost: only where there is room.
+    /// Does the same only if there is room, and drops no instance.
     pub(crate) fn reserve_spare(self: &Arc<Self>, bytes: u64) -> Result<Reservation, Busy> {
         self.reserve_or(bytes, |_| false)
     }
@@ -87,16 +88,16 @@ impl Budget {
         Ok(reservation)
     }
 
-    /// Drops the least recently used idle instance of the runtime. Looks at each pool: a cost of the refused or squeezed
-    /// start of an instance, never of a warm invocation.
+    /// Drops the longest idle instance of the runtime. It looks at each pool. Only an instance's
+    /// start that finds no room pays for this, never a warm invocation.
     fn evict(&self) -> bool {
-        // Dropping an instance, or the last handle of a pool, happens outside the lock.
+        // An instance, or the last handle of a pool, is dropped outside the lock.
         let pools: Vec<_> = self.pools.lock().iter().filter_map(Weak::upgrade).collect();
         loop {
             let oldest = pools.iter().filter_map(|pool| Some((pool.oldest()?, pool))).min_by_key(|(since, _)| *since);
             match oldest {
                 None => return false,
-                // Taken by somebody else in between: look again.
+                // Another thread took the instance in the meantime: look again.
                 Some((_, pool)) if !pool.evict_oldest() => {}
                 Some(_) => return true,
             }
@@ -104,14 +105,14 @@ impl Budget {
     }
 }
 
-/// One instance's share of a budget, given back when dropped.
+/// One instance's share of a budget. It is returned when dropped.
 pub(crate) struct Reservation {
     budget: Arc<Budget>,
     bytes: u64,
 }
 
 impl Reservation {
-    /// Takes `bytes` more, idle instances going where there is no room.
+    /// Takes `bytes` more. If there is no room, idle instances are dropped.
     pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), Busy> {
         self.grow_or(bytes, Budget::evict)
     }
@@ -128,7 +129,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Gives `bytes` back.
+    /// Returns `bytes`.
     pub(crate) fn shrink(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;

@@ -1,8 +1,12 @@
-//! The pool, and the queue with its workers, in the orders of events that threads can come to: the crate shuttle runs each scenario again and again
-//! and decides at each lock, condition variable and atomic of `sync.rs` which thread goes on. The functions are real ones.
+//! Tests of the pool, the queue and the workers under many orders of events between threads. The
+//! crate shuttle repeats each scenario. At each lock, condition variable and atomic of `sync.rs` it
+//! decides which thread goes on. The functions are real.
 //!
-//! Who sleeps and is forgotten fails a scenario by itself: nobody is left who could go on, which shuttle reports as a deadlock, with a schedule
-//! that repeats it. Atomics are in one order here, whatever the code asks for: orders that only weak memory allows are not among these.
+//! Invariant under test: no waiting thread is forgotten.
+//!
+//! A thread that sleeps and is forgotten fails its scenario: no thread can go on. Shuttle reports
+//! this as a deadlock, with a schedule that repeats it. All atomics have one order here, whatever
+//! the code asks for. Orders that only weak memory allows are not explored.
 //!
 //! ```sh
 //! RUSTFLAGS='--cfg shuttle' cargo test --config 'profile.dev.package."*".opt-level=0' \
@@ -30,16 +34,17 @@ use crate::{
     sync::{Condvar, Mutex},
 };
 
-/// A wait whose end nobody lives to see.
+/// A wait that no test outlasts.
 const FOR_EVER: Duration = Duration::from_secs(1 << 20);
 
-/// Runs a scenario in many orders: in any at random, and in those with few changes of thread, at which faults that hang on one moment are likelier.
+/// Runs a scenario in many orders: at random, and with few changes of thread. The latter find
+/// faults that depend on a single moment more often.
 fn explore(scenario: fn()) {
     let number = |variable: &str, default| std::env::var(variable).map_or(default, |text| text.parse().unwrap());
     let (count, seed) = (number("DORMOUSE_INTERLEAVINGS", 1_000), number("DORMOUSE_FIRST_SEED", 0));
     let run = |scheduler: Box<dyn Scheduler + Send>| {
         let mut config = Config::new();
-        // The interpreter's frames are large without optimisation.
+        // Without optimisation, the interpreter's frames are large.
         config.stack_size = 1 << 20;
         config.silence_warnings = true;
         Runner::new(scheduler, config).run(scenario);
@@ -48,7 +53,7 @@ fn explore(scenario: fn()) {
     run(Box::new(PctScheduler::new_from_seed(seed, 3, count as usize)));
 }
 
-/// Stands still unless it is told.
+/// A clock that only moves when a test moves it.
 #[derive(Clone, Default)]
 struct Still(Arc<AtomicU64>);
 
@@ -64,7 +69,8 @@ fn runtime(instances: usize) -> (Runtime, Still) {
     (Runtime::builder().reset(Reset::Portable).limits(limits).clock(clock.clone()).build(), clock)
 }
 
-/// A function whose `run` takes its time, and grows its memory by so many pages: if by any, its instance is lost. Never more run at once than `max`.
+/// A function whose `run` yields to other threads, and grows its memory by the given number of
+/// pages. If that is not 0, its instance is lost. Asserts that at most `max` run at the same time.
 fn function(runtime: &Runtime, name: &str, max: usize, max_wait: Duration) -> Function {
     let module = wat::parse_str(
         r#"(module (import "host" "stay" (func $stay)) (memory 1 2)
@@ -73,7 +79,7 @@ fn function(runtime: &Runtime, name: &str, max: usize, max_wait: Duration) -> Fu
     .unwrap();
     let running = AtomicUsize::new(0);
     let stay = move |_: &mut Context<'_>| {
-        assert!(running.fetch_add(1, Relaxed) < max, "more run at once than may");
+        assert!(running.fetch_add(1, Relaxed) < max, "more run at once than allowed");
         thread::yield_now();
         running.fetch_sub(1, Relaxed);
     };
@@ -86,7 +92,7 @@ fn run(function: &Function, pages: i32) -> Result<Start, InvokeErrorKind> {
     ran.map(|returned| returned.report().start()).map_err(|error| error.kind().clone())
 }
 
-/// All have ended: what lives is idle, and no more than may.
+/// Asserts that all runs have ended: all live instances are idle, and there are not too many.
 fn is_quiet(function: &Function, max: usize) {
     let (idle, live) = function.instances();
     assert!(idle == live && live <= max, "{idle} idle of {live}, {max} may live");
@@ -107,7 +113,7 @@ fn threads(count: usize, each: impl Fn(usize) + Clone + Send + 'static) -> Vec<t
 }
 
 #[test]
-fn whoever_waits_is_served_when_an_instance_comes_back_or_is_lost() {
+fn a_waiting_thread_is_served_when_an_instance_comes_back_or_is_lost() {
     explore(|| {
         let max = 1 + shuttle::rand::Rng::gen_range(&mut shuttle::rand::thread_rng(), 0..2);
         let (runtime, _) = runtime(8);
@@ -123,7 +129,7 @@ fn whoever_waits_is_served_when_an_instance_comes_back_or_is_lost() {
 }
 
 #[test]
-fn whoever_waits_is_served_when_the_maximum_is_raised_and_lowered() {
+fn a_waiting_thread_is_served_when_the_maximum_is_raised_and_lowered() {
     explore(|| {
         let (runtime, _) = runtime(8);
         let f = function(&runtime, "f", 3, FOR_EVER);
@@ -138,7 +144,7 @@ fn whoever_waits_is_served_when_the_maximum_is_raised_and_lowered() {
 }
 
 #[test]
-fn whoever_waits_while_a_function_is_switched_off_is_served_when_it_is_on_again() {
+fn a_thread_that_waits_while_a_function_is_switched_off_is_served_when_it_is_on_again() {
     explore(|| {
         let (runtime, _) = runtime(8);
         let f = function(&runtime, "f", 1, FOR_EVER);
@@ -155,7 +161,7 @@ fn whoever_waits_while_a_function_is_switched_off_is_served_when_it_is_on_again(
 }
 
 #[test]
-fn whoever_waits_is_served_while_instances_are_made_ahead_trimmed_and_evicted() {
+fn a_waiting_thread_is_served_while_instances_are_made_ahead_trimmed_and_evicted() {
     explore(|| {
         let (runtime, clock) = runtime(2);
         let (f, other) = (function(&runtime, "f", 1, FOR_EVER), function(&runtime, "other", 2, FOR_EVER));
@@ -179,7 +185,7 @@ fn whoever_waits_is_served_while_instances_are_made_ahead_trimmed_and_evicted() 
 }
 
 #[test]
-fn who_gives_up_waiting_takes_nothing_with_it() {
+fn a_thread_that_gives_up_waiting_takes_nothing_with_it() {
     explore(|| {
         let (runtime, _) = runtime(8);
         let f = function(&runtime, "f", 1, Duration::from_millis(1));
@@ -192,39 +198,40 @@ fn who_gives_up_waiting_takes_nothing_with_it() {
     });
 }
 
-/// Counts what has happened, for who waits for it.
+/// Records what has happened, for threads that wait for it.
 #[derive(Clone)]
-struct Told(Arc<(Mutex<Vec<String>>, Condvar)>);
+struct Journal(Arc<(Mutex<Vec<String>>, Condvar)>);
 
-impl Told {
+impl Journal {
     fn new() -> Self {
         Self(Arc::new((Mutex::default(), Condvar::new())))
     }
 
-    fn tell(&self, what: String) {
+    fn record(&self, what: String) {
         self.0.0.lock().push(what);
         self.0.1.notify_all();
     }
 
-    /// What has happened, as soon as it is so much.
+    /// Waits for this many events, and returns all.
     fn wait(&self, count: usize) -> Vec<String> {
-        let mut told = self.0.0.lock();
-        while told.len() < count {
-            self.0.1.wait(&mut told);
+        let mut journal = self.0.0.lock();
+        while journal.len() < count {
+            self.0.1.wait(&mut journal);
         }
-        told.clone()
+        journal.clone()
     }
 }
 
-/// Deploys a function which tells what it is given. Given `once`, it fails the first time; given the name of an event, it publishes that.
-fn deploy(runtime: &Runtime, name: &'static str, told: &Told) -> Function {
+/// Deploys a function that records its input. On `once` it fails the first time. On `publish` and
+/// the name of an event it publishes that event.
+fn deploy(runtime: &Runtime, name: &'static str, journal: &Journal) -> Function {
     let module = wat::parse_str(
         r#"(module (import "host" "note" (func $note (param i32 i32))) (memory (export "memory") 1)
              (func (export "alloc") (param i32) (result i32) (i32.const 1024))
              (func (export "handle") (param i32 i32) (result i64) (call $note (local.get 0) (local.get 1)) (i64.const 0)))"#,
     )
     .unwrap();
-    let (told, failed) = (told.clone(), AtomicUsize::new(0));
+    let (journal, failed) = (journal.clone(), AtomicUsize::new(0));
     let note = move |guest: &mut Context<'_>, at: u32, len: u32| -> Result<(), HostError> {
         let text = guest.read_text(at, len)?;
         thread::yield_now();
@@ -234,7 +241,7 @@ fn deploy(runtime: &Runtime, name: &'static str, told: &Told) -> Function {
         if text.starts_with("publish ") {
             guest.publish(event(text.trim_start_matches("publish "), "staged"))?;
         }
-        told.tell(format!("{name} {text}"));
+        journal.record(format!("{name} {text}"));
         Ok(())
     };
     runtime.deployment(name, &module).instances(0..=2).max_wait(FOR_EVER).host("host", "note", note).deploy().unwrap()
@@ -249,7 +256,7 @@ fn bind(runtime: &Runtime, ty: &str, function: &str) {
     runtime.bind(ty, Trigger::on(ty).to(function).input(Input::Data).retry(retry)).unwrap();
 }
 
-/// So many have succeeded, and all that was matched is somewhere.
+/// Asserts that this many deliveries have succeeded, and that the counts balance.
 fn have_succeeded(runtime: &Runtime, count: u64) {
     let deliveries = runtime.deliveries().stats();
     assert!(deliveries.is_balanced(), "{deliveries:?}");
@@ -257,11 +264,11 @@ fn have_succeeded(runtime: &Runtime, count: u64) {
 }
 
 #[test]
-fn workers_deliver_whatever_is_published_dispatched_and_staged() {
+fn workers_deliver_all_that_is_published_dispatched_and_staged() {
     explore(|| {
         let (runtime, _) = runtime(8);
-        let told = Told::new();
-        deploy(&runtime, "f", &told);
+        let journal = Journal::new();
+        deploy(&runtime, "f", &journal);
         bind(&runtime, "a", "f");
         bind(&runtime, "b", "f");
         let workers = runtime.deliveries().workers(2).unwrap();
@@ -277,7 +284,7 @@ fn workers_deliver_whatever_is_published_dispatched_and_staged() {
             }),
             thread::spawn(move || assert!(looks.deliveries().is_balanced())),
         ];
-        told.wait(5);
+        journal.wait(5);
         join(all);
         drop(workers);
         have_succeeded(&runtime, 5);
@@ -285,10 +292,10 @@ fn workers_deliver_whatever_is_published_dispatched_and_staged() {
 }
 
 #[test]
-fn what_waits_for_a_function_is_delivered_by_workers_when_it_comes() {
+fn workers_deliver_to_a_function_when_it_is_deployed() {
     explore(|| {
         let (runtime, _) = runtime(8);
-        let told = Told::new();
+        let journal = Journal::new();
         bind(&runtime, "a", "f");
         let workers = runtime.deliveries().workers(2).unwrap();
         let publishes = runtime.clone();
@@ -297,8 +304,8 @@ fn what_waits_for_a_function_is_delivered_by_workers_when_it_comes() {
                 assert_eq!(publishes.publish(event("a", "")).unwrap(), 1);
             }
         });
-        deploy(&runtime, "f", &told);
-        told.wait(2);
+        deploy(&runtime, "f", &journal);
+        journal.wait(2);
         join(publishing);
         drop(workers);
         have_succeeded(&runtime, 2);
@@ -309,15 +316,15 @@ fn what_waits_for_a_function_is_delivered_by_workers_when_it_comes() {
 fn what_waits_for_a_function_that_is_off_is_delivered_by_workers_when_it_is_on() {
     explore(|| {
         let (runtime, _) = runtime(8);
-        let told = Told::new();
-        let f = deploy(&runtime, "f", &told);
+        let journal = Journal::new();
+        let f = deploy(&runtime, "f", &journal);
         f.set_concurrency(0).unwrap();
         bind(&runtime, "a", "f");
         let workers = runtime.deliveries().workers(1).unwrap();
         let publishes = runtime.clone();
         let publishing = threads(2, move |_| _ = publishes.publish(event("a", "")).unwrap());
         f.set_concurrency(2).unwrap();
-        told.wait(2);
+        journal.wait(2);
         join(publishing);
         drop(workers);
         have_succeeded(&runtime, 2);
@@ -325,11 +332,11 @@ fn what_waits_for_a_function_that_is_off_is_delivered_by_workers_when_it_is_on()
 }
 
 #[test]
-fn what_is_ready_when_its_workers_end_is_delivered_first() {
+fn workers_deliver_all_that_is_ready_before_they_end() {
     explore(|| {
         let (runtime, _) = runtime(8);
-        let told = Told::new();
-        deploy(&runtime, "f", &told);
+        let journal = Journal::new();
+        deploy(&runtime, "f", &journal);
         bind(&runtime, "a", "f");
         let workers = runtime.deliveries().workers(2).unwrap();
         runtime.publish(event("a", "before")).unwrap();
@@ -337,7 +344,7 @@ fn what_is_ready_when_its_workers_end_is_delivered_first() {
         let publishes = runtime.clone();
         let publishing = threads(1, move |_| _ = publishes.publish(event("a", "later")).unwrap());
         drop(workers);
-        let before = told.wait(0).iter().filter(|text| text.ends_with("before")).count();
+        let before = journal.wait(0).iter().filter(|text| text.ends_with("before")).count();
         assert_eq!(before, 2, "the workers have ended");
         join(publishing);
         runtime.deliveries().run_pending(usize::MAX);
@@ -349,30 +356,31 @@ fn what_is_ready_when_its_workers_end_is_delivered_first() {
 fn deliveries_of_one_order_keep_to_it_and_none_is_left_behind() {
     explore(|| {
         let (runtime, _) = runtime(8);
-        let told = Told::new();
-        deploy(&runtime, "f", &told);
+        let journal = Journal::new();
+        deploy(&runtime, "f", &journal);
         runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).ordered()).unwrap();
         let workers = runtime.deliveries().workers(2).unwrap();
         for number in 0..3 {
             runtime.publish(event("a", &number.to_string())).unwrap();
         }
-        assert_eq!(told.wait(3), ["f 0", "f 1", "f 2"]);
+        assert_eq!(journal.wait(3), ["f 0", "f 1", "f 2"]);
         drop(workers);
         have_succeeded(&runtime, 3);
     });
 }
 
 #[test]
-fn what_failed_is_tried_again_when_its_time_has_come() {
+fn a_failed_delivery_is_tried_again_when_it_is_due() {
     explore(|| {
         let (runtime, clock) = runtime(8);
-        let told = Told::new();
-        deploy(&runtime, "f", &told);
+        let journal = Journal::new();
+        deploy(&runtime, "f", &journal);
         bind(&runtime, "a", "f");
         let workers = runtime.deliveries().workers(2).unwrap();
         runtime.publish(event("a", "once")).unwrap();
-        // Ten seconds a step, in which it is known only when the first attempt ends.
-        while told.wait(0).is_empty() {
+        // Each step is ten seconds. The delivery becomes due ten seconds after its first attempt
+        // has ended, whenever that is.
+        while journal.wait(0).is_empty() {
             clock.0.fetch_add(10, Relaxed);
             runtime.tick(crate::Timestamp::UNIX_EPOCH);
             thread::yield_now();
@@ -386,10 +394,10 @@ fn what_failed_is_tried_again_when_its_time_has_come() {
 fn workers_end_by_themselves_when_their_runtime_is_gone() {
     explore(|| {
         let (runtime, _) = runtime(8);
-        let told = Told::new();
-        deploy(&runtime, "f", &told);
+        let journal = Journal::new();
+        deploy(&runtime, "f", &journal);
         bind(&runtime, "a", "f");
-        // Whoever drops the guard waits for them; here nobody tells them to end.
+        // Dropping the guard would wait for the workers. Here nothing tells them to end.
         std::mem::forget(runtime.deliveries().workers(2).unwrap());
         let other = runtime.clone();
         let publishing = threads(1, move |_| _ = other.publish(event("a", "")).unwrap());

@@ -1,11 +1,14 @@
 //! The handle by which another thread ends an invocation.
+//!
+//! Invariant: a handle that was cancelled stays cancelled, and no idle instance keeps one.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-/// Cancels the invocations that it was given to, from any thread, at their next slice of fuel.
+/// Cancels the invocations that were given this handle, from any thread, at their next slice of
+/// fuel.
 ///
 /// ```
 /// # let runtime = dormouse::Runtime::new();
@@ -27,18 +30,19 @@ use std::sync::{
 pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    /// A handle that has not been used yet.
+    /// Creates a handle that is not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Ends the invocations that hold a clone of this handle, now running or begun later: it stays cancelled.
+    /// Ends all invocations that hold a clone of this handle, those that run and those that begin
+    /// later. The handle stays cancelled.
     pub fn cancel(&self) {
-        // A flag alone: nothing else is handed over with it.
+        // This is only a flag: no other data is passed with it.
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether [`cancel`](Self::cancel) was called.
+    /// Whether [`cancel`](Self::cancel) has been called.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

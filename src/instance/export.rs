@@ -1,9 +1,10 @@
-//! An export as a host calls it that knows its type only at run time: with a list of numbers.
+//! Calls an export whose type the host knows only at run time, with a list of numbers.
 //!
-//! wasmi holds a call by values against the function's type, under a lock of its engine, and has to turn each value over twice. So exports of the
-//! most common types are called by type (20 ns less of 90), the others by values; both answer the same.
+//! For a call by values, wasmi checks the values against the function's type, under a lock of its
+//! engine, and converts each value twice. So exports of the most common types are called by type
+//! (20 ns less of 90), and the others by values. Both give the same result.
 //!
-//! Invariant: no call is made with arguments that are not of the export's type.
+//! Invariant: an export is only called with arguments of its type.
 
 use smallvec::SmallVec;
 use wasmi::{Func, Store, TypedFunc, Val, WasmParams, WasmResults};
@@ -19,11 +20,12 @@ use crate::{
     value::{Value, Values},
 };
 
-/// What calls an export.
+/// An object that calls an export.
 pub(super) type Handle<H> = Box<dyn Call<H> + Send>;
 
 pub(super) trait Call<H: HostSide> {
-    /// Calls it, having looked at the time if it `is_late`; none if it does not take these arguments, or takes or gives what is no number.
+    /// Calls the export. If the call `is_late`, it checks the time first. Returns `None` if the
+    /// export does not take these arguments, or takes or returns something that is not a number.
     fn call(
         &self,
         store: &mut Store<State<H>>,
@@ -67,12 +69,12 @@ fn with_results<H: HostSide, P: Params, R: Results>(
     Some(Box::new(function))
 }
 
-/// A call shorter than a slice does not look at the time itself.
+/// Checks the time if the call is late. A call shorter than a slice would not check it.
 fn in_time<H: HostSide>(store: &Store<State<H>>, is_late: bool) -> Result<(), InvokeErrorKind> {
     if is_late { store.data().meter.check_time() } else { Ok(()) }
 }
 
-/// Numbers as wasmi takes them by type.
+/// Numbers in the form in which wasmi takes them by type.
 trait Params: WasmParams + 'static {
     const TYPES: &'static [ValType];
 
@@ -101,7 +103,7 @@ params! {
     (a: I64 as i64, b: I64 as i64)
 }
 
-/// Numbers as wasmi gives them by type.
+/// Numbers in the form in which wasmi returns them by type.
 trait Results: WasmResults + 'static {
     const TYPES: &'static [ValType];
 
@@ -150,7 +152,7 @@ impl<H: HostSide, P: Params, R: Results> Call<H> for TypedFunc<P, R> {
 struct ByValues {
     function: Func,
     params: Box<[ValType]>,
-    /// How many; none where something that it takes or gives is no number.
+    /// The number of results. `None` if the export takes or returns something that is not a number.
     results: Option<usize>,
 }
 
@@ -173,7 +175,7 @@ impl<H: HostSide> Call<H> for ByValues {
         if self.params.len() != args.len() || !self.params.iter().zip(args).all(fits) {
             return None;
         }
-        // Filled where they stay: lists that are collected elsewhere and moved here cost 15 ns a call.
+        // Filled in place: collecting lists elsewhere and moving them here costs 15 ns a call.
         let (mut inputs, mut outputs) = (SmallVec::<[Val; 8]>::new(), SmallVec::<[Val; 4]>::new());
         inputs.extend(args.iter().map(|value| wasm_value(*value)));
         outputs.resize(results, Val::I32(0));
@@ -195,7 +197,7 @@ fn wasm_value(value: Value) -> Val {
     }
 }
 
-/// A number, none for vectors and references, which no scalar export gives.
+/// A number. `None` for vectors and references, which no scalar export returns.
 fn number(value: &Val) -> Option<Value> {
     match value {
         Val::I32(value) => Some(Value::I32(*value)),

@@ -1,23 +1,30 @@
-//! Cleaning a memory that stands on a region of ours: only the pages that runs have written to.
+//! Cleans a memory that is on a region: restores only the pages that runs have written to.
 //!
-//! The set of private pages ("known") only grows between two givings-back, as cleaning copies the image's bytes back: no new
-//! faults, no shoot-downs on other cores. A scan finds the set; the gate saves most scans: the set can only have grown if
-//! the invoking thread took a page fault during the run, so if its count is what it was before, the set stands. Measured in
-//! a prototype: of 200,000 runs 1 to 200 needed a scan.
+//! Invariant: after `restore` has returned `true`, the memory is equal to the image.
 //!
-//! What this rests on:
-//! - a run begins and ends on one thread, and all writes to guest memory are that thread's: `Guest` and `Context` cannot be
-//!   sent to another;
-//! - the moment that a run is compared with is taken **before** the input is written, and from the thread's own count: it may
-//!   be older than the run, which can only lead to a scan too many;
-//! - a thread is told by a number of its own, so that an instance that moves between threads is scanned;
-//! - the first reset of a region scans, whatever the count says. `mlockall(MCL_FUTURE)` between the mappings of the canary
-//!   and of the image makes the image's pages private, and neither the canary nor a ring tells of it. The fault of the first
-//!   look at a canary used to lead to that scan, but nothing promised that fault. So the scan costs nothing more;
-//! - whatever fails (no count, no scan, a canary that has died) leads to a scan, or the instance is thrown away.
+//! Cleaning copies the image's bytes back. So the set of private pages (`known`) only grows until
+//! pages are given back. This avoids new faults, and shoot-downs on other cores. A scan finds the
+//! set. The gate saves most scans: the set can grow only if the thread took a page fault during the
+//! run. If the thread's fault count is the same as before the run, the set is unchanged. Measured
+//! in a prototype: of 200,000 runs, 1 to 200 needed a scan.
 //!
-//! A page that one run needed would be copied for ever: on every eighth reset the pages are compared instead, and those that
-//! nobody has changed four times in a row are given back to the kernel, when there are enough of them to pay for it.
+//! This relies on:
+//! - A run begins and ends on one thread, and only this thread writes to guest memory: `Guest` and
+//!   `Context` are not `Send`.
+//! - The count to compare with is taken **before** the input is written, and from the thread's own
+//!   counter. It may be older than the run. That can only cause an unnecessary scan.
+//! - The count contains a number of the thread. So an instance that moves between threads is
+//!   scanned.
+//! - The first reset of a region always scans. `mlockall(MCL_FUTURE)` between the mappings of the
+//!   canary and of the image makes the image's pages private. Neither the canary nor a ring shows
+//!   this. The fault of the first look at a canary used to cause that scan, but nothing guarantees
+//!   that fault. So the scan costs nothing extra.
+//! - After any failure (no count, no scan, a dead canary), the gate scans, or the instance is
+//!   thrown away.
+//!
+//! Without more, a page that one run has written would be copied for ever. So every eighth reset
+//! compares the pages instead. Pages that were unchanged four times in a row go back to the kernel,
+//! if there are enough of them to be worth it.
 
 use std::{cell::Cell, ops::Range};
 
@@ -32,30 +39,30 @@ thread_local! {
     static LATEST: Cell<Option<Faults>> = const { Cell::new(None) };
 }
 
-/// What is known of one memory's private pages.
+/// What is known of the private pages of one memory.
 #[derive(Default)]
 pub(crate) struct Gate {
     /// In ascending order.
     known: Vec<Known>,
-    /// A scan has found `known`. Before the first one nothing is known, not even that no page is private.
+    /// Whether a scan has found `known`. Before the first scan, any page may be private.
     scanned: bool,
-    /// Where the thread's count stood before the run; none means: scan.
+    /// The thread's count before the run. `None` requires a scan.
     before: Option<Faults>,
     resets: u32,
-    /// Enough pages are cold to be given back.
+    /// There are enough cold pages to give back.
     gives_back: bool,
-    /// Kept for its room.
+    /// A buffer that is kept for its capacity.
     ranges: Vec<Range<u32>>,
 }
 
 #[derive(Clone, Copy)]
 struct Known {
     page: u32,
-    /// How often in a row a comparison found it unchanged.
+    /// How many comparisons in a row found the page unchanged.
     unchanged: u8,
 }
 
-/// The moment before a run, for [`Gate::arm`].
+/// The count before a run, for [`Gate::arm`].
 pub(crate) fn moment() -> Option<Faults> {
     LATEST.get()
 }
@@ -65,12 +72,13 @@ impl Gate {
         self.before = moment;
     }
 
-    /// Makes the memory equal to the image; `false` if it cannot be told how. `always_scan` leaves the gate open.
+    /// Makes the memory equal to the image. Returns `false` if the private pages cannot be found.
+    /// `always_scan` ignores the count.
     pub(crate) fn restore(&mut self, region: &Region, image: &[u8], data: &mut [u8], always_scan: bool) -> bool {
         if !region.is_sound() {
             return false;
         }
-        // A gate that scans after each run needs no count: no `getrusage`, no ring.
+        // If every run is scanned, no count is needed: no `getrusage`, no ring.
         let now = if always_scan { None } else { faults() };
         if now.is_some() {
             LATEST.set(now);
@@ -83,14 +91,14 @@ impl Gate {
         if self.resets % COMPARE_EVERY == 0 && self.known.len() > COLD_MIN {
             return self.compare(image, data);
         }
-        for pages in runs(self.known.iter()) {
-            let run = bytes(pages);
-            data[run.clone()].copy_from_slice(&image[run]);
+        for pages in page_ranges(self.known.iter()) {
+            let range = bytes(pages);
+            data[range.clone()].copy_from_slice(&image[range]);
         }
         true
     }
 
-    /// Finds the private pages anew.
+    /// Finds the private pages again.
     #[cold]
     fn scan(&mut self, region: &Region) -> bool {
         self.ranges.clear();
@@ -107,15 +115,15 @@ impl Gate {
         true
     }
 
-    /// Copies the pages that differ, and counts how long the others have not.
+    /// Copies the pages that differ, and counts for the others how often they were unchanged.
     fn compare(&mut self, image: &[u8], data: &mut [u8]) -> bool {
         for known in &mut self.known {
-            let run = bytes(known.page..known.page + 1);
-            if data[run.clone()] == image[run.clone()] {
+            let range = bytes(known.page..known.page + 1);
+            if data[range.clone()] == image[range.clone()] {
                 known.unchanged = known.unchanged.saturating_add(1);
             } else {
                 known.unchanged = 0;
-                data[run.clone()].copy_from_slice(&image[run]);
+                data[range.clone()].copy_from_slice(&image[range]);
             }
         }
         let cold = self.known.iter().filter(|known| known.is_cold()).count();
@@ -123,14 +131,15 @@ impl Gate {
         true
     }
 
-    /// Gives the pages back that nobody has changed for long, if there are enough of them. Not while a slice of the memory
-    /// is at hand: their bytes stay the same, but come from elsewhere.
+    /// Gives cold pages back to the kernel, if there are enough. The caller must not hold a slice
+    /// of the memory: the bytes stay the same, but they come from other pages.
     pub(crate) fn give_back(&mut self, region: &Region) {
         if !std::mem::take(&mut self.gives_back) {
             return;
         }
-        for pages in runs(self.known.iter().filter(|known| known.is_cold())) {
-            // Locked pages cannot be given back. They stay as they are, which is right too, and stay known.
+        for pages in page_ranges(self.known.iter().filter(|known| known.is_cold())) {
+            // Locked pages cannot be given back. They stay as they are, which is correct, and stay
+            // known.
             if region.drop_pages(pages).is_err() {
                 return;
             }
@@ -145,8 +154,8 @@ impl Known {
     }
 }
 
-/// Neighbouring pages as ranges.
-fn runs<'a>(pages: impl Iterator<Item = &'a Known>) -> impl Iterator<Item = Range<u32>> {
+/// Joins neighbouring pages to ranges.
+fn page_ranges<'a>(pages: impl Iterator<Item = &'a Known>) -> impl Iterator<Item = Range<u32>> {
     let mut pages = pages.map(|known| known.page).peekable();
     std::iter::from_fn(move || {
         let first = pages.next()?;
@@ -168,7 +177,7 @@ mod tests {
     use super::*;
     use crate::sys::{Mapped, Regions, available};
 
-    /// A memory on a region of 256 pages, and what is known of it.
+    /// A memory on a region of 256 pages, with its gate.
     struct Scene {
         store: wasmi::Store<Regions>,
         memory: wasmi::Memory,
@@ -185,7 +194,8 @@ mod tests {
             Self { store, memory, mapped, gate: Gate::default() }
         }
 
-        /// A run that writes to these pages, and the reset after it. Which pages are private then.
+        /// Runs once, writes to these pages, and resets. Returns the pages that are private
+        /// afterwards.
         fn run(&mut self, written: Range<usize>) -> Vec<u32> {
             self.gate.arm(moment());
             for page in written.clone() {
@@ -194,7 +204,7 @@ mod tests {
             let (data, regions) = self.memory.data_and_store_mut(&mut self.store);
             let region = regions.get(0);
             assert!(self.gate.restore(region, self.mapped.bytes(), data, false));
-            // No others are looked at, which would take faults.
+            // Other pages are not read, because that would cause faults.
             assert!(written.into_iter().all(|page| data[page * PAGE] == 0));
             self.gate.give_back(region);
             let mut private = Vec::new();
@@ -212,7 +222,8 @@ mod tests {
         if !available() {
             return;
         }
-        // The first run writes to 16 pages, or to so few that it would not pay; the 25th to one before them.
+        // The first run writes to 16 pages, or to too few to be worth giving back. The 25th run
+        // writes to the page before them.
         for (pages, given_back) in [(100..116, true), (100..108, false)] {
             let mut scene = Scene::new();
             let all: Vec<u32> = pages.clone().map(|page| page as u32).collect();
@@ -238,7 +249,8 @@ mod tests {
             return;
         }
         let mut scene = Scene::new();
-        // 72 are written to each time, nine only once, of 81 an eighth and less.
+        // 72 pages are written each time, and nine only once. Nine are no more than an eighth of
+        // 81.
         scene.run(0..81);
         for _ in 0..40 {
             assert_eq!(scene.run(0..72).len(), 81);

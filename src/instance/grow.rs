@@ -1,9 +1,10 @@
-//! What stands behind `memory.grow` and `table.grow`: a host function each, called by the stub that the rewriting put in its
-//! place.
+//! The host functions behind `memory.grow` and `table.grow`. The rewriting has replaced each
+//! operator by a stub that calls one of them.
 //!
-//! Same answer and same fuel as the operator has in wasmi: -1 without a charge where its own maximum or a limit forbids it,
-//! else 1 fuel for each 64 bytes that are added. Growth is counted against the runtime's budget; where that is used up, the
-//! invocation ends as busy instead of showing the guest what other functions do.
+//! Invariants: the answer and the fuel are those of the operator in wasmi. The answer is -1,
+//! without a charge, if the operator's own maximum or a limit forbids the growth. Otherwise each 64
+//! bytes that are added cost 1 fuel. Growth counts against the runtime's budget. If the budget is
+//! used up, the invocation ends as busy. So a guest cannot see what other functions do.
 
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ use crate::{
     module::{ELEMENT_BYTES, Growable, WRITTEN_ELEMENT_BYTES},
 };
 
-/// Puts a growth function for whatever grows into the table that the stubs call through.
+/// Puts a growth function for each memory and table that can grow into the table through which the
+/// stubs call.
 pub(crate) fn install<H: HostSide>(
     store: &mut Store<State<H>>,
     instance: &Instance,
@@ -29,7 +31,7 @@ pub(crate) fn install<H: HostSide>(
         let function = match *growable {
             Growable::Memory(index) => memory_function(store, index),
             Growable::Table(index) => {
-                // The rewriting has exported each that code changes.
+                // The rewriting has exported each table that code changes.
                 let name = prepared.tables.iter().find(|(table, _)| *table == index);
                 let Some(table) = name.and_then(|(_, name)| instance.get_table(&*store, name)) else { continue };
                 match table.ty(&*store).element() {
@@ -69,7 +71,7 @@ fn table_function<H: HostSide, R: WasmTy + Into<Ref>>(store: &mut Store<State<H>
     }
 }
 
-/// The size before, in pages, or `None` if the memory cannot grow.
+/// Grows a memory. Returns its size before, in pages, or `None` if it cannot grow.
 fn grow_memory<H: HostSide>(
     caller: &mut Caller<'_, State<H>>,
     index: u32,
@@ -101,7 +103,8 @@ fn grow_memory<H: HostSide>(
     Ok(Some(size))
 }
 
-/// The size before, in elements, or `None` if the table cannot grow. New elements are `value`.
+/// Grows a table by elements that are `value`. Returns its size before, in elements, or `None` if
+/// it cannot grow.
 fn grow_table<H: HostSide>(
     caller: &mut Caller<'_, State<H>>,
     (index, table): (u32, Table),
@@ -131,8 +134,8 @@ fn grow_table<H: HostSide>(
     Ok(Some(size))
 }
 
-/// Grows by `moved` bytes, which the guest pays for, and `held` bytes, which the runtime must have left; `false` if the
-/// machine has no memory for it.
+/// Grows by `moved` bytes, which the guest pays for, and `held` bytes, which must fit the runtime's
+/// budget. Returns `false` if the machine does not have the memory.
 fn grow_within<H: HostSide>(
     caller: &mut Caller<'_, State<H>>,
     moved: u64,

@@ -8,8 +8,8 @@
 //!                        +------------------------+-----> discarded (dropped)
 //! ```
 //!
-//! Invariant: an instance marked clean is equal to the image in memory, globals and tables, and its host side holds
-//! nothing of an earlier invocation. Only this file and [`reset`] change the mark.
+//! Invariant: an instance marked clean is equal to the image in memory, globals and tables. Its
+//! host side holds nothing of an earlier invocation. Only this file and [`reset`] change the mark.
 
 mod cancel;
 mod export;
@@ -46,7 +46,7 @@ use crate::{
 };
 use slices::kind_of;
 
-/// Where an instance stands in its life.
+/// The state of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
     Clean,
@@ -54,34 +54,34 @@ enum Mark {
     Dirty,
 }
 
-/// One live instantiation.
+/// One live instance.
 pub(crate) struct Instance<H: HostSide> {
     store: Store<State<H>>,
-    /// The same as the store's, so that the store can be changed while this is read.
+    /// The same as in the store. With this copy, the store can be changed while this is read.
     prepared: Arc<Prepared>,
     mark: Mark,
     instance: wasmi::Instance,
     /// Globals and tables that code can change, in the order of `Prepared`.
     globals: Vec<Global>,
     tables: Vec<Table>,
-    /// What belongs to this store and no image can hold: the tables' entries and the values of reference globals after
-    /// initialisation.
+    /// State that belongs to this store, so an image cannot hold it: the tables' elements and the
+    /// values of reference globals after initialisation.
     pristine_tables: Vec<Vec<Ref>>,
     pristine_references: Vec<Option<Val>>,
-    /// Handles of exported functions, each found on its first use.
+    /// Handles of exported functions. Each is looked up at its first use.
     functions: Vec<Option<export::Handle<H>>>,
-    /// For each memory what is known of its pages, where memories stand on regions of ours; else empty.
+    /// A gate for each memory if memories are on regions, otherwise empty.
     gates: Vec<Gate>,
-    /// Times that it was made clean.
+    /// How often the instance was made clean.
     uses: u32,
 }
 
-/// What making an instance needs.
+/// All that is needed to make an instance.
 pub(crate) struct Request<'a, H: HostSide> {
     pub(crate) prepared: &'a Arc<Prepared>,
     pub(crate) code: &'a Code,
     pub(crate) label: &'a Arc<Label>,
-    /// Makes the function that the import of this index is given.
+    /// Makes the host function for the import with this index.
     pub(crate) import: &'a dyn Fn(usize, &mut Store<State<H>>) -> Func,
     /// What the host keeps for the instance.
     pub(crate) host: H,
@@ -92,28 +92,28 @@ pub(crate) struct Request<'a, H: HostSide> {
     pub(crate) reservation: Reservation,
 }
 
-/// What the memories of a new instance hold.
+/// The initial content of a new instance's memories.
 pub(crate) enum Content<'a> {
-    /// The active data segments: initialisation follows.
+    /// The active data segments. Initialisation follows.
     Segments(&'a [Segment]),
-    /// The image: nothing needs to run.
+    /// The image. Nothing needs to run.
     Image(&'a Image),
-    /// The image, mapped: each memory stands on a region of ours.
+    /// The image, mapped: each memory is on a region.
     Mapped(&'a Image, &'a [Mapped]),
 }
 
-/// An active data segment, which lies within its memory.
+/// An active data segment. It lies within its memory.
 pub(crate) struct Segment {
     pub(crate) memory: usize,
     pub(crate) at: usize,
     pub(crate) bytes: Box<[u8]>,
 }
 
-/// The bounds of one run.
+/// The limits of one run.
 pub(crate) struct Allowance {
     pub(crate) fuel: u64,
     pub(crate) deadline: Duration,
-    /// The moment that an outer run must not pass.
+    /// The deadline of an outer run, which this run must not exceed.
     pub(crate) deadline_at_most: Duration,
     pub(crate) cancel: Option<Cancel>,
 }
@@ -128,8 +128,8 @@ pub(crate) struct Used {
 }
 
 impl<H: HostSide> Instance<H> {
-    /// Instantiates the module. With the image as content the instance is complete and clean; with segments it is
-    /// dirty: start function and contract follow, then [`Instance::seal`].
+    /// Instantiates the module. With an image as content the instance is complete and clean. With
+    /// segments it is dirty: the start function and the contract run next, then [`Instance::seal`].
     pub(crate) fn new(request: Request<'_, H>, content: &Content<'_>) -> Result<Self, InvokeErrorKind> {
         let prepared = Arc::clone(request.prepared);
         let (code, import, memory_max) = (request.code, request.import, request.memory_max);
@@ -212,7 +212,7 @@ impl<H: HostSide> Instance<H> {
         Ok(new)
     }
 
-    /// Completes an instance whose memories are those of the image.
+    /// Completes an instance whose memories are equal to the image.
     fn begin_clean(&mut self, image: &Image) -> Result<(), InvokeErrorKind> {
         if !self.set_globals(image) {
             return Err(InvokeErrorKind::Interpreter { problem: "a global does not take its value".into() });
@@ -225,7 +225,8 @@ impl<H: HostSide> Instance<H> {
         self.store.data().memories[index]
     }
 
-    /// Declares the state after initialisation to be the pristine one of this instance: keeps what no image can hold.
+    /// Makes the state after initialisation the pristine state of this instance. Keeps the part
+    /// that an image cannot hold.
     pub(crate) fn seal(&mut self) {
         debug_assert_eq!(self.mark, Mark::Dirty, "initialisation has run");
         let store = &self.store;
@@ -237,7 +238,7 @@ impl<H: HostSide> Instance<H> {
         self.mark = Mark::Clean;
     }
 
-    /// The state of a sealed instance, for others to begin with.
+    /// Copies the state of a sealed instance. Other instances begin with it.
     pub(crate) fn capture(&self) -> Image {
         debug_assert_eq!(self.mark, Mark::Clean, "only a sealed instance is captured");
         let memories = &self.store.data().memories;
@@ -251,7 +252,8 @@ impl<H: HostSide> Instance<H> {
         }
     }
 
-    /// Begins a run on a clean instance, or initialisation on a new one.
+    /// Begins a run on a clean instance, or initialisation on a new one. Returns the time at which
+    /// it begins.
     pub(crate) fn arm(&mut self, allowance: Allowance) -> Duration {
         self.mark = Mark::Running;
         let moment = gate::moment();
@@ -261,7 +263,7 @@ impl<H: HostSide> Instance<H> {
         slices::arm(&mut self.store, allowance)
     }
 
-    /// Ends a run: what it used, and the instance is dirty.
+    /// Ends a run. Returns what it has used. The instance is dirty afterwards.
     pub(crate) fn settle(&mut self, began: Duration) -> Used {
         debug_assert_eq!(self.mark, Mark::Running, "only a run is settled");
         self.mark = Mark::Dirty;
@@ -275,7 +277,7 @@ impl<H: HostSide> Instance<H> {
         }
     }
 
-    /// Whether its memories stand on regions of ours, and how often it was made clean.
+    /// Whether its memories are on regions, and how often it was made clean.
     pub(crate) fn history(&self) -> (bool, u32) {
         (!self.gates.is_empty(), self.uses)
     }
@@ -284,7 +286,7 @@ impl<H: HostSide> Instance<H> {
         self.mark == Mark::Clean
     }
 
-    /// The run's deadline, for runs within it.
+    /// The deadline of the run, for nested runs.
     pub(crate) fn deadline_at(&self) -> Duration {
         self.store.data().meter.deadline_at()
     }
@@ -297,32 +299,33 @@ impl<H: HostSide> Instance<H> {
         &self.prepared
     }
 
-    /// Name and version of the function that it is an instance of.
+    /// The name and version of its function.
     pub(crate) fn label(&self) -> &Arc<Label> {
         &self.store.data().label
     }
 
-    /// Finds a function by type, under the name that the rewritten module exports it by.
+    /// Finds a function by type, under its name in the rewritten module.
     pub(crate) fn typed<P: WasmParams, R: WasmResults>(&self, name: &str) -> Option<TypedFunc<P, R>> {
         self.instance.get_typed_func(&self.store, name).ok()
     }
 
-    /// Calls the exported function in a slot of `Prepared::exports`, looked up by name once; none if it does not take these arguments. Time may have
-    /// passed since the run began if it `is_late`.
+    /// Calls the export with this index in `Prepared::exports`. Its name is looked up only once.
+    /// Returns `None` if it does not take these arguments. `is_late` means that time may have
+    /// passed since the run began.
     pub(crate) fn call(
         &mut self,
-        slot: usize,
+        index: usize,
         args: &[Value],
         is_late: bool,
     ) -> Option<Result<Values, InvokeErrorKind>> {
         if self.functions.is_empty() {
             self.functions.resize_with(self.prepared.exports.len(), || None);
         }
-        let handle = match &mut self.functions[slot] {
+        let handle = match &mut self.functions[index] {
             Some(handle) => handle,
             empty => {
-                let export = &self.prepared.exports[slot];
-                // It is there: the rewriting keeps all exports.
+                let export = &self.prepared.exports[index];
+                // This always succeeds: the rewriting keeps all exports.
                 let function = self.instance.get_func(&self.store, &export.name)?;
                 empty.insert(export::handle(&self.store, function, export))
             }
@@ -343,6 +346,7 @@ impl<H: HostSide> Instance<H> {
         &mut self.store.data_mut().host
     }
 
+    #[cfg(feature = "extism")]
     pub(crate) fn state(&mut self) -> &mut State<H> {
         self.store.data_mut()
     }
@@ -356,7 +360,7 @@ impl<H: HostSide> Instance<H> {
     }
 }
 
-/// A reference, none for a number.
+/// A reference. `None` for a number.
 fn reference(value: Val) -> Option<Val> {
     matches!(value, Val::FuncRef(_) | Val::ExternRef(_)).then_some(value)
 }

@@ -1,14 +1,16 @@
-//! How a dirty instance becomes clean: the whole state inventory, in place.
+//! How a dirty instance becomes clean, in place. The table lists all of its state.
+//!
+//! Invariant: each kind of state is restored, cleared, or leads to a fresh instance.
 //!
 //! | state | restored | replaced by a fresh instance |
 //! |---|---|---|
-//! | memory content | on a region of ours: the pages that runs have written to (`gate.rs`); else zeros and the image's runs; skipped where nothing wrote | |
-//! | memory size, table size | | if one grew: neither ever shrinks |
+//! | memory content | on a region: the pages that runs have written to (`gate.rs`); otherwise zeros and the image's extents; skipped if nothing wrote | |
+//! | memory size, table size | | if one grew: they never shrink |
 //! | globals that code writes | set | |
 //! | tables that code writes | set entry by entry | |
-//! | dropped segments | | always, where the module drops any |
+//! | dropped segments | | always, if the module drops any |
 //! | regions whose canary has died | | always |
-//! | fuel, log, counters, cancel handle, what WASI and Extism keep for a run, what it staged, the delivery that it served | cleared | |
+//! | fuel, log, counters, cancel handle, the WASI and Extism state of the run, its staged writes and events, its delivery | cleared | |
 //! | host code that panicked | | always |
 
 use wasmi::Ref;
@@ -20,26 +22,26 @@ use crate::{
     sys::{self, Mapped},
 };
 
-/// Limits on memory above which no addresses are reserved for growth, in bytes.
+/// If the memory limit is above this number of bytes, no addresses are reserved for growth.
 const MAPPED_MAX: u64 = 16 << 30;
 
-/// How the instances of a version become clean: chosen once, from facts.
+/// How the instances of a version become clean. This is chosen once, from facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Technique {
     /// No code of the guest changes anything.
     None,
-    /// In place; memories by the pages that were written to, looked for behind the gate or after every run, once an instance
-    /// stands on regions.
+    /// In place, once an instance is on regions. Memories are restored by the pages that were
+    /// written to. The gate decides whether to scan for them; `Scanned` scans after every run.
     Gated,
     Scanned,
-    /// In place; memories as a whole.
+    /// In place. Memories are restored as a whole.
     Portable,
     /// By a fresh instance.
     Replaced,
 }
 
 impl Technique {
-    pub(crate) fn choose(wish: Reset, prepared: &Prepared, image: &Image, limits: &Limits) -> Self {
+    pub(crate) fn choose(requested: Reset, prepared: &Prepared, image: &Image, limits: &Limits) -> Self {
         let memories_written = prepared.memories.iter().any(|memory| memory.written);
         let mappable = || {
             !prepared.reinitialises
@@ -47,7 +49,7 @@ impl Technique {
                 && image.memories.iter().all(|memory| memory.len > 0)
                 && sys::available()
         };
-        match wish {
+        match requested {
             _ if prepared.drops_segments => Self::Replaced,
             _ if !memories_written && prepared.globals.is_empty() && prepared.tables.is_empty() => Self::None,
             Reset::Auto | Reset::Gated if memories_written && mappable() => Self::Gated,
@@ -56,7 +58,7 @@ impl Technique {
         }
     }
 
-    /// The same in one word, for the report of deployment.
+    /// The technique in one word, for the report of deployment.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -68,20 +70,21 @@ impl Technique {
     }
 }
 
-/// What came of cleaning an instance.
+/// The result of cleaning an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cleaned {
     Yes,
-    /// It cannot be restored in place and is thrown away.
+    /// The instance cannot be restored in place and is thrown away.
     Replace,
-    /// The same, because its regions do not show any more what was written to: others of their kind will not either.
+    /// The same. The regions no longer show which pages were written to, and those of other
+    /// instances will not either.
     Lost,
 }
 
 impl<H: HostSide> Instance<H> {
-    /// Makes the instance clean again, if it can be.
+    /// Makes the instance clean again, if possible.
     ///
-    /// `mapped` is the image as the regions map it, where the instance stands on them.
+    /// `mapped` is the image as mapped by the regions, if the instance is on regions.
     pub(crate) fn reset(&mut self, image: &Image, mapped: &[Mapped], technique: Technique) -> Cleaned {
         debug_assert_eq!(self.mark, Mark::Dirty, "only a dirty instance is reset");
         let prepared = &*self.prepared;
@@ -103,7 +106,7 @@ impl<H: HostSide> Instance<H> {
                         if !gate.restore(region, mapped[index].bytes(), data, technique == Technique::Scanned) {
                             return Cleaned::Lost;
                         }
-                        // The slice of the memory has ended here.
+                        // The slice of the memory is no longer used here.
                         gate.give_back(region);
                     }
                 }
@@ -127,7 +130,8 @@ impl<H: HostSide> Instance<H> {
         Cleaned::Yes
     }
 
-    /// Sets the globals that code can change; `false` if one does not take its value, which types rule out.
+    /// Sets the globals that code can change. Returns `false` if one does not take its value. The
+    /// types rule this out.
     pub(super) fn set_globals(&mut self, image: &Image) -> bool {
         let values = image.globals.iter().zip(&self.pristine_references);
         self.globals.iter().zip(values).all(|(global, (shared, own))| match shared.as_ref().or(own.as_ref()) {
@@ -136,7 +140,7 @@ impl<H: HostSide> Instance<H> {
         })
     }
 
-    /// Whether memories are those of the image: the check of debug builds.
+    /// Whether the memories are equal to the image. Debug builds check this.
     fn equals(&self, image: &Image) -> bool {
         let memories = &self.store.data().memories;
         memories.iter().zip(&image.memories).all(|(memory, image)| image.equals(memory.data(&self.store)))

@@ -1,10 +1,11 @@
-//! How guest code runs: in slices of fuel, between which the deadline and the cancel handle are looked at.
+//! Runs guest code in slices of fuel, and checks the deadline and the cancel handle between slices.
 //!
-//! Every guest call, of initialisation too, goes through [`call`] or [`call_typed`]. A slice of 100,000 fuel costs
-//! nothing measurable on long runs (10,000: 3 %, 1,000: 33 %), and short runs never reach its end.
+//! Every guest call goes through [`call`] or [`call_typed`], including those of initialisation. A
+//! slice of 100,000 fuel costs nothing measurable on long runs (10,000: 3 %, 1,000: 33 %). Short
+//! runs end before their slice does.
 //!
-//! Invariant: fuel in the store + `left` = fuel that the invocation still has, but for the moment of an overdraft (see
-//! [`Meter::overdraft`]).
+//! Invariant: the fuel in the store plus `left` is the fuel that the invocation still has, except
+//! during an overdraft (see [`Meter::overdraft`]).
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -21,26 +22,28 @@ use crate::{
     text::cut,
 };
 
-/// Fuel of one slice.
+/// The fuel of one slice.
 const SLICE: u64 = 100_000;
 
 /// What one run may use, and what is left of it.
 pub(crate) struct Meter {
-    /// Fuel of the whole run.
+    /// The fuel of the whole run.
     budget: u64,
-    /// Fuel that is not yet in the store.
+    /// The fuel that is not yet in the store.
     left: u64,
-    /// Fuel of trampolines that could not be added, as there is no higher number.
+    /// The fuel of trampolines that could not be added, because the sum would overflow.
     unpaid: u64,
-    /// A growth stub burns [`Growable::stub_fuel`] and gets it back at once, so a run that has less left must be able to pass
-    /// through one: it is lent what is missing. If what runs next is not the growth function after all but ordinary code
-    /// of the same price, the run ends as it would have without the loan: `short` is what it had. (Within a session that
-    /// code's stores can be read afterwards: that many units' worth, the same each time.)
+    /// The fuel that was lent to the run. A growth stub burns [`Growable::stub_fuel`] and gets it
+    /// back at once. A run with less fuel must be able to pass through a stub, so it is lent the
+    /// missing fuel. If ordinary code of the same price runs next instead of the growth function,
+    /// the run ends as without the loan: `short` is the fuel that it had. (Within a session, stores
+    /// by that code can be read afterwards. They are worth that many units of fuel, and are the
+    /// same each time.)
     overdraft: u64,
     short: u64,
-    /// A host function was refused fuel; the run ends when it returns.
+    /// A host function was refused fuel. The run ends when that function returns.
     pub(crate) exhausted: bool,
-    /// The moment that the clock must not pass, and the time that was given, for the error.
+    /// The time that the clock must not pass. `deadline` is the time that was given, for the error.
     deadline_at: Duration,
     deadline: Duration,
     cancel: Option<Cancel>,
@@ -63,7 +66,7 @@ impl Meter {
         }
     }
 
-    /// Forgets the run: nothing of it stays with an idle instance.
+    /// Forgets the run, so that an idle instance keeps nothing of it.
     pub(crate) fn disarm(&mut self) {
         self.cancel = None;
         self.left = 0;
@@ -86,7 +89,7 @@ impl Meter {
         InvokeErrorKind::OutOfFuel { limit: self.budget }
     }
 
-    /// `Err` if the run is past its deadline or cancelled.
+    /// Returns an error if the run is past its deadline or cancelled.
     pub(crate) fn check_time(&self) -> Result<(), InvokeErrorKind> {
         if self.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
             return Err(InvokeErrorKind::Cancelled);
@@ -98,7 +101,7 @@ impl Meter {
     }
 }
 
-/// Why a host function of ours ends a run, carried through the interpreter.
+/// Why one of the library's host functions ends a run. The interpreter carries it as an error.
 pub(crate) struct Fault(InvokeErrorKind);
 
 impl Fault {
@@ -122,7 +125,7 @@ impl fmt::Display for Fault {
 
 impl wasmi::errors::HostError for Fault {}
 
-/// Sets what a run may use; returns the time at which it begins.
+/// Sets what a run may use. Returns the time at which it begins.
 pub(crate) fn arm<H: HostSide>(store: &mut Store<State<H>>, allowance: Allowance) -> Duration {
     hold(store, 0);
     let Allowance { fuel, deadline, deadline_at_most, cancel } = allowance;
@@ -140,7 +143,7 @@ pub(crate) fn arm<H: HostSide>(store: &mut Store<State<H>>, allowance: Allowance
     now
 }
 
-/// Fuel in a store. Metering is on in every engine of ours, so there is always some.
+/// The fuel in a store. All engines of this library meter fuel, so it is always known.
 fn held<H: HostSide>(store: &Store<State<H>>) -> u64 {
     store.get_fuel().unwrap_or(0)
 }
@@ -150,7 +153,7 @@ fn hold<H: HostSide>(store: &mut Store<State<H>>, fuel: u64) {
     debug_assert!(set.is_ok(), "fuel metering is on in every engine");
 }
 
-/// Fuel that the run has used.
+/// The fuel that the run has used.
 pub(crate) fn used<H: HostSide>(store: &Store<State<H>>) -> u64 {
     let meter = &store.data().meter;
     let rest = (meter.left + held(store)).saturating_add(meter.unpaid);
@@ -178,7 +181,7 @@ pub(crate) fn call_typed<H: HostSide, P: WasmParams, R: WasmResults>(
     }
 }
 
-/// Calls a function by values; `outputs` has the length of its results.
+/// Calls a function by values. `outputs` has the length of its results.
 pub(crate) fn call<H: HostSide>(
     store: &mut Store<State<H>>,
     function: Func,
@@ -200,24 +203,25 @@ pub(crate) fn call<H: HostSide>(
     }
 }
 
-/// Puts the first slice into the store, and what the function's trampoline will burn: the run does not pay for it.
+/// Puts the first slice into the store, plus the fuel that the function's trampoline will burn. The
+/// run does not pay for the trampoline.
 fn begin<H: HostSide>(store: &mut Store<State<H>>, params: usize) {
     let overhead = trampoline_fuel(params);
     let had = held(store) + store.data().meter.left;
     let total = had.saturating_add(overhead);
     store.data_mut().meter.unpaid += overhead - (total - had);
-    grant(store, total, SLICE);
+    begin_slice(store, total, SLICE);
 }
 
 /// Leaves `slice` of the run's fuel in the store.
-fn grant<H: HostSide>(store: &mut Store<State<H>>, total: u64, slice: u64) {
+fn begin_slice<H: HostSide>(store: &mut Store<State<H>>, total: u64, slice: u64) {
     let slice = slice.min(total);
     store.data_mut().meter.left = total - slice;
     hold(store, slice);
 }
 
-/// A slice has ended before an operator, or straight piece of code, that needs `required` fuel: puts the next one into
-/// the store, or ends the run.
+/// A slice has ended before an operator or a straight piece of code that needs `required` fuel.
+/// Puts the next slice into the store, or ends the run.
 #[cold]
 fn next<H: HostSide>(store: &mut Store<State<H>>, required: u64) -> Result<(), InvokeErrorKind> {
     finish(store)?;
@@ -235,11 +239,11 @@ fn next<H: HostSide>(store: &mut Store<State<H>>, required: u64) -> Result<(), I
         return Ok(());
     }
     store.data().meter.check_time()?;
-    grant(store, total, SLICE.max(required));
+    begin_slice(store, total, SLICE.max(required));
     Ok(())
 }
 
-/// `Err` if the run went on with fuel that was only lent to it.
+/// Returns an error if the run went on with fuel that was only lent.
 fn finish<H: HostSide>(store: &mut Store<State<H>>) -> Result<(), InvokeErrorKind> {
     let meter = &mut store.data_mut().meter;
     if meter.overdraft == 0 {
@@ -251,7 +255,7 @@ fn finish<H: HostSide>(store: &mut Store<State<H>>) -> Result<(), InvokeErrorKin
     Err(error)
 }
 
-/// What an error of the interpreter means.
+/// Translates an error of the interpreter, and settles an overdraft.
 #[cold]
 fn end<H: HostSide>(store: &mut Store<State<H>>, error: &wasmi::Error) -> InvokeErrorKind {
     match finish(store) {
@@ -260,7 +264,7 @@ fn end<H: HostSide>(store: &mut Store<State<H>>, error: &wasmi::Error) -> Invoke
     }
 }
 
-/// What an error of the interpreter means, outside a call too.
+/// Translates an error of the interpreter, also outside a call.
 pub(crate) fn kind_of(error: &wasmi::Error, meter: &Meter) -> InvokeErrorKind {
     if let Some(Fault(kind)) = error.downcast_ref::<Fault>() {
         return kind.clone();
@@ -277,7 +281,7 @@ pub(crate) fn kind_of(error: &wasmi::Error, meter: &Meter) -> InvokeErrorKind {
         Some(TrapCode::BadSignature) => Trap::BadSignature,
         Some(TrapCode::OutOfSystemMemory) => Trap::OutOfSystemMemory,
         Some(TrapCode::OutOfFuel) => return meter.out_of_fuel(),
-        // A trap by the specification, in words of the interpreter's insides.
+        // The specification calls this a trap. The interpreter has its own words for it.
         None if matches!(
             error.kind(),
             ErrorKind::Instantiation(InstantiationError::ElementSegmentDoesNotFit { .. })
@@ -285,7 +289,7 @@ pub(crate) fn kind_of(error: &wasmi::Error, meter: &Meter) -> InvokeErrorKind {
         {
             Trap::TableOutOfBounds
         }
-        // An instance's memory or table: no trap of a guest's.
+        // Concerns the memory or table of a new instance: the guest did not trap.
         None if matches!(
             error.kind(),
             ErrorKind::Memory(MemoryError::OutOfSystemMemory)
@@ -294,10 +298,10 @@ pub(crate) fn kind_of(error: &wasmi::Error, meter: &Meter) -> InvokeErrorKind {
         {
             Trap::OutOfSystemMemory
         }
-        // The interpreter says why on the first call and only that it failed on later ones: a cold run could be told from a
-        // warm one.
+        // On the first call the interpreter says why it failed, on later calls only that it failed.
+        // One text for both hides whether a run was cold or warm.
         None if matches!(error.kind(), ErrorKind::Translation(_)) => {
-            let problem = "a function is too large for it to translate: it has too many operands, locals or branches";
+            let problem = "it cannot translate a function: the function has too many operands, locals or branches";
             return InvokeErrorKind::Interpreter { problem: problem.into() };
         }
         Some(TrapCode::GrowthOperationLimited) | None => {
@@ -307,8 +311,9 @@ pub(crate) fn kind_of(error: &wasmi::Error, meter: &Meter) -> InvokeErrorKind {
     InvokeErrorKind::Trap(trap)
 }
 
-/// Charges a guest for what the host does for it. What the slice does not hold is drawn from the rest of the run, and
-/// no more than that, so that a loop of host calls still comes to its slice's end.
+/// Charges a guest for what the host does for it. Fuel that the slice does not have is taken from
+/// the rest of the run, and no more than that. So a loop of host calls still reaches the end of its
+/// slice.
 pub(crate) fn charge<H: HostSide>(caller: &mut Caller<'_, State<H>>, fuel: u64) -> Result<(), wasmi::Error> {
     let held = caller.get_fuel()?;
     if fuel <= held {
@@ -323,7 +328,7 @@ pub(crate) fn charge<H: HostSide>(caller: &mut Caller<'_, State<H>>, fuel: u64) 
     caller.set_fuel(0)
 }
 
-/// Gives a growth stub's fuel back, at the moment when the stub has called the host.
+/// Gives the fuel of a growth stub back when the stub has called the host.
 pub(crate) fn refund_stub<H: HostSide>(
     caller: &mut Caller<'_, State<H>>,
     growable: Growable,

@@ -1,6 +1,7 @@
-//! The host side of an instance: what the interpreter's store carries for us.
+//! The host side of an instance: the data that the interpreter's store carries for this library.
 //!
-//! Invariant: all of it that belongs to one run is cleared when the instance is reset, or set anew when the next run is armed.
+//! Invariant: all data of one run is cleared when the instance is reset, or set again when the next
+//! run is armed.
 
 use std::{ops::Range, sync::Arc};
 
@@ -9,44 +10,44 @@ use wasmi::{AsContext, AsContextMut, Memory, Store};
 use super::{Request, slices::Meter};
 use crate::{budget::Reservation, error::InvokeErrorKind, module::Prepared, sys::Regions, usage::Label};
 
-/// What the host keeps for an instance beside what the interpreter holds. One type has it, which the
-/// rooms above name: this room knows no kind of guest.
+/// What the host keeps for an instance beside the interpreter's state. Modules above this one
+/// implement it, by one type. So this module does not depend on any kind of guest.
 pub(crate) trait HostSide: Send + 'static {
     /// Bytes that it holds and that count towards `Limits::memory`.
     fn used_bytes(&self) -> u64;
 
-    /// Lets every run begin with what initialisation has left in it.
+    /// Makes the state after initialisation the initial state of every run.
     fn seal(&mut self);
 
-    /// Forgets the run, and gives back to the budget what it held.
+    /// Clears the state of the run, and returns its memory to the budget.
     fn clear(&mut self, reservation: &mut Reservation);
 }
 
-/// What a store carries.
+/// The data in a store.
 pub(crate) struct State<H> {
     pub(crate) prepared: Arc<Prepared>,
     pub(crate) label: Arc<Label>,
     pub(crate) meter: Meter,
     pub(crate) memories: Vec<Memory>,
     pub(crate) main_memory: Option<Memory>,
-    /// The regions that the memories stand on, if any. Nothing is ever taken out, so that they live
-    /// as long as the store.
+    /// The regions that the memories are on, if any. None is ever removed, so they live as long as
+    /// the store.
     pub(crate) regions: Regions,
-    /// Bytes of all memories, and how many there may be.
+    /// Bytes of all memories, and their limit.
     pub(crate) memory_bytes: u64,
     pub(crate) memory_max: u64,
-    /// Elements of all tables, and how many there may be.
+    /// Elements of all tables, and their limit.
     pub(crate) table_elements: u64,
     pub(crate) table_elements_max: u64,
-    /// Its share of the runtime's budget, given back when the instance is dropped.
+    /// The share of the runtime's budget. It is returned when the instance is dropped.
     pub(crate) reservation: Reservation,
     pub(crate) log: Log,
     pub(crate) host: H,
     /// Calls of custom host functions in this run.
     pub(crate) host_calls: u64,
-    /// Host code panicked with the guest on the stack: what it left half done is unknown.
+    /// Host code panicked while the guest was on the stack. What it left half done is unknown.
     pub(crate) poisoned: bool,
-    /// The host wrote to a memory that no code of the guest writes to.
+    /// The host wrote to a memory that the guest's own code does not write to.
     pub(crate) host_wrote: bool,
 }
 
@@ -72,7 +73,7 @@ impl<H: HostSide> State<H> {
         }
     }
 
-    /// Forgets what belongs to one run.
+    /// Clears all data of one run.
     pub(crate) fn clear(&mut self) {
         self.meter.disarm();
         self.log.text.clear();
@@ -89,7 +90,7 @@ impl<H: HostSide> State<H> {
     }
 }
 
-/// What host functions, and programs on their standard error, log in one run, cut at a limit.
+/// The log of one run, by host functions and by programs on standard error. It is cut at a limit.
 pub(crate) struct Log {
     pub(crate) text: Vec<u8>,
     max: u64,
@@ -97,7 +98,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Appends bytes as they are; what does not fit is left out.
+    /// Appends bytes as they are. Bytes that do not fit are left out.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         let max = if self.cut { 0 } else { usize::try_from(self.max).unwrap_or(usize::MAX) };
         let room = max.saturating_sub(self.text.len());
@@ -105,9 +106,10 @@ impl Log {
         self.text.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Appends a line, given in parts; what does not fit is left out, at a character's boundary.
+    /// Appends a line, given in parts. What does not fit is left out, from a character's boundary
+    /// on.
     pub(crate) fn line(&mut self, parts: &[&str]) {
-        // Once cut, nothing follows, so that what is kept is a prefix of what was logged.
+        // Once cut, nothing is added. So the kept part is a prefix of what was logged.
         let max = if self.cut { 0 } else { usize::try_from(self.max).unwrap_or(usize::MAX) };
         let mut room = max.saturating_sub(self.text.len());
         let fits = parts.iter().map(|part| part.len()).sum::<usize>() < room;
@@ -117,7 +119,7 @@ impl Log {
                 end -= 1;
             }
             self.text.extend_from_slice(&part.as_bytes()[..end]);
-            // What is cut at a character ends the line.
+            // A cut within a character ends the line.
             room = if end < part.len() { 0 } else { room - end };
         }
         if fits {
@@ -127,7 +129,7 @@ impl Log {
     }
 }
 
-/// Bytes of the memory that hosts read and write, 0 without one.
+/// Bytes of the memory that hosts read and write. 0 without such a memory.
 pub(crate) fn memory_size<H: HostSide>(store: impl AsContext<Data = State<H>>) -> u64 {
     let store = store.as_context();
     store.data().main_memory.map_or(0, |memory| memory.data_size(store) as u64)
@@ -167,7 +169,7 @@ pub(crate) fn memory_write<H: HostSide>(
     Ok(())
 }
 
-/// The guest's memory, to be read and written, and the state of the run.
+/// The guest's memory, to read and write, and the state of the run.
 pub(crate) fn memory_and_state<'a, H: HostSide>(
     caller: &'a mut wasmi::Caller<'_, State<H>>,
 ) -> (&'a mut [u8], &'a mut State<H>) {

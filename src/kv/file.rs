@@ -1,7 +1,8 @@
-//! A key-value store in a file of the crate redb: it lasts.
+//! A durable key-value store, in a file of the crate redb.
 //!
-//! Invariants: what a commit has returned for is there after the process was killed or the power has failed; a commit that was refused
-//! has changed nothing; one that failed on disk is there as a whole or not at all.
+//! Invariants: when a commit has returned, its changes survive the death of the process and a power
+//! failure. A commit that was refused has changed nothing. A commit that failed on disk has changed
+//! all or nothing.
 
 use std::{fmt, ops::Bound, path::Path};
 
@@ -18,12 +19,13 @@ use crate::{
 };
 
 const ENTRIES: TableDefinition<'_, (&str, &[u8]), &[u8]> = TableDefinition::new("key-value");
-/// Entries and bytes of each namespace that has any.
+/// Entries and bytes of each namespace that is not empty.
 const SIZES: TableDefinition<'_, &str, (u64, u64)> = TableDefinition::new("key-value sizes");
 
-/// A [`KeyValue`] store in a file, with the feature `durable`. An invocation that writes ends when its writes are on disk, which takes as long as
-/// the disk takes to write through; those of several threads wait for each other. The file is this store's own: that of
-/// [`RuntimeBuilder::open`](crate::RuntimeBuilder::open) is another.
+/// A [`KeyValue`] store in a file, with the feature `durable`. An invocation that writes ends when
+/// its writes are on disk. This takes as long as the disk takes to sync. Commits of several threads
+/// wait for each other. The file belongs to this store alone: it is not the file of
+/// [`RuntimeBuilder::open`](crate::RuntimeBuilder::open).
 ///
 /// ```
 /// # let folder = std::env::temp_dir().join(format!("dormouse-doc-kv-{}", std::process::id()));
@@ -40,22 +42,23 @@ const SIZES: TableDefinition<'_, &str, (u64, u64)> = TableDefinition::new("key-v
 /// ```
 pub struct File {
     disk: Disk,
-    /// One commit at a time: redb cannot bear that one begins while another finds that the disk fails.
+    /// Admits one commit at a time: redb fails if one commit begins while another finds that the
+    /// disk fails.
     turn: Mutex<()>,
 }
 
 impl File {
-    /// Opens a file, or makes it.
+    /// Opens a file, or creates it.
     ///
     /// # Errors
-    /// [`StoreError`]: it cannot be opened, or is none of this library's.
+    /// [`StoreError`] if the file cannot be opened, or was not written by this library.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::on(Disk::open(path.as_ref())?)
     }
 
     pub(super) fn on(disk: Disk) -> Result<Self, StoreError> {
         let file = Self { disk, turn: Mutex::default() };
-        // A file whose tables are others is found now.
+        // This finds a file whose tables have other types.
         file.read("opening the store", |reading| {
             sizes(reading)?;
             entries(reading)
@@ -75,7 +78,7 @@ impl File {
     }
 }
 
-/// A table, none in a file that nothing was written to.
+/// A table. `None` if nothing was written to the file yet.
 fn there<T>(table: Result<T, TableError>) -> Result<Option<T>, DiskError> {
     match table {
         Ok(table) => Ok(Some(table)),
@@ -139,7 +142,7 @@ impl KeyValue for File {
     }
 
     fn commit(&self, namespace: &str, changes: &[Change<'_>], quota: Size) -> Result<(), CommitError> {
-        // What the store itself has to say comes back beside what the disk has.
+        // The inner result is what the store says, the outer one what the disk says.
         let _turn = self.turn.lock();
         let done = self.disk.run("writing to the store", |database| write(database, namespace, changes, quota));
         done.unwrap_or_else(|error| Err(CommitError::Store(error.into())))
@@ -150,7 +153,7 @@ fn of((entries, bytes): (u64, u64)) -> Size {
     Size { entries, bytes }
 }
 
-/// One transaction; one that is not committed has changed nothing.
+/// Writes in one transaction. A transaction that is not committed has changed nothing.
 fn write(
     database: &Database,
     namespace: &str,

@@ -1,6 +1,7 @@
-//! A key-value store in memory: it lasts as long as the host keeps it.
+//! A key-value store in memory. It lasts as long as the host keeps it.
 //!
-//! Invariant: a namespace's size is that of its entries, and one without entries takes no room.
+//! Invariant: a namespace's size is the sum over its entries. A namespace without entries takes no
+//! memory.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::host_error::HostError;
 
-/// A [`KeyValue`] store in memory. Takes some 100 bytes for an entry beside its key and value.
+/// A [`KeyValue`] store in memory. An entry takes some 100 bytes beside its key and value.
 #[derive(Default)]
 pub struct Memory(RwLock<HashMap<Box<str>, Namespace>>);
 
@@ -27,7 +28,7 @@ struct Namespace {
 }
 
 impl Memory {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }

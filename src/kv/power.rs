@@ -1,4 +1,7 @@
-//! What is left of a key-value store when the power fails: a disk cut at every write in turn, and one that is full.
+//! Tests of a key-value store after a power failure: the power is cut at every write in turn.
+//! Another test fills the disk.
+//!
+//! Invariant under test: no acknowledged commit is lost, and none is half done.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
 use std::collections::BTreeMap;
@@ -6,11 +9,11 @@ use std::collections::BTreeMap;
 use super::{Change, CommitError, File, KeyValue, Size};
 use crate::disk::{Simulated, StoreError, StoreProblem, Survive};
 
-/// A key and its new value, none to delete it.
+/// A key and its new value. `None` deletes the key.
 type Write = (Vec<u8>, Option<Vec<u8>>);
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// The commits of the test, each of several keys.
+/// The commits of the test. Each changes several keys.
 fn commits() -> Vec<Vec<Write>> {
     let key = |number: usize| format!("key {}", number % 5).into_bytes();
     let value = |number: usize| (number % 4 != 3).then(|| vec![number as u8; 1 + 40 * number]);
@@ -35,7 +38,7 @@ fn commit<'a>(store: &File, commit: &'a [Write]) -> Result<(), CommitError> {
     store.commit("n", &changes, Size::MAX)
 }
 
-/// What a store holds, its size included.
+/// All that a store holds. Checks its size too.
 fn content(store: &File) -> Model {
     let keys = store.list("n", b"", b"", 100).unwrap();
     let model: Model = keys.into_iter().map(|key| (key.clone(), store.get("n", &key).unwrap().unwrap())).collect();
@@ -60,7 +63,7 @@ fn a_power_cut_at_any_write_loses_no_commit_and_leaves_none_half_done() {
         let acknowledged = all.iter().take_while(|changes| commit(&store, changes).is_ok()).count();
         let mut before = Model::new();
         all[..acknowledged].iter().for_each(|changes| apply(&mut before, changes));
-        // The commit that was under way may have reached the disk, as a whole.
+        // The commit that was interrupted may have reached the disk, as a whole.
         let mut after = before.clone();
         apply(&mut after, &all[acknowledged]);
         for survive in [Survive::Nothing, Survive::Some(left), Survive::Some(left + writes)] {

@@ -1,25 +1,30 @@
-//! What a key-value store is: the trait that hosts may implement, and the rules of a commit that every store keeps.
+//! The trait of a key-value store, which hosts may implement, and the rules that every commit
+//! keeps.
 //!
-//! Invariant: a commit does all of its changes or none; and it does none where an expectation does not hold or the quota is exceeded.
+//! Invariant: a commit makes all of its changes or none. It makes none if an expectation does not
+//! hold or the quota would be exceeded.
 
 use std::ops::Bound;
 
 use crate::host_error::HostError;
 
-/// Namespaces of keys and values. [`Memory`](super::Memory) and `File` (feature `durable`) are two; a host may bring its own.
+/// Namespaces of keys and values. [`Memory`](super::Memory) and `File` (feature `durable`)
+/// implement it. A host may bring its own store.
 ///
-/// Used by invocations on any thread, at the same time; never while a lock of this library is held. A panic ends the invocation alone. An
-/// error ends it too, as [`Error::Store`](super::Error::Store).
+/// Invocations call a store from any thread, at the same time, and never while a lock of this
+/// library is held. A panic ends only the invocation. An error ends it too, as
+/// [`Error::Store`](super::Error::Store).
 ///
-/// A deadline is looked at only after a store has answered: one that may wait should give up in time, with an error.
+/// The runtime checks a deadline only after a store has answered. A store that may wait should give
+/// up in time, with an error.
 pub trait KeyValue: Send + Sync + 'static {
-    /// The value of a key, if it has any.
+    /// The value of a key, or `None`.
     ///
     /// # Errors
-    /// Whatever keeps the store from answering.
+    /// Anything that keeps the store from answering.
     fn get(&self, namespace: &str, key: &[u8]) -> Result<Option<Vec<u8>>, HostError>;
 
-    /// The length of the value of a key, if it has any.
+    /// The length of a key's value, or `None`.
     ///
     /// # Errors
     /// As `get`.
@@ -27,26 +32,28 @@ pub trait KeyValue: Send + Sync + 'static {
         Ok(self.get(namespace, key)?.map(|value| value.len() as u64))
     }
 
-    /// Keys that begin with `prefix` and are greater than `after`, in the order of their bytes, `max` at most. All in bytes; no key
-    /// is empty, so an empty `after` is before all of them.
+    /// At most `max` keys that begin with `prefix` and are greater than `after`, in the order of
+    /// their bytes. No key is empty, so an empty `after` is before all keys.
     ///
     /// # Errors
     /// As `get`.
     fn list(&self, namespace: &str, prefix: &[u8], after: &[u8], max: usize) -> Result<Vec<Vec<u8>>, HostError>;
 
-    /// What a namespace holds; nothing, where it was never written to.
+    /// How much a namespace holds. It is empty if it was never written to.
     ///
     /// # Errors
     /// As `get`.
     fn size(&self, namespace: &str) -> Result<Size, HostError>;
 
-    /// Makes all changes at one moment, or none. They are of different keys. Between looking at what is expected and writing, no other commit may
-    /// come.
+    /// Makes all changes at one moment, or none. Each change has a different key. No other commit
+    /// may come between checking the expectations and writing.
     ///
     /// # Errors
-    /// [`CommitError::Conflict`] where a change does not [hold](Change::holds); [`CommitError::Full`] where the namespace would grow
-    /// beyond the quota, in entries or in bytes (one that is beyond it already may shrink, or stay); [`CommitError::Store`]. Nothing has
-    /// changed then; after `Store`, where a disk is to blame, all or nothing.
+    /// [`CommitError::Conflict`] if a change does not [hold](Change::holds). [`CommitError::Full`]
+    /// if the namespace would grow beyond the quota, in entries or in bytes; one that is already
+    /// beyond it may shrink or stay. [`CommitError::Store`] if the store fails. An error means that
+    /// nothing has changed. Only after `Store`, if the disk is to blame, either all or nothing has
+    /// changed.
     fn commit(&self, namespace: &str, changes: &[Change<'_>], quota: Size) -> Result<(), CommitError>;
 }
 
@@ -60,10 +67,10 @@ pub struct Size {
 }
 
 impl Size {
-    /// No limit.
+    /// A quota without limits.
     pub const MAX: Self = Self { entries: u64::MAX, bytes: u64::MAX };
 
-    /// Whether going from `before` to this grows beyond a quota.
+    /// Whether the growth from `before` to this size exceeds a quota.
     pub(crate) fn exceeds(&self, quota: Self, before: Self) -> bool {
         let over = |now: u64, before: u64, limit: u64| now > limit && now > before;
         over(self.entries, before.entries, quota.entries) || over(self.bytes, before.bytes, quota.bytes)
@@ -82,26 +89,26 @@ impl Size {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change<'a> {
-    /// The key, 1 byte or more.
+    /// The key: 1 byte or more.
     pub key: &'a [u8],
-    /// What must be there for the change to be made.
+    /// The condition for the change.
     pub expected: Expected<'a>,
-    /// The new value; none deletes the key.
+    /// The new value. `None` deletes the key.
     pub value: Option<&'a [u8]>,
 }
 
 impl<'a> Change<'a> {
-    /// Gives a key a value, whatever it has.
+    /// Sets a key's value unconditionally.
     pub fn set(key: &'a [u8], value: &'a [u8]) -> Self {
         Self { key, expected: Expected::Anything, value: Some(value) }
     }
 
-    /// Takes a key's value away, if it has any.
+    /// Deletes a key's value, if it has one.
     pub fn delete(key: &'a [u8]) -> Self {
         Self { key, expected: Expected::Anything, value: None }
     }
 
-    /// Whether what is found under the key is what is expected.
+    /// Whether the value that was found is the expected one.
     pub fn holds(&self, found: Option<&[u8]>) -> bool {
         match self.expected {
             Expected::Anything => true,
@@ -110,7 +117,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// The length of what is found, where it is what is expected.
+    /// The length of the value that was found, or an error if it is not the expected one.
     pub(super) fn check(&self, found: Option<&[u8]>) -> Result<Option<u64>, CommitError> {
         match self.holds(found) {
             true => Ok(found.map(|value| value.len() as u64)),
@@ -122,7 +129,7 @@ impl<'a> Change<'a> {
 /// What a [`Change`] expects to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected<'a> {
-    /// Whatever it is.
+    /// Any value, or none.
     Anything,
     /// No value.
     Absent,
@@ -137,13 +144,13 @@ pub enum CommitError {
     /// A change does not hold.
     #[error("the key {:?} does not have the value that is expected", key.escape_ascii().to_string())]
     Conflict {
-        /// Its key.
+        /// The key of the change.
         key: Box<[u8]>,
     },
     /// The namespace would grow beyond the quota.
     #[error("the namespace would hold {} entries and {} bytes, above the quota", size.entries, size.bytes)]
     Full {
-        /// What it would hold.
+        /// What the namespace would hold.
         size: Size,
     },
     /// The store failed.
@@ -151,13 +158,13 @@ pub enum CommitError {
     Store(HostError),
 }
 
-/// Where keys that begin with `prefix` and are greater than `after` begin.
+/// The first of the keys that begin with `prefix` and are greater than `after`.
 pub(crate) fn start<'a>(prefix: &'a [u8], after: &'a [u8]) -> Bound<&'a [u8]> {
     if after >= prefix && !after.is_empty() { Bound::Excluded(after) } else { Bound::Included(prefix) }
 }
 
-/// What a namespace will hold after changes, if they may be made. `find` gives the length of what is under a key, and refuses what does
-/// not hold.
+/// The size of a namespace after these changes, if they are allowed. `find` returns the length of a
+/// key's value, and refuses a change that does not hold.
 pub(super) fn settle(
     changes: &[Change<'_>],
     before: Size,

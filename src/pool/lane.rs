@@ -1,7 +1,7 @@
 //! The idle instances of one lane: the latest on top, the others below it.
 //!
-//! Invariant: instances are ordered by the time since when they have been idle, oldest in front, except for one whose
-//! thread is interrupted while it puts another on top.
+//! Invariant: instances are ordered by the start of their idle time, the oldest in front. The
+//! exception is an instance whose thread is interrupted while it puts another on top.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -16,18 +16,20 @@ use crate::{
 
 #[derive(Default)]
 pub(super) struct Lane {
-    /// The instance that came back last.
+    /// The instance that was given back last.
     pub(super) top: Handoff<PooledInstance>,
-    /// Those that lay there before, and how many they are: most often none, and whoever looks through the lanes need not lock them.
+    /// The instances that were on top before, and their `count`. Most often there are none. The
+    /// count lets a thread that searches the lanes skip the lock.
     below: Mutex<VecDeque<Box<PooledInstance>>>,
     count: AtomicUsize,
     pub(super) live: AtomicUsize,
 }
 
 impl Lane {
-    /// The instance that came back last, of those that are here.
+    /// Takes the instance that was given back last, if any is here.
     pub(super) fn take(&self) -> Option<Box<PooledInstance>> {
-        // Who puts one there counts it before it looks whether somebody waits, and who waits looks here after it has said so.
+        // The giver updates `count`, then reads `waiting`. The waiter updates `waiting`, then reads
+        // `count`. So one of them sees the other.
         let below = || (self.count.load(Ordering::SeqCst) > 0).then(|| self.below(VecDeque::pop_back));
         self.top.take().or_else(|| below().flatten())
     }
@@ -39,17 +41,18 @@ impl Lane {
         changed
     }
 
-    /// Looks at all idle instances, the one on top having been moved down to the others.
+    /// Looks at all idle instances, after the one on top has been moved down to the others.
     pub(super) fn all<T>(&self, look: impl FnOnce(&mut VecDeque<Box<PooledInstance>>) -> T) -> T {
         self.below(|below| {
-            // Counted before it is taken down: whoever finds the top empty comes here, and waits for the lock.
+            // Counted before it is moved down: a thread that finds the top empty comes here, and
+            // waits for the lock.
             self.count.store(below.len() + 1, Ordering::SeqCst);
             below.extend(self.top.take());
             look(below)
         })
     }
 
-    /// Since when the instance that has been idle longest has been so.
+    /// Since when the longest idle instance has been idle.
     pub(super) fn oldest(&self) -> Option<Duration> {
         self.all(|idle| idle.front().map(|ready| ready.since))
     }

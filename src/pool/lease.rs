@@ -1,29 +1,33 @@
 //! An instance on loan to one invocation.
+//!
+//! Invariant: the pool counts the instance or the vacancy of a lease as live. Dropping the lease
+//! ends that; giving the instance back does not.
 
 use std::time::Duration;
 
 use super::{Pool, PooledInstance};
 use crate::{sync::atomic::Ordering, usage::Start};
 
-/// An instance on loan. Dropped without being given back, as when a panic unwinds through, it is thrown away.
+/// An instance on loan. If it is dropped without being given back, as when a panic unwinds, the
+/// instance is thrown away.
 pub(crate) struct Lease<'a> {
     pool: &'a Pool,
     lane: usize,
     pub(super) ready: Option<Box<PooledInstance>>,
     start: Start,
-    /// The instance has gone back to the pool, and its place with it.
+    /// The instance went back to the pool, which counts it.
     returned: bool,
 }
 
 impl<'a> Lease<'a> {
-    /// An instance that has been taken out.
+    /// Lends an instance that was taken out of the pool.
     pub(super) fn of(pool: &'a Pool, ready: Box<PooledInstance>) -> Self {
         let start = if ready.is_from_deployment { Start::Cold } else { Start::Warm };
         Self { pool, lane: ready.lane, ready: Some(ready), start, returned: false }
     }
 
-    /// A place in the pool that has been counted, for an instance to come.
-    pub(super) fn place(pool: &'a Pool, lane: usize) -> Self {
+    /// Holds a vacancy: the pool counts an instance that is still to be made.
+    pub(super) fn vacant(pool: &'a Pool, lane: usize) -> Self {
         Self { pool, lane, ready: None, start: Start::Cold, returned: false }
     }
 
@@ -31,7 +35,8 @@ impl<'a> Lease<'a> {
         self.start
     }
 
-    /// The instance and its handles; there from the moment that the lease is handed out.
+    /// The instance and its handles. They are present from the moment that the caller gets the
+    /// lease.
     pub(crate) fn ready(&mut self) -> &mut PooledInstance {
         self.ready.as_mut().expect("a lease that was handed out holds an instance")
     }
@@ -48,7 +53,7 @@ impl<'a> Lease<'a> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if !self.returned {
-            // The instance first, so that its memory is free before its place is.
+            // The instance goes first, so that its memory is free before its vacancy is.
             if self.ready.take().is_some() {
                 self.pool.lost.fetch_max(self.pool.live.load(Ordering::Relaxed), Ordering::Relaxed);
             }

@@ -1,19 +1,25 @@
-//! The instances of one version: bounded, most recently used first.
+//! The instances of one version: limited in number, the most recently used first.
 //!
-//! Idle instances lie in lanes. A thread looks into the lane of the core that it runs on first and goes through the others before it makes an
-//! instance: so there are never more instances than run at once. A new one is for the lane that has fewest, and goes back there
-//! after each use: so threads that run at once come to find one each that they share nothing with, however many threads there are. Most recently used first keeps
-//! caches warm and lets the rest age, so that they can be trimmed.
+//! Idle instances are kept in lanes. A thread looks first into the lane of the core that it runs
+//! on. It looks through all other lanes before it makes an instance, so there are never more
+//! instances than runs at the same time. A new instance belongs to the lane that has fewest, and
+//! returns there after each use. So threads that run at the same time come to use one instance
+//! each, and share nothing, however many threads there are. The most recently used instance is
+//! taken first. This keeps caches warm and lets the others age, so that they can be trimmed.
 //!
-//! The latest of a lane lies on top, where it is put and taken by one atomic operation each, some 6 ns; those below it, which only
-//! more runs at once than lanes need, under a lock, held for a push, a pop or a look at all, and never while a guest runs, an instance is made or one is
-//! dropped. (A stack under a lock alone took four such operations a run, and 30 ns.) Whoever looks at all moves the one on top down first, and
-//! the next run of the lane takes it from there.
+//! The latest instance of a lane is on top. One atomic operation puts it there and one takes it, at
+//! some 6 ns each. The others are below it, under a lock. They exist only while more runs go on at
+//! once than there are lanes. The lock is held for a push, a pop or a look at all, and never while
+//! a guest runs or an instance is made or dropped. (A stack under a lock alone took four such
+//! operations a run, and 30 ns.) A thread that looks at all instances first moves the one on top
+//! down. The next run of the lane takes it from there.
 //!
-//! Invariants: `live` counts the instances that are idle, lent or being made, in all and for each lane, and is never above `max`;
-//! idle instances are clean; each lane is ordered by the time since when its instances have been idle, oldest in front, but for one whose thread is
-//! interrupted while it puts another on top. Whoever gives an
-//! instance or a place back looks afterwards whether somebody waits, and whoever waits looks for both after it has said so.
+//! Invariants: `live` counts the instances that are idle, lent or being made, in total and for each
+//! lane, and never exceeds `max`. Idle instances are clean. Each lane is ordered by the start of
+//! idle time, the oldest in front, except an instance whose thread is interrupted while it puts
+//! another on top. A thread that frees an instance or a vacancy looks afterwards for waiting
+//! threads. A thread that is about to wait adds itself to `waiting`, then looks for both. A vacancy
+//! is permission to make one more instance.
 
 mod lane;
 mod lease;
@@ -40,17 +46,17 @@ pub(crate) use lease::Lease;
 use quarantine::Failures;
 use wait::Found;
 
-/// An instance and its contract's handles.
+/// An instance with the handles of its contract.
 pub(crate) struct PooledInstance {
     pub(crate) instance: Instance,
     pub(crate) bound: Bound,
     pub(crate) counter: Counter,
-    /// The lane that it was made for.
+    /// The lane that it belongs to.
     pub(crate) lane: usize,
-    /// Left by deployment for the first invocation, which is a cold start all the same: nobody has asked for an instance to be
-    /// made ahead of time.
+    /// Deployment left this instance for the first invocation. That invocation is still a cold
+    /// start: the host did not ask for an instance ahead of time.
     pub(crate) is_from_deployment: bool,
-    /// Since when it has been idle, while it is.
+    /// Since when it has been idle, if it is.
     pub(crate) since: Duration,
 }
 
@@ -61,14 +67,16 @@ pub(crate) struct Pool {
     max_wait: Duration,
     lanes: Box<[CachePadded<Lane>]>,
     live: CachePadded<AtomicUsize>,
-    /// Threads that wait, under the lock of `failures`; and one more while more live than may, since `max` was lowered: whoever gives
-    /// an instance back looks here anyway.
+    /// The number of waiting threads, changed under the lock of `failures`. It is one higher while
+    /// `max` was lowered and more live than `max` allows: a thread that gives an instance back
+    /// reads this number anyway.
     waiting: AtomicUsize,
     returned: Condvar,
     failures: Mutex<Failures>,
-    /// How many instances lived at most when one was thrown away after a run, since `replenish` last looked.
+    /// The most instances that were live when one was thrown away after a run, since the last
+    /// `replenish`.
     lost: AtomicUsize,
-    /// More may live than `max` allows, since that was lowered.
+    /// `max` was lowered, and more may be live than it allows.
     lowered: AtomicBool,
 }
 
@@ -88,7 +96,7 @@ impl Pool {
         }
     }
 
-    /// Its identity, for the invocations under way on a thread.
+    /// The identity of the pool, for the list of invocations that a thread is in.
     pub(crate) fn id(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
@@ -97,7 +105,8 @@ impl Pool {
         self.max.load(Ordering::SeqCst)
     }
 
-    /// Lets so many live at most from now on. Idle ones that are too many go at once, lent ones when they come back.
+    /// Sets the most instances that may be live. Idle ones beyond it are dropped at once, lent ones
+    /// when they come back.
     pub(crate) fn set_max(&self, max: usize) {
         {
             let _failures = self.failures.lock();
@@ -110,14 +119,16 @@ impl Pool {
         self.returned.notify_all();
     }
 
-    /// Whether more live than may, since `max` was lowered. `waiting` is above zero then, and is read anyway.
+    /// Whether more are live than `max` allows since it was lowered. `waiting` is above zero then,
+    /// and is read anyway.
     fn is_crowded(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
             && self.lowered.load(Ordering::SeqCst)
             && self.live.load(Ordering::SeqCst) > self.max()
     }
 
-    /// Drops idle instances while more live than may. Once no more do, nobody has to look any more.
+    /// Drops idle instances while more are live than `max` allows. Afterwards, threads no longer
+    /// have to check.
     fn shed(&self) {
         while self.live.load(Ordering::SeqCst) > self.max() {
             let Some(gone) = self.take_oldest(Duration::MAX) else { return };
@@ -132,12 +143,13 @@ impl Pool {
         }
     }
 
-    /// Idle instances, and all. A moment's figures: the lanes are looked at one after the other.
+    /// The number of idle instances, and of all. They are approximate: the lanes are read one after
+    /// the other.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.idle(), self.live())
     }
 
-    /// How many live.
+    /// The number of live instances.
     pub(crate) fn live(&self) -> usize {
         self.live.load(Ordering::Relaxed)
     }
@@ -146,8 +158,9 @@ impl Pool {
         self.lanes.iter().map(|lane| lane.all(|idle| idle.len())).sum()
     }
 
-    /// Lends an instance: an idle one, else a new one from `make`, else one that is given back within `max_wait`, unless
-    /// this thread holds one itself and so might wait for itself. Nobody waits past the deadline of a caller.
+    /// Lends an instance: an idle one; otherwise a new one from `make`; otherwise one that is given
+    /// back within `max_wait`. A thread that holds an instance itself does not wait, because it
+    /// might wait for itself. No thread waits past its caller's deadline.
     pub(crate) fn take(
         &self,
         holds: bool,
@@ -163,11 +176,11 @@ impl Pool {
             Some(lane) => lane,
             None => match self.wait(own, holds, deadline_at, &now)? {
                 Found::Idle(ready) => return Ok(Lease::of(self, ready)),
-                Found::Place(lane) => lane,
+                Found::Vacancy(lane) => lane,
             },
         };
-        // Gives the place back if making fails or panics.
-        let mut lease = Lease::place(self, lane);
+        // Returns the vacancy if making fails or panics.
+        let mut lease = Lease::vacant(self, lane);
         quarantine::check(&self.failures, &now)?;
         match make(lane) {
             Ok(ready) => {
@@ -185,24 +198,26 @@ impl Pool {
         }
     }
 
-    /// The lane of the core that this thread runs on. Where there are fewer lanes than cores, as in a container that may use a part of each, the
-    /// further cores have none: there the thread's number decides.
+    /// The lane of the core that this thread runs on. There may be fewer lanes than cores, as in a
+    /// container that may use a part of each. On a core without a lane, the thread's number
+    /// decides.
     fn own(&self) -> usize {
         let core = core_number();
         if core < self.lanes.len() { core } else { thread_number() % self.lanes.len() }
     }
 
-    /// An idle instance: of this lane, else of another.
+    /// Takes an idle instance, from this lane or from another.
     fn pop(&self, own: usize) -> Option<Box<PooledInstance>> {
         let lanes = self.lanes[own..].iter().chain(&self.lanes[..own]);
         lanes.into_iter().find_map(|lane| lane.take())
     }
 
-    /// Takes a place for an instance to come, in the lane that has fewest, this one among equals.
+    /// Takes a vacancy in the lane that has fewest instances. Among equals, this lane comes first.
     fn claim(&self, own: usize) -> Option<usize> {
         let one_more = |live: usize| (live < self.max()).then(|| live + 1);
         let before = self.live.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok()?;
-        // `max` may have been lowered since it was read. Either this sees it, or `shed` sees this place.
+        // `max` may have been lowered since it was read. Either this sees it, or `shed` sees this
+        // vacancy.
         if before >= self.max() {
             self.live.fetch_sub(1, Ordering::SeqCst);
             return None;
@@ -218,7 +233,7 @@ impl Pool {
         debug_assert!(ready.instance.is_clean(), "idle instances are clean");
         ready.since = since;
         if self.is_crowded() {
-            // Nobody is to find it.
+            // No other thread may find it.
             let lane = ready.lane;
             drop(ready);
             return self.forget(lane);
@@ -233,7 +248,7 @@ impl Pool {
         }
     }
 
-    /// An instance of this lane is gone.
+    /// Counts an instance of this lane as gone.
     fn forget(&self, lane: usize) {
         self.lanes[lane].live.fetch_sub(1, Ordering::Relaxed);
         self.live.fetch_sub(1, Ordering::SeqCst);
@@ -242,16 +257,17 @@ impl Pool {
         }
     }
 
-    /// Makes instances until `count` are idle or no more may live, for each lane in turn.
+    /// Makes instances, for each lane in turn, until `count` are idle or no more may be live.
     ///
-    /// They are held until all are made: an idle one could be dropped to make room for the next, without end.
+    /// All are held until the last is made. An idle one could be dropped to make room for the next,
+    /// without end.
     pub(crate) fn prewarm(
         &self,
         count: usize,
         now: impl Fn() -> Duration,
         make: impl Fn(usize) -> Result<PooledInstance, InvokeErrorKind>,
     ) -> Result<usize, InvokeErrorKind> {
-        // What deployment left counts, and is from now on one that was made ahead of time.
+        // The instance that deployment left counts, and counts as made ahead of time from now on.
         for lane in &self.lanes {
             lane.all(|idle| idle.iter_mut().for_each(|ready| ready.is_from_deployment = false));
         }
@@ -261,8 +277,8 @@ impl Pool {
                 break Ok(());
             }
             let Some(lane) = self.claim(self.own()) else { break Ok(()) };
-            // Gives the place back if making fails or panics.
-            let mut lease = Lease::place(self, lane);
+            // Returns the vacancy if making fails or panics.
+            let mut lease = Lease::vacant(self, lane);
             match make(lane) {
                 Ok(ready) => lease.ready = Some(Box::new(ready)),
                 Err(error) => break Err(error),
@@ -275,12 +291,13 @@ impl Pool {
         outcome.map(|()| self.idle())
     }
 
-    /// Whether an instance was thrown away after a run since `replenish` last looked.
+    /// Whether an instance was thrown away after a run since the last `replenish`.
     pub(crate) fn has_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed) > 0
     }
 
-    /// Makes instances in place of those that were thrown away after a run: until as many live as did then. Returns how many.
+    /// Makes instances to replace those that were thrown away after a run, until as many are live
+    /// as then. Returns the number of new ones.
     pub(crate) fn replenish(
         &self,
         now: impl Fn() -> Duration,
@@ -288,19 +305,20 @@ impl Pool {
     ) -> usize {
         let missing = self.lost.swap(0, Ordering::Relaxed).saturating_sub(self.live.load(Ordering::Relaxed));
         let before = self.idle();
-        // What fails here fails again where it matters, in the invocation that makes its instance itself.
+        // A failure is ignored here. It shows again in the invocation that has to make its instance
+        // itself.
         let _ = self.prewarm(before + missing, now, make);
         self.idle().saturating_sub(before)
     }
 
-    /// Takes a sealed instance in, the one that deployment made.
+    /// Adds the sealed instance that deployment has made.
     pub(crate) fn adopt(&self, ready: PooledInstance, now: Duration) {
         self.live.fetch_add(1, Ordering::SeqCst);
         self.lanes[ready.lane].live.fetch_add(1, Ordering::Relaxed);
         Lease::of(self, Box::new(ready)).give_back(now);
     }
 
-    /// Drops the instance that deployment left, if nothing has used it.
+    /// Drops the instance that deployment left, if no invocation has used it.
     pub(crate) fn drop_unused(&self) {
         let find = |idle: &mut VecDeque<Box<PooledInstance>>| {
             idle.remove(idle.iter().position(|ready| ready.is_from_deployment)?)
@@ -320,7 +338,7 @@ impl Pool {
             let Some(idle) = self.take_oldest(before) else { break };
             let spare = |live: usize| (live > self.min).then(|| live - 1);
             if self.live.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spare).is_err() {
-                // Others went in between.
+                // Other threads dropped instances in the meantime.
                 self.lanes[idle.lane].below(|below| below.push_front(idle));
                 self.notify();
                 break;
@@ -333,7 +351,7 @@ impl Pool {
         gone
     }
 
-    /// Takes out the instance that has been idle longest, if that began no later than `before`.
+    /// Takes out the longest idle instance, if it has been idle since `before` or longer.
     fn take_oldest(&self, before: Duration) -> Option<Box<PooledInstance>> {
         loop {
             let lanes = self.lanes.iter().filter_map(|lane| Some((lane.oldest()?, lane)));
@@ -341,7 +359,7 @@ impl Pool {
             if since > before {
                 return None;
             }
-            // Taken by somebody else in between: look again.
+            // Another thread may have taken it in the meantime: then look again.
             let still = |idle: &mut VecDeque<Box<PooledInstance>>| match idle.front() {
                 Some(ready) if ready.since <= before => idle.pop_front(),
                 _ => None,

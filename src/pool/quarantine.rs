@@ -1,15 +1,20 @@
-//! Leaving a function alone whose instances keep failing to initialise.
+//! Quarantine: the pool stops making instances of a function for a while when they keep failing to
+//! initialise.
+//!
+//! Invariant: one success ends the quarantine.
 
 use std::time::Duration;
 
 use crate::{error::InvokeErrorKind, sync::Mutex};
 
-/// Failures in a row after which a function is left alone, and for how long: doubling up to the longest.
+/// Quarantine begins after this many failures in a row. Its time doubles with each failure, from
+/// the first to the longest.
 const QUARANTINE_AFTER: u32 = 3;
 const QUARANTINE_FIRST: Duration = Duration::from_secs(1);
 const QUARANTINE_LONGEST: Duration = Duration::from_secs(60);
 
-/// Instances that failed to initialise since one succeeded, with the last failure and until when to wait.
+/// The number of instances that failed to initialise since the last success, with the end of the
+/// quarantine and the last failure.
 #[derive(Default)]
 pub(super) struct Failures {
     count: u32,
@@ -31,7 +36,8 @@ impl Failures {
     }
 }
 
-/// `Err` while the function is left alone. The clock, which may be the host's, is read outside the lock.
+/// Returns an error during quarantine. The clock, which may be the host's, is read outside the
+/// lock.
 pub(super) fn check(failures: &Mutex<Failures>, now: &impl Fn() -> Duration) -> Result<(), InvokeErrorKind> {
     let (failures, (until, cause)) = {
         let failures = failures.lock();

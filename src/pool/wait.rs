@@ -1,7 +1,7 @@
-//! Waiting for an instance, or for a place for one.
+//! Waiting for an instance, or for a vacancy to make one.
 //!
-//! Invariant: a thread that gives an instance or a place back looks afterwards whether another waits, and a thread that
-//! waits looks for both after it has said so.
+//! Invariant: a thread that frees an instance or a vacancy looks afterwards for waiting threads. A
+//! thread that is about to wait adds itself to `waiting`, then looks for both.
 
 use std::time::{Duration, Instant};
 
@@ -11,18 +11,18 @@ use crate::{
     sync::atomic::Ordering,
 };
 
-/// The longest wait that is asked of the machine's clock, which cannot add any duration to an instant: a year.
+/// The longest wait: a year. The machine's clock cannot add every duration to an instant.
 const WAIT_LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// What a thread has waited for.
+/// What a waiting thread has found.
 pub(super) enum Found {
     Idle(Box<PooledInstance>),
-    /// A place in this lane.
-    Place(usize),
+    /// A vacancy in this lane.
+    Vacancy(usize),
 }
 
 impl Pool {
-    /// Waits for an instance, or a place for one.
+    /// Waits for an instance or a vacancy.
     #[cold]
     pub(super) fn wait(
         &self,
@@ -32,26 +32,29 @@ impl Pool {
         now: &impl Fn() -> Duration,
     ) -> Result<Found, InvokeErrorKind> {
         let busy = |max, waited| Err(InvokeErrorKind::Busy(Busy::Instances { max, waited }));
-        // Read once: who is refused because the function is off is told so, even if it is on again by then.
+        // Read once: if the caller is refused because the function is off, the error says so, even
+        // if the function is switched on meanwhile.
         let max = self.max();
         if holds || max == 0 || self.max_wait.is_zero() {
             return busy(max, Duration::ZERO);
         }
         let left = if deadline_at == Duration::MAX { deadline_at } else { deadline_at.saturating_sub(now()) };
         let wait = self.max_wait.min(left);
-        // The wait is the one place that reads the machine's time: it is about this thread, not about the guest.
+        // Only this wait reads the machine's time, because it concerns this thread and not the
+        // guest.
         let until = Instant::now() + wait.min(WAIT_LONGEST);
         let mut failures = self.failures.lock();
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let mut in_time = true;
         let found = loop {
-            // Either this finds what is given back, or `give_back` and `forget` find that somebody waits: they put down an instance or a place and
-            // look then, this has said so and looks now, and all four are in one order.
+            // Either this look finds what another thread frees, or `give_back` and `forget` see
+            // this thread wait. They free first and then look for waiters. This thread has said
+            // that it waits and looks now. All four operations are in one order.
             if let Some(ready) = self.pop(own) {
                 break Ok(Found::Idle(ready));
             }
             if let Some(lane) = self.claim(own) {
-                break Ok(Found::Place(lane));
+                break Ok(Found::Vacancy(lane));
             }
             if !in_time {
                 break busy(self.max(), wait);
@@ -62,13 +65,13 @@ impl Pool {
         found
     }
 
-    /// Tells somebody who waits that there is an instance or a place.
+    /// Wakes a waiting thread: there is an instance or a vacancy.
     #[cold]
     pub(super) fn notify(&self) {
         if self.lowered.load(Ordering::SeqCst) {
             self.shed();
         }
-        // Between its last look and its sleep a waiter holds this lock.
+        // A waiting thread holds this lock from its last look until it sleeps.
         drop(self.failures.lock());
         self.returned.notify_one();
     }

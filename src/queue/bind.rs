@@ -25,7 +25,7 @@ impl Hub {
         let mut queue = self.queue.lock();
         #[cfg_attr(
             not(any(feature = "schedule", feature = "durable")),
-            expect(unused_variables, reason = "only looked at further on")
+            expect(unused_variables, reason = "used only with these features")
         )]
         let bound = self.registry.bind(id, trigger, self.limits.triggers)?;
         #[cfg(feature = "durable")]

@@ -1,6 +1,6 @@
 //! Why an event is not queued, and why a dead letter is not redriven.
 //!
-//! Invariant: each error says what the host can do about it, and nothing was queued.
+//! Invariant: after any of these errors nothing was queued, and a dead letter is still held.
 
 use super::DeliveryStats;
 use crate::pattern::MatchError;
@@ -29,7 +29,8 @@ pub enum PublishError {
     },
     /// The event is too large.
     #[error(
-        "the event has {bytes} bytes, above the limit of {limit}; make it smaller, or raise `EventLimits::event_bytes`"
+        "the event has {bytes} bytes, above the limit of {limit}; make it smaller, or raise \
+         `EventLimits::event_bytes`"
     )]
     TooLarge {
         /// Bytes of the event's attributes and data.
@@ -53,7 +54,8 @@ pub enum PublishError {
     Initialising,
     /// Only the runtime itself publishes events of this type.
     #[error(
-        "the event type {ty:?} is reserved: only the runtime publishes types that begin with `dormouse.`; choose another type"
+        "the event type {ty:?} is reserved: only the runtime publishes types that begin with \
+         `dormouse.`; choose another type"
     )]
     Reserved {
         /// The type.

@@ -25,7 +25,7 @@ impl Queue {
     pub(super) fn restore(&mut self, saved: &Saved, now: Duration) -> Result<(), StoreError> {
         let numbers = saved.letters.iter().chain(&saved.deliveries).map(|(id, _)| *id).chain([saved.next]);
         if numbers.max().unwrap_or(0) > NUMBER_MAX {
-            return Err(StoreError::corrupt("reading the store", "a number in it is larger than any that was given"));
+            return Err(StoreError::corrupt("reading the store", "it contains a delivery number that is too large"));
         }
         self.next = saved.next;
         for (id, bytes) in &saved.letters {

@@ -1,6 +1,7 @@
 //! Deliveries on their way to functions: the queue, its rules, and its form on disk.
 //!
-//! Invariant: this module does not know functions. It hands out a [`Job`] and is told the outcome.
+//! Invariant: this module does not know functions. It hands out a [`Job`], and its caller reports
+//! the outcome.
 
 #[cfg(feature = "schedule")]
 mod agenda;

@@ -112,7 +112,10 @@ fn split(bytes: &[u8]) -> Result<(Json, Event), StoreError> {
 }
 
 fn corrupt(member: &str) -> StoreError {
-    StoreError::corrupt("reading a record", &format!("its {member} is missing, or not what this version writes"))
+    StoreError::corrupt(
+        "reading a record",
+        &format!("its {member} is missing, or not in the form that this version writes"),
+    )
 }
 
 fn text(head: &Json, member: &str) -> Result<Option<Box<str>>, StoreError> {

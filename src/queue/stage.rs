@@ -81,9 +81,7 @@ impl Staged {
     pub(crate) fn take(&mut self) -> (Room, Vec<StagedEvent>) {
         (std::mem::take(&mut self.room), std::mem::take(&mut self.events))
     }
-}
 
-impl Staged {
     /// The invocation has succeeded: queues all events, or none and returns the reason.
     pub(crate) fn release(mut self) -> Result<(), Box<str>> {
         let (room, events) = self.take();

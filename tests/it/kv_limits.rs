@@ -290,7 +290,7 @@ fn in_initialisation_there_is_no_store() {
     let error = Runtime::new().deployment("f", &wat(text)).kv(grant).deploy().unwrap_err();
     let DeployError::Initialise { step: "_initialize", cause } = &error else { panic!("{error}") };
     assert!(matches!(**cause, InvokeErrorKind::Contract { .. }), "{error}");
-    assert!(error.to_string().contains("the key-value store in initialisation"), "{error}");
+    assert!(error.to_string().contains("the key-value store during initialisation"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
-//! The same store for Extism plug-ins, which exchange blocks: host functions of `extism:host/user`.
+//! The key-value store for Extism plug-ins, which exchange blocks: host functions of
+//! `extism:host/user`.
 //!
-//! Each does what its namesake of `dormouse:kv` does, through the same methods of [`Granted`].
+//! Invariant: each function does the same as its counterpart in `dormouse:kv`, by the same methods
+//! of [`Granted`].
 
 use std::sync::Arc;
 
@@ -14,10 +16,10 @@ use crate::{
     kv::{Granted, KEY_MAX},
 };
 
-/// Bytes of one list at most: the longest key that there can be, and its length.
+/// The most bytes of a list: the longest possible key, and its length.
 const LIST_MAX: usize = 4 + KEY_MAX as usize;
 
-/// What a call answers the plug-in: a handle or a number, or a code.
+/// What a call answers the plug-in: a handle, a number or a code.
 fn answer(cx: &mut Context<'_>, done: Result<u64, Stop>) -> Result<i64, HostError> {
     match done {
         // Handles are positive.
@@ -28,7 +30,7 @@ fn answer(cx: &mut Context<'_>, done: Result<u64, Stop>) -> Result<i64, HostErro
 }
 
 impl Granted {
-    /// The bytes of a block, once their number has been looked at: none are copied only to be refused.
+    /// The bytes of a block. Their number is checked before they are copied.
     fn checked(
         cx: &mut Context<'_>,
         handle: u64,
@@ -46,13 +48,13 @@ impl Granted {
         Self::checked(cx, handle, |len| self.check_value(len))
     }
 
-    /// None for the handle 0.
+    /// `None` for the handle 0.
     fn option_block(&self, cx: &mut Context<'_>, handle: u64) -> Result<Option<Vec<u8>>, Stop> {
         if handle == 0 { Ok(None) } else { self.value_block(cx, handle).map(Some) }
     }
 }
 
-/// The functions for a plug-in that is granted a store.
+/// The functions for a plug-in that has been granted a store.
 pub(crate) fn block_functions(granted: &Arc<Granted>) -> [HostFunction; 5] {
     calls! { granted, "extism:host/user", u64 => i64, answer;
         "kv_get" (cx, key) {

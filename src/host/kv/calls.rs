@@ -1,7 +1,9 @@
-//! The calls of guests: what each costs, and how the functions of `dormouse:kv` read and write the guest's memory.
+//! The calls of guests: what each costs, and how the functions of `dormouse:kv` read and write the
+//! guest's memory.
 //!
-//! The methods of [`Granted`] are the calls themselves, on bytes, for other interfaces too. They charge for the look-up and for what the
-//! store compares or lists; who moves bytes for the guest charges for those.
+//! Invariant: the methods of [`Granted`] are the calls on bytes, for any interface. They charge for
+//! the look-up and for what the store compares or lists. The interface that moves bytes for the
+//! guest charges for those.
 
 use std::sync::Arc;
 
@@ -16,7 +18,8 @@ use crate::{
     kv::{Granted, MODULE},
 };
 
-/// Fuel for a call that looks into the store, and for each key that `list` looks at.
+/// Fuel for a call that looks into the store. `KEY_PRICE` is the fuel for each key that `list`
+/// looks at.
 const PRICE: u64 = 64;
 const KEY_PRICE: u64 = 8;
 
@@ -24,26 +27,26 @@ const KEY_PRICE: u64 = 8;
 const NONE: u32 = u32::MAX;
 
 impl Granted {
-    /// The value of a key.
+    /// Returns the value of a key.
     pub(crate) fn get(self: &Arc<Self>, cx: &mut Context<'_>, key: &[u8]) -> Result<Option<Vec<u8>>, Stop> {
         self.check_key(key.len())?;
         self.stage(cx)?.get(key)
     }
 
-    /// Gives a key a value.
+    /// Sets the value of a key.
     pub(crate) fn set(self: &Arc<Self>, cx: &mut Context<'_>, key: Vec<u8>, value: Vec<u8>) -> Result<(), Stop> {
         self.check_key(key.len())?;
         self.check_value(value.len())?;
         self.stage(cx)?.write(key, Some(value)).map(drop)
     }
 
-    /// Takes a key's value away; whether it had one.
+    /// Deletes the value of a key. Returns whether it had one.
     pub(crate) fn delete(self: &Arc<Self>, cx: &mut Context<'_>, key: Vec<u8>) -> Result<bool, Stop> {
         self.check_key(key.len())?;
         self.stage(cx)?.write(key, None)
     }
 
-    /// Gives a key a value, or takes it away, if it has the expected one; whether it had.
+    /// Sets or deletes the value of a key if it is the expected one. Returns whether it was.
     pub(crate) fn compare_and_set(
         self: &Arc<Self>,
         cx: &mut Context<'_>,
@@ -60,8 +63,9 @@ impl Granted {
         Ok(done)
     }
 
-    /// Keys that begin with `prefix` and come after `after`, each as its length, 4 bytes, little-endian, and its bytes; as many as fit
-    /// into `room` bytes. Empty at the end.
+    /// Keys that begin with `prefix` and come after `after`, as many as fit into `room` bytes. Each
+    /// is its length (4 bytes, little-endian) and its bytes. The result is empty when there are no
+    /// more keys.
     pub(crate) fn list(
         self: &Arc<Self>,
         cx: &mut Context<'_>,
@@ -90,13 +94,13 @@ impl Granted {
         if len > self.limits.value as usize { Err(Code::Value) } else { Ok(()) }
     }
 
-    /// What this run has staged, with the price of a call paid.
+    /// The writes that this run has staged. Charges the price of a call.
     fn stage<'a>(self: &Arc<Self>, cx: &'a mut Context<'_>) -> Result<&'a mut Stage, Stop> {
         cx.charge(PRICE)?;
         let state = &mut cx.state().host;
         if state.initialising {
-            let problem = "the guest asks for the key-value store in initialisation, whose outcome all invocations share; \
-                           ask for it in the handler instead";
+            let problem = "the guest calls the key-value store during initialisation, whose result all invocations share; \
+                           call it in the handler instead";
             return Err(Stop::End(InvokeErrorKind::Contract { problem: problem.into() }));
         }
         Ok(state.kv.get_or_insert_with(|| Box::new(Stage::new(Arc::clone(self)))))
@@ -126,7 +130,7 @@ impl Granted {
 fn answer(cx: &mut Context<'_>, done: Result<usize, Stop>) -> Result<i32, HostError> {
     let done = done.and_then(|number| {
         let problem =
-            || InvokeErrorKind::Contract { problem: format!("the answer {number} is more than an i32 counts").into() };
+            || InvokeErrorKind::Contract { problem: format!("the answer {number} does not fit an i32").into() };
         i32::try_from(number).map_err(|_| Stop::End(problem()))
     });
     match done {
@@ -136,7 +140,8 @@ fn answer(cx: &mut Context<'_>, done: Result<usize, Stop>) -> Result<i32, HostEr
     }
 }
 
-/// The functions of a module: for each its name, its parameters after the context, and what it does, which `answer` tells the guest.
+/// The functions of a module. Each has its name, its parameters after the context, and its body.
+/// `answer` turns the body's result into what the guest gets.
 macro_rules! calls {
     ($granted:ident, $module:expr, $param_type:ty => $answer_type:ty, $answer:path;
      $($name:literal ($cx:ident $(, $param:ident)*) $body:block)*) => {
@@ -155,13 +160,13 @@ macro_rules! calls {
 #[cfg(feature = "extism")]
 pub(super) use calls;
 
-/// The functions of `dormouse:kv` for a guest that is granted a store.
+/// The functions of `dormouse:kv` for a guest that has been granted a store.
 pub(crate) fn functions(granted: &Arc<Granted>) -> [HostFunction; 5] {
     calls! { granted, MODULE, u32 => i32, answer;
         "get" (cx, key, key_len, at, room) {
             let key = granted.read_key(cx, key, key_len)?;
             let value = granted.get(cx, &key)?.ok_or(Code::NotFound)?;
-            // Fetching it is paid for also where it does not fit.
+            // The guest pays for fetching a value even if it does not fit.
             if value.len() > room as usize { cx.pay(value.len() as u64)? } else { cx.write(at, &value)? }
             Ok(value.len())
         }

@@ -1,4 +1,6 @@
 //! The key-value store as guests call it: what each call costs, and what a run has staged.
+//!
+//! Invariant: the store changes only when a run's stage is committed.
 
 #[cfg(feature = "extism")]
 mod blocks;

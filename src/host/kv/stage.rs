@@ -1,7 +1,7 @@
-//! What one invocation has written and compared, until it is committed or forgotten.
+//! What one invocation has written and compared, until it is committed or dropped.
 //!
-//! Invariant: `bytes` and `growth` are the sums over the entries, and `bytes` is within the limit; the store is only changed by
-//! `commit`, which ends the stage.
+//! Invariant: `bytes` and `growth` are the sums over the staged writes, and `bytes` is within the
+//! limit. Only `commit` changes the store, and it consumes the stage.
 
 use std::{
     collections::BTreeMap,
@@ -18,13 +18,13 @@ use crate::{
     text::cut,
 };
 
-/// What an entry takes beside its bytes, generously.
-const ENTRY_BYTES: u64 = 128;
+/// What a staged write counts for beside its bytes. This is generous.
+const WRITE_BYTES: u64 = 128;
 
-/// Bytes of a length before a key of a list.
+/// Bytes of the length before each key of a list.
 const LEN_BYTES: usize = 4;
 
-/// What a guest is told instead of an answer.
+/// A code that a guest gets instead of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub(crate) enum Code {
@@ -37,7 +37,7 @@ pub(crate) enum Code {
     Room = -7,
 }
 
-/// Why a call does not succeed: the guest is told, or the run ends.
+/// Why a call fails: the guest gets a code, or the run ends.
 #[derive(Debug)]
 pub(crate) enum Stop {
     Code(Code),
@@ -65,41 +65,41 @@ impl From<Error> for Stop {
     }
 }
 
-/// The writes of one invocation.
+/// The staged writes of one invocation.
 pub(crate) struct Stage {
     granted: Arc<Granted>,
-    entries: BTreeMap<Box<[u8]>, Entry>,
+    writes: BTreeMap<Box<[u8]>, StagedWrite>,
     bytes: u64,
     growth: Growth,
 }
 
-/// What is to become of a key.
-struct Entry {
-    /// None deletes it.
+/// A staged change of one key.
+struct StagedWrite {
+    /// `None` deletes the key.
     value: Option<Vec<u8>>,
-    /// The length of what was committed when the key was first staged.
+    /// The length of the committed value when the key was first staged.
     before: Option<u64>,
-    /// What the commit must find, where the guest has compared: none for nothing.
+    /// What the commit must find if the guest has compared the key. `Some(None)` means no value.
     expected: Option<Option<Vec<u8>>>,
 }
 
-/// By how much entries make the namespace larger, as far as is known before the commit.
+/// By how much writes make the namespace larger, as far as is known before the commit.
 #[derive(Clone, Copy, Default)]
 struct Growth {
     entries: i64,
     bytes: i64,
 }
 
-/// Keys as a guest gets them, and how many were looked at, of how many bytes.
+/// Keys in the form for a guest, and how many keys of how many bytes were looked at.
 pub(crate) struct List {
     pub(crate) bytes: Vec<u8>,
-    /// There are no more keys, or one at least has found room.
+    /// Whether the list is complete, or at least one key has fitted.
     pub(crate) fits: bool,
     pub(crate) keys: u64,
     pub(crate) key_bytes: u64,
 }
 
-impl Entry {
+impl StagedWrite {
     fn change<'a>(&'a self, key: &'a [u8]) -> Change<'a> {
         let expected = match &self.expected {
             None => Expected::Anything,
@@ -110,13 +110,13 @@ impl Entry {
     }
 }
 
-/// What staging a change takes.
+/// How many bytes a staged write counts for.
 fn staged(key: usize, value: Option<usize>, expected: Option<usize>) -> u64 {
-    ENTRY_BYTES + (key + value.unwrap_or(0) + expected.unwrap_or(0)) as u64
+    WRITE_BYTES + (key + value.unwrap_or(0) + expected.unwrap_or(0)) as u64
 }
 
 impl Growth {
-    /// That of an entry whose value had the one length and has the other.
+    /// The growth by a write that changes a value's length from `before` to `now`.
     fn of(key: usize, before: Option<u64>, now: Option<usize>) -> Self {
         let bytes = |len: u64| i64::try_from(len.saturating_add(key as u64)).unwrap_or(i64::MAX);
         let part = |len: Option<u64>| len.map_or((0, 0), |len| (1, bytes(len)));
@@ -135,17 +135,17 @@ impl Growth {
 
 impl Stage {
     pub(super) fn new(granted: Arc<Granted>) -> Self {
-        Self { granted, entries: BTreeMap::new(), bytes: 0, growth: Growth::default() }
+        Self { granted, writes: BTreeMap::new(), bytes: 0, growth: Growth::default() }
     }
 
     fn failed(&self, error: &HostError) -> Stop {
         Error::Store { namespace: self.granted.namespace.clone(), problem: cut(&error.to_string()) }.into()
     }
 
-    /// The value of a key, as the invocation sees it.
+    /// The value of a key as the invocation sees it.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Stop> {
-        match self.entries.get(key) {
-            Some(entry) => Ok(entry.value.clone()),
+        match self.writes.get(key) {
+            Some(write) => Ok(write.value.clone()),
             None => self.granted.store.get(&self.granted.namespace, key).map_err(|error| self.failed(&error)),
         }
     }
@@ -154,31 +154,32 @@ impl Stage {
         self.granted.store.len(&self.granted.namespace, key).map_err(|error| self.failed(&error))
     }
 
-    /// Gives a key a value, or takes it away. Returns whether it had one.
+    /// Sets or deletes a key's value. Returns whether it had one.
     pub(super) fn write(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<bool, Stop> {
-        let (had, before) = match self.entries.get(&key[..]) {
-            Some(entry) => (entry.value.is_some(), entry.before),
+        let (had, before) = match self.writes.get(&key[..]) {
+            Some(write) => (write.value.is_some(), write.before),
             None => {
                 let len = self.len(&key)?;
                 (len.is_some(), len)
             }
         };
-        self.stage(key, Entry { value, before, expected: None })?;
+        self.stage(key, StagedWrite { value, before, expected: None })?;
         Ok(had)
     }
 
-    /// The same if the key has the value that is expected; whether it had. Returns also how many bytes that was compared with.
+    /// Does the same if the key has the expected value. Returns whether it had, and how many bytes
+    /// were compared.
     pub(super) fn compare_and_set(
         &mut self,
         key: Vec<u8>,
         expected: Option<Vec<u8>>,
         value: Option<Vec<u8>>,
     ) -> Result<(bool, u64), Stop> {
-        if let Some(entry) = self.entries.get(&key[..]) {
-            let (len, before) = (entry.value.as_ref().map_or(0, Vec::len) as u64, entry.before);
-            let is_it = entry.value == expected;
+        if let Some(write) = self.writes.get(&key[..]) {
+            let (len, before) = (write.value.as_ref().map_or(0, Vec::len) as u64, write.before);
+            let is_it = write.value == expected;
             if is_it {
-                self.stage(key, Entry { value, before, expected: None })?;
+                self.stage(key, StagedWrite { value, before, expected: None })?;
             }
             return Ok((is_it, len));
         }
@@ -186,25 +187,26 @@ impl Stage {
         let before = found.as_ref().map(|found| found.len() as u64);
         let is_it = found == expected;
         if is_it {
-            self.stage(key, Entry { value, before, expected: Some(expected) })?;
+            self.stage(key, StagedWrite { value, before, expected: Some(expected) })?;
         }
         Ok((is_it, before.unwrap_or(0)))
     }
 
-    /// Stages a change, or refuses it and leaves all as it was. What a key was compared with stays when it is changed again.
-    fn stage(&mut self, key: Vec<u8>, entry: Entry) -> Result<(), Stop> {
+    /// Stages a write, or refuses it and changes nothing. What a key was first compared with stays
+    /// when it is written again.
+    fn stage(&mut self, key: Vec<u8>, write: StagedWrite) -> Result<(), Stop> {
         let size = key.len();
         let len = |value: &Option<Vec<u8>>| value.as_ref().map(Vec::len);
-        let old = self.entries.get(&key[..]);
-        let expected = |entry: &Entry| entry.expected.as_ref().and_then(len);
+        let old = self.writes.get(&key[..]);
+        let expected = |write: &StagedWrite| write.expected.as_ref().and_then(len);
         let old_bytes = old.map_or(0, |old| staged(size, len(&old.value), expected(old)));
-        let bytes = self.bytes - old_bytes + staged(size, len(&entry.value), expected(old.unwrap_or(&entry)));
+        let bytes = self.bytes - old_bytes + staged(size, len(&write.value), expected(old.unwrap_or(&write)));
         if bytes > self.granted.limits.staged && bytes > self.bytes {
             return Err(Code::Staged.into());
         }
 
         let old_growth = old.map_or(Growth::default(), |old| Growth::of(size, old.before, len(&old.value)));
-        let growth = self.growth.minus(old_growth).plus(Growth::of(size, entry.before, len(&entry.value)));
+        let growth = self.growth.minus(old_growth).plus(Growth::of(size, write.before, len(&write.value)));
         if growth.entries > self.growth.entries || growth.bytes > self.growth.bytes {
             let store = &self.granted.store;
             let now = store.size(&self.granted.namespace).map_err(|error| self.failed(&error))?;
@@ -218,9 +220,9 @@ impl Stage {
         }
         self.bytes = bytes;
         self.growth = growth;
-        match self.entries.get_mut(&key[..]) {
-            Some(old) => old.value = entry.value,
-            None => drop(self.entries.insert(key.into(), entry)),
+        match self.writes.get_mut(&key[..]) {
+            Some(old) => old.value = write.value,
+            None => drop(self.writes.insert(key.into(), write)),
         }
         Ok(())
     }
@@ -232,15 +234,15 @@ impl Stage {
         let mut left = limits.list as usize;
         let mut after = after.to_vec();
         loop {
-            // No more than can fit, and one that does not.
+            // As many keys as can fit, and one that does not.
             let wanted = left.min((room - list.bytes.len()) / (LEN_BYTES + 1) + 1);
             let page = store.list(namespace, prefix, &after, wanted).map_err(|error| self.failed(&error))?;
-            // What the store has fetched is paid for, whatever becomes of it.
+            // The guest pays for all that the store has fetched, even if it is not used.
             list.keys += page.len() as u64;
             list.key_bytes += page.iter().map(|key| key.len() as u64).sum::<u64>();
-            // What is staged behind the last key of a full page waits for the next.
+            // Staged keys behind the last key of a full page wait for the next page.
             let last = if page.len() < wanted { None } else { page.last().cloned() };
-            let staged = self.entries.range::<[u8], _>((start(prefix, &after), Bound::Unbounded));
+            let staged = self.writes.range::<[u8], _>((start(prefix, &after), Bound::Unbounded));
             let within = |key: &[u8]| key.starts_with(prefix) && last.as_ref().is_none_or(|last| key <= &last[..]);
             let mut staged = staged.take_while(|(key, _)| within(key)).peekable();
             let mut committed = page.iter().peekable();
@@ -248,7 +250,7 @@ impl Stage {
                 let (key, is_there) = match (committed.peek(), staged.peek()) {
                     (None, None) => break,
                     (Some(key), other) if other.is_none_or(|(other, _)| key[..] < other[..]) => (&key[..], true),
-                    (_, Some((key, entry))) => (&key[..], entry.value.is_some()),
+                    (_, Some((key, write))) => (&key[..], write.value.is_some()),
                     (Some(key), None) => (&key[..], true),
                 };
                 if committed.peek().is_none_or(|other| other[..] != *key) {
@@ -281,14 +283,14 @@ impl Stage {
         }
     }
 
-    /// Writes all that is staged, or nothing.
+    /// Commits all staged writes, or none.
     pub(crate) fn commit(self) -> Result<(), InvokeErrorKind> {
-        if self.entries.is_empty() {
+        if self.writes.is_empty() {
             return Ok(());
         }
         let Granted { store, namespace, limits } = &*self.granted;
-        let changes: Vec<Change<'_>> = self.entries.iter().map(|(key, entry)| entry.change(key)).collect();
-        // The host's own code, with a run under way. What its errors say is asked for in here too.
+        let changes: Vec<Change<'_>> = self.writes.iter().map(|(key, write)| write.change(key)).collect();
+        // This is the host's code, which may panic. It also formats the text of its errors.
         let done = catch_unwind(AssertUnwindSafe(|| {
             store.commit(namespace, &changes, limits.quota()).map_err(|error| match error {
                 CommitError::Conflict { key } => {

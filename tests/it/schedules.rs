@@ -160,16 +160,16 @@ fn a_rate_counts_from_its_binding_and_an_instant_fires_once() {
 }
 
 #[test]
-fn what_is_no_schedule_is_refused_with_its_reason() {
+fn what_is_not_a_schedule_is_refused_with_its_reason() {
     let cases = [
         ("rate(1 minutes)", "singular"),
         ("rate(5 minute)", "plural"),
         ("rate(0 minutes)", "above 0"),
         ("rate(-1 minutes)", "above 0"),
         ("rate(1.5 hours)", "above 0"),
-        ("rate(5 weeks)", "none of minute"),
+        ("rate(5 weeks)", "not one of minute"),
         ("rate(5minutes)", "rate(number unit)"),
-        ("rate(5  minutes)", "none of minute"),
+        ("rate(5  minutes)", "not one of minute"),
         ("cron(0 10 * * *)", "5 fields"),
         ("cron(0 10 * * * *)", "must have ?"),
         ("cron(0 10 ? * ? *)", "must have ?"),
@@ -186,9 +186,9 @@ fn what_is_no_schedule_is_refused_with_its_reason() {
         ("61 * * * *", ""),
         ("nonsense", ""),
         ("0 0 * * MON#6", ""),
-        (", * * * 1", "has \",\", a list with nothing"),
-        ("0 1,,2 * * *", "has \"1,,2\", a list with nothing"),
-        ("cron(0 10 ? * MON, *)", "has \"MON,\", a list with nothing"),
+        (", * * * 1", "has \",\", a list with an empty part"),
+        ("0 1,,2 * * *", "has \"1,,2\", a list with an empty part"),
+        ("cron(0 10 ? * MON, *)", "has \"MON,\", a list with an empty part"),
     ];
     for (schedule, expected) in cases {
         match Trigger::schedule(schedule) {

@@ -1,4 +1,4 @@
-//! Triggers: which events wake them, their ids, and what is refused.
+//! Triggers: which events they match, their ids, and what is refused.
 
 use dormouse::{Event, EventLimits, Input, Runtime, Trigger, TriggerError, Verdict};
 

@@ -1,4 +1,6 @@
 //! Builds an event from its parts, and checks them.
+//!
+//! Invariant: an event that it returns has passed all checks.
 
 use serde::Serialize;
 

@@ -2,6 +2,8 @@
 //!
 //! It is stricter than the specification in one place: it refuses a member that stands there twice,
 //! as two readers could see two different events in that.
+//!
+//! Invariant: an event that it returns has passed all checks.
 
 use std::borrow::Cow;
 

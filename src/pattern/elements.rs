@@ -20,7 +20,7 @@
 
 use std::ops::Range;
 
-use super::{MatchError, Matcher, condition::How, engine::Engine, matcher::Entry, trie::NONE};
+use super::{MatchError, Matcher, condition::How, engine::Engine, matcher::Occurrence, trie::NONE};
 
 /// The most ways that are compared for one event, beyond the one way of an event without repeated
 /// keys.
@@ -120,7 +120,7 @@ impl Matcher {
         }
     }
 
-    fn entries(&self, last: u32) -> impl Iterator<Item = Entry> {
+    fn entries(&self, last: u32) -> impl Iterator<Item = Occurrence> {
         let mut next = last;
         std::iter::from_fn(move || {
             let entry = *self.log.get(next as usize)?;

@@ -1,4 +1,6 @@
 //! The index without its keys. It holds patterns by number, and adds them one after the other.
+//!
+//! Invariant: equal conditions have one number, and no number ever changes.
 
 use std::collections::HashMap;
 

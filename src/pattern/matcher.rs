@@ -25,7 +25,7 @@ pub struct Matcher {
     pub(super) slots: Vec<u32>,
     /// Conditions that values reported.
     pub(super) reported: Vec<u32>,
-    pub(super) log: Vec<Entry>,
+    pub(super) log: Vec<Occurrence>,
     /// Array elements on the way to values. The first stands for the event itself.
     pub(super) elements: Vec<Element>,
     pub(super) arrays: u32,
@@ -50,7 +50,7 @@ pub(super) struct State {
 
 /// A value that a place or condition met.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
+pub(super) struct Occurrence {
     pub(super) value: u32,
     pub(super) element: u32,
     /// The entry before it of the same place or condition.
@@ -114,14 +114,14 @@ impl State {
 
     /// Counts a value. `true` if it is the first. A value counts once.
     #[inline]
-    pub(super) fn meet(&mut self, epoch: u32, value: u32, element: u32, log: Option<&mut Vec<Entry>>) -> bool {
+    pub(super) fn meet(&mut self, epoch: u32, value: u32, element: u32, log: Option<&mut Vec<Occurrence>>) -> bool {
         let before = self.now(epoch);
         if before.value == value {
             return false;
         }
         let last = match log {
             Some(log) => {
-                log.push(Entry { value, element, before: before.last });
+                log.push(Occurrence { value, element, before: before.last });
                 log.len() as u32 - 1
             }
             None => NONE,

@@ -6,7 +6,7 @@ use super::{
     PatternError,
     ast::{Group, Member},
     error::cut,
-    test::{Affix, Bound, Cidr, Number, Numeric, Test, double},
+    test::{Affix, Cidr, Endpoint, Number, Numeric, Test, double},
     wildcard::Wildcard,
 };
 use crate::json::{JsonError, Kind, Scanner};
@@ -289,7 +289,7 @@ impl Parser<'_> {
         let mut parts = parts.into_iter();
         let numeric = match (parts.next(), parts.next()) {
             (Some((sign, number)), None) => {
-                let bound = |inclusive| Some(Bound { number: number.clone(), inclusive });
+                let bound = |inclusive| Some(Endpoint { number: number.clone(), inclusive });
                 match sign.as_str() {
                     "=" => Some(Numeric::Equal(number)),
                     ">" | ">=" => Some(Numeric::Between(bound(sign == ">="), None)),
@@ -302,7 +302,7 @@ impl Parser<'_> {
                 if from.value > to.value || from.value == to.value && !(low && high) {
                     return Err(refuse(self, "no number lies between these bounds"));
                 }
-                let bound = |number, inclusive| Some(Bound { number, inclusive });
+                let bound = |number, inclusive| Some(Endpoint { number, inclusive });
                 Some(Numeric::Between(bound(from, low), bound(to, high)))
             }
             _ => None,

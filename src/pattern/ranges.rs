@@ -3,8 +3,10 @@
 //! The ranges are in the order of their lower bounds. A tree over them, kept without pointers,
 //! knows the highest upper bound of each part. New ranges wait unordered at the end until they are
 //! enough to pay for sorting.
+//!
+//! Invariant: `highest` is up to date for the ordered ranges.
 
-use super::{test::Bound, values::Map};
+use super::{test::Endpoint, values::Map};
 
 #[derive(Debug, Default)]
 pub(super) struct Ranges {
@@ -31,7 +33,12 @@ impl Ranges {
 
     /// The list of a range that is known already. `None` if the range is new, and then it has the
     /// list that `new` makes.
-    pub(super) fn list(&mut self, low: Option<&Bound>, high: Option<&Bound>, new: impl FnOnce() -> u32) -> Option<u32> {
+    pub(super) fn list(
+        &mut self,
+        low: Option<&Endpoint>,
+        high: Option<&Endpoint>,
+        new: impl FnOnce() -> u32,
+    ) -> Option<u32> {
         let low = low.map_or(0, |bound| key(bound.number.value) + u64::from(!bound.inclusive));
         let high = high.map_or(u64::MAX, |bound| key(bound.number.value) - u64::from(!bound.inclusive));
         if let Some(&list) = self.known.get(&(low, high)) {

@@ -17,7 +17,7 @@ use crate::{
 impl Engine {
     /// Finds the patterns that a JSON object matches, and puts them into `matcher.found`.
     pub(super) fn run(&self, json: &[u8], matcher: &mut Matcher) -> Result<(), MatchError> {
-        let mut run = Run::new(self, matcher);
+        let mut run = EventReader::new(self, matcher);
         let mut scanner = Scanner::new(json);
         if scanner.kind()? != Kind::Object {
             return Err(scanner.error(JsonProblem::Object).into());
@@ -29,7 +29,7 @@ impl Engine {
 
     /// Finds the patterns that an event matches, without writing its JSON form.
     pub(super) fn run_event(&self, event: &Event, matcher: &mut Matcher) -> Result<(), MatchError> {
-        let mut run = Run::new(self, matcher);
+        let mut run = EventReader::new(self, matcher);
         for (name, value) in event.attributes() {
             let Some(node) = self.trie.find(&self.trie.nodes[0], name.as_bytes()) else { continue };
             match value {
@@ -50,14 +50,14 @@ impl Engine {
     }
 }
 
-struct Run<'r> {
+struct EventReader<'r> {
     engine: &'r Engine,
     matcher: &'r mut Matcher,
     /// Values of this event.
     values: u32,
 }
 
-impl<'r> Run<'r> {
+impl<'r> EventReader<'r> {
     fn new(engine: &'r Engine, matcher: &'r mut Matcher) -> Self {
         matcher.begin(engine.conditions.len(), engine.places.len(), engine.slots as usize, engine.wildcards as usize);
         Self { engine, matcher, values: 0 }

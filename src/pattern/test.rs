@@ -55,11 +55,11 @@ pub(super) struct Affix {
 pub(super) enum Numeric {
     Equal(Number),
     /// A lower bound, an upper bound, or both.
-    Between(Option<Bound>, Option<Bound>),
+    Between(Option<Endpoint>, Option<Endpoint>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Bound {
+pub(super) struct Endpoint {
     pub(super) number: Number,
     pub(super) inclusive: bool,
 }
@@ -119,9 +119,9 @@ impl Numeric {
             Numeric::Equal(number) => value == number.value,
             Numeric::Between(low, high) => {
                 let above =
-                    |bound: &Bound| value > bound.number.value || bound.inclusive && value == bound.number.value;
+                    |bound: &Endpoint| value > bound.number.value || bound.inclusive && value == bound.number.value;
                 let below =
-                    |bound: &Bound| value < bound.number.value || bound.inclusive && value == bound.number.value;
+                    |bound: &Endpoint| value < bound.number.value || bound.inclusive && value == bound.number.value;
                 low.as_ref().is_none_or(above) && high.as_ref().is_none_or(below)
             }
         }
@@ -204,7 +204,7 @@ impl fmt::Display for Test {
             Test::Exists(exists) => write!(f, "{{\"exists\":{exists}}}"),
             Test::Numeric(Numeric::Equal(number)) => write!(f, "{{\"numeric\":[\"=\",{}]}}", number.text),
             Test::Numeric(Numeric::Between(low, high)) => {
-                let bound = |sign: char, bound: &Option<Bound>| {
+                let bound = |sign: char, bound: &Option<Endpoint>| {
                     bound.as_ref().map(|bound| {
                         let or_equal = if bound.inclusive { "=" } else { "" };
                         format!("\"{sign}{or_equal}\",{}", bound.number.text)

@@ -1,5 +1,7 @@
 //! The fields that any pattern names, as a tree of keys. It tells the reader of an event where to
 //! look.
+//!
+//! Invariant: no node's number changes, and it is greater than that of the node above.
 
 use super::values::Map;
 

@@ -1,5 +1,7 @@
 //! What all patterns ask of one field, arranged by value. Given a value, it finds the conditions
 //! that the value touches without looking at the others.
+//!
+//! Invariant: the tests that it finds for a value are those for which `Test::holds` is true.
 
 use std::{collections::HashMap, net::IpAddr};
 

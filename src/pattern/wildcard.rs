@@ -1,4 +1,6 @@
 //! The operator `wildcard`: a text in which each `*` stands for any run of characters.
+//!
+//! Invariant: `middle` has a finder for each piece except the first and the last.
 
 use std::fmt;
 

@@ -3,6 +3,8 @@
 //!
 //! The rules are those of MQTT 5, section 4.7, the same as in 3.1.1. Levels are bounded, as both
 //! walks recurse.
+//!
+//! Invariant: no node is empty, except the root.
 
 use std::{collections::HashMap, fmt};
 

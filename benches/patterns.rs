@@ -1,6 +1,7 @@
-//! What matching events costs beside the crate quamina, in one run: see benches/README.md for what the names mean.
+//! What matching events costs beside the crate quamina, in one run. benches/README.md explains the
+//! names.
 //!
-//! Both contenders must find the same patterns for each event before anything is timed.
+//! Before anything is timed, both contenders must find the same patterns for each event.
 
 use std::{fmt::Write, hint::black_box, time::Duration};
 
@@ -20,7 +21,8 @@ fn main() {
     for (name, patterns) in groups(&lots) {
         compare(&mut criterion, name, &lots, &patterns, true);
     }
-    // The first one matches one event in five hundred or so, the others none, so that only their number differs.
+    // The first one matches about one event in five hundred and the others match none, so that only
+    // their number differs.
     for count in [1, 100, 10_000] {
         let nowhere = (1..count).map(|number| format!("\"NOWHERE {number}\""));
         let streets = std::iter::once(format!("{:?}", lots[0].street)).chain(nowhere);
@@ -108,7 +110,7 @@ fn properties(field: &str, test: &str) -> String {
     format!(r#"{{"properties":{{"{field}":[{test}]}}}}"#)
 }
 
-/// Groups of patterns in a language that both read.
+/// Groups of patterns in a language that both contenders read.
 fn groups(lots: &[Lot]) -> Vec<(&'static str, Vec<String>)> {
     let some = || lots.iter().step_by(50);
     let exact: Vec<String> = some().map(|lot| properties("BLOCK_NUM", &format!("{:?}", lot.block))).collect();

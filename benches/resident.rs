@@ -1,8 +1,9 @@
-//! How much memory do 1,000 idle instances of a 17-page Rust guest hold, and does trimming give it back?
+//! How much memory do 1,000 idle instances of a 17-page Rust guest hold, and does trimming give it
+//! back?
 //!
-//! `cargo bench --bench resident` prints a table; with `DORMOUSE_RECORD=1` it goes into benches/README.md. Each row is measured in
-//! a process of its own, so that none finds what another has left in the allocator. Bytes and page faults are the
-//! kernel's figures.
+//! `cargo bench --bench resident` prints a table. With `DORMOUSE_RECORD=1` it writes the table to
+//! benches/README.md. Each row is measured in a process of its own, so that no row finds what
+//! another has left in the allocator. The kernel counts bytes and page faults.
 
 use std::{env, fs, process::Command, sync::Barrier, thread, time::Duration};
 
@@ -33,11 +34,11 @@ const INSTANCES: usize = 1_000;
 /// What is measured, and how often each instance has been invoked.
 const ROWS: [(&str, usize); 6] = [("raw", 0), ("raw", 1), ("ours", 0), ("ours", 1), ("ours", 32), ("ours_portable", 1)];
 
-/// Set for the process that measures one row: its number.
+/// The variable that holds the number of the row for the process that measures it.
 const ROW: &str = "DORMOUSE_RESIDENT_ROW";
 
 fn main() {
-    // As criterion's benches: `--test` runs everything once, on little, and measures nothing.
+    // As with criterion, `--test` runs everything once with few instances, and measures nothing.
     let count = if env::args().any(|argument| argument == "--test") { 8 } else { INSTANCES };
     if let Some(row) = env::var_os(ROW) {
         let row = row.to_str().and_then(|row| row.parse().ok()).and_then(|row: usize| ROWS.get(row));
@@ -69,8 +70,8 @@ fn main() {
     }
 }
 
-/// Resident KiB for each instance, how many of them are this process's alone, page faults for making each, and
-/// resident KiB for each after they were dropped.
+/// For each instance: its resident KiB, those that are this process's alone, the page faults of
+/// making it, and its resident KiB after it was dropped.
 fn measure(contender: &str, runs: usize, count: usize) -> [i64; 4] {
     match contender {
         "raw" => measure_raw(runs, count),
@@ -83,7 +84,7 @@ fn measure(contender: &str, runs: usize, count: usize) -> [i64; 4] {
 fn measure_raw(runs: usize, count: usize) -> [i64; 4] {
     let engine = raw::engine();
     let module = raw::compile(&engine, &built(GUEST));
-    // The first translates functions, which all share.
+    // The first one translates functions, which all share.
     let run = |raw: &mut Raw| {
         let mut reply = Vec::new();
         raw.run(&EVENT, &mut reply);
@@ -119,9 +120,10 @@ fn measure_ours(reset: Reset, runs: usize, count: usize) -> [i64; 4] {
     figures(count, before, held, Memory::now(), faults)
 }
 
-/// Invokes each of so many instances, of which `cold` are yet to be made, once.
+/// Invokes each of so many instances once. `cold` of them are not made yet.
 ///
-/// The instance used last is lent first, so as many threads hold one at the same time, each within a session.
+/// The pool lends the last used instance first. So each of as many threads holds one at the same
+/// time, in a session.
 fn use_all(function: &Function, count: usize, cold: usize) {
     let meet = Barrier::new(count);
     let use_one = || {
@@ -166,7 +168,8 @@ impl Memory {
 /// Page faults of this thread so far that needed no disk.
 fn faults() -> i64 {
     let text = fs::read_to_string("/proc/thread-self/stat").expect("Linux counts page faults");
-    // The second field is a name in brackets, which may hold anything; minflt is the eighth after it.
+    // The second field is a name in brackets, which may hold anything; minflt is the eighth after
+    // it.
     let (_, fields) = text.rsplit_once(')').expect("a name in brackets");
     fields.split_whitespace().nth(7).and_then(|field| field.parse().ok()).expect("minflt")
 }

@@ -1,11 +1,12 @@
-//! What an event costs on its way to a function, beside a bare invocation in the same run: see benches/README.md.
+//! What an event costs on its way to a function, beside a bare invocation in the same run.
+//! benches/README.md explains the names.
 
 use std::{hint::black_box, thread, time::Duration};
 
 use criterion::{BatchSize, Criterion, Throughput};
 use dormouse::{Event, Input, Outcome, Runtime, Trigger};
 
-/// Answers with the address and the length of what it is given.
+/// Answers with the address and the length of its input.
 const ECHO: &str = r#"(module (memory (export "memory") 1)
     (func (export "alloc") (param i32) (result i32) (i32.const 1024))
     (func (export "handle") (param i32 i32) (result i64)
@@ -48,7 +49,7 @@ fn dispatch(runtime: &Runtime, event: &Event) {
     black_box(dispatched);
 }
 
-/// A bare invocation, and the same as a delivery.
+/// A bare invocation, and the same invocation as a delivery.
 fn delivery(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("delivery");
     let runtime = runtime(1);
@@ -89,7 +90,7 @@ fn triggers(criterion: &mut Criterion) {
     }
 }
 
-/// 2,000 events that are queued, run by so many workers.
+/// 2,000 queued events, run by so many workers.
 fn workers(criterion: &mut Criterion) {
     const EVENTS: u64 = 2_000;
     let mut group = criterion.benchmark_group("queue");

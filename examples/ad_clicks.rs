@@ -1,6 +1,9 @@
-//! A click processor that is fed by messages: each click wakes a function, which has it charged to its campaign. The campaign service is away
-//! now and then, after the charge was made, so that the delivery fails and is tried again; still each click is charged once, as what a function
-//! publishes counts only if it succeeds. Charges of one campaign are added up in their order, by two workers.
+//! A click processor that messages feed. Each click invokes a function, which charges it to its
+//! campaign.
+//!
+//! The campaign service fails now and then, after the charge was made. Then the delivery fails and
+//! is retried. Each click is charged once all the same, as the events of a function are published
+//! only if it succeeds. Two workers add up the charges of each campaign in their order.
 //!
 //! ```text
 //! $ cargo run --release --example ad_clicks
@@ -24,8 +27,9 @@ use dormouse::{Context, Event, HostError, Input, Retry, Runtime, Trigger};
 
 const CLICKS: u32 = 6_000;
 
-/// A click is two numbers of 32 bits, the campaign and its price in hundredths of a cent. One without a price is rejected. The charge comes first,
-/// the question whether the campaign is still on second.
+/// A click is two numbers of 32 bits: the campaign, and its price in hundredths of a cent. The
+/// guest rejects a click without a price. It charges first, and then asks whether the campaign is
+/// still on.
 const BILL: &str = r#"(module
     (import "ads" "charge" (func $charge (param i32 i32)))
     (import "ads" "is_on" (func $is_on (param i32) (result i32)))
@@ -94,7 +98,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let workers = runtime.deliveries().workers(2)?;
     for number in 0..CLICKS {
         let (campaign, price) = click(number);
-        // As a broker hands it over: a topic and some bytes.
+        // A topic and some bytes, as a broker hands them over.
         let message = Event::builder("message").id(number.to_string()).source("/broker");
         let message = message.subject(format!("ads/{campaign}/click")).data_binary(bytes(campaign, price)).build()?;
         runtime.publish(message)?;

@@ -1,5 +1,6 @@
-//! CPU samples come in, and a function sleeps until one is too high: a pattern with numbers says which wake it. It writes a notification, which the
-//! host sends. The host can ask why a sample has woken nobody.
+//! CPU samples come in, and a function sleeps until one is too high. A pattern with numbers says
+//! which samples wake it. It writes a notification, which the host sends. The host can ask why a
+//! sample matched no trigger.
 //!
 //! ```text
 //! $ cargo run --release --example alerts
@@ -23,7 +24,8 @@ use std::{
 
 use dormouse::{Context, Event, HostError, Input, Runtime, Trigger, Verdict};
 
-/// Takes `{"host":"…","load":…}`, in this order, and tells the host `…: CPU at … %`. Anything else is rejected.
+/// Takes `{"host":"…","load":…}`, in this order, and tells the host `…: CPU at … %`. It rejects
+/// everything else.
 const ALERT: &str = r#"(module (import "notify" "send" (func $send (param i32 i32))) (memory (export "memory") 1)
     (data (i32.const 0) "{\"host\":\"")
     (data (i32.const 16) "\",\"load\":")
@@ -67,7 +69,8 @@ const ALERT: &str = r#"(module (import "notify" "send" (func $send (param i32 i3
       (call $send (i32.const 1024) (i32.sub (i32.add (local.get $name) (i32.const 2)) (i32.const 1024)))
       (i64.const 0)))"#;
 
-/// The load of a host in percent, every ten seconds of an hour: a slow wave for each, and a peak for the third.
+/// The load of each host in percent, every ten seconds of an hour: a slow wave, and a peak for the
+/// third host.
 fn load(host: u32, step: u32) -> u32 {
     let wave = (step + host * 40) % 120;
     let wave = 20 + wave.min(120 - wave) / 2;

@@ -1,5 +1,6 @@
-//! A conversation with a function that remembers nothing: its instances come and go, and what the users have said lies in the key-value store.
-//! Messages come as events, and the replies are events that another function shows.
+//! A conversation with a function that remembers nothing. Its instances come and go, and the
+//! key-value store keeps what the users have said. Messages are events. The replies are events too,
+//! which another function shows.
 //!
 //! ```text
 //! $ cargo run --release --example chatbot
@@ -31,8 +32,9 @@ use dormouse::{
     kv::{Grant, KeyValue, Memory},
 };
 
-/// Takes `name: text`, and keeps under the name how often it has heard from somebody, 4 bytes, and what they said last. `bye` makes it forget.
-/// What it keeps is compared and set, so that two messages at once cannot overlook each other.
+/// Takes `name: text`. Under the name it keeps how often it has heard from the user, in 4 bytes,
+/// and the user's last text. `bye` makes it forget the user. It writes by compare-and-set, so that
+/// none of two messages at once is lost.
 const BOT: &str = r#"(module
     (import "dormouse:kv" "get" (func $get (param i32 i32 i32 i32) (result i32)))
     (import "dormouse:kv" "delete" (func $delete (param i32 i32) (result i32)))
@@ -112,13 +114,14 @@ const BOT: &str = r#"(module
       (call $put (i32.const 512))
       (i64.or (i64.shl (i64.const 65536) (i64.const 32)) (i64.extend_i32_u (i32.sub (global.get $end) (i32.const 65536))))))"#;
 
-/// Hands what it is given to the host.
+/// Hands its input to the host.
 const SCREEN: &str = r#"(module (import "chat" "show" (func $show (param i32 i32))) (memory (export "memory") 1)
     (func (export "alloc") (param i32) (result i32) (i32.const 1024))
     (func (export "handle") (param i32 i32) (result i64) (call $show (local.get 0) (local.get 1)) (i64.const 0)))"#;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // With the feature `durable`, `kv::File::open(path)?` in its place keeps the conversation over restarts.
+    // With the feature `durable`, `kv::File::open(path)?` here keeps the conversation over
+    // restarts.
     let store = Arc::new(Memory::new());
     let runtime = Runtime::new();
     runtime.deployment("bot", &wat::parse_str(BOT)?).kv(Grant::new(store.clone())).deploy()?;
@@ -145,7 +148,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("> {message}");
         runtime.publish(runtime.event(Event::builder("chat.message").data_text(message))?)?;
         while runtime.deliveries().run_pending(usize::MAX) > 0 {}
-        // No instance is left that could remember anything.
+        // Now no instance is left that could remember anything.
         runtime.trim(Duration::ZERO);
         assert_eq!(runtime.in_use().0, 0);
     }

@@ -1,5 +1,5 @@
-//! A small shop behind routes: a page of requests goes in, responses come out. The host's server would read the requests from sockets; this
-//! library opens none.
+//! A small shop behind routes: a page of requests goes in, responses come out. A host's server
+//! would read the requests from sockets. This library opens no socket.
 //!
 //! ```text
 //! $ cargo run --release --example gateway
@@ -7,7 +7,8 @@
 
 use dormouse::{Request, Runtime, Trigger};
 
-/// Finds the id in `"params":{"id":"…` and answers with the item of that number, 1 to 3, or with 404.
+/// Finds the id in `"params":{"id":"…` and answers with the item of that number, 1 to 3, or with
+/// 404.
 const ITEM: &str = r#"(module (memory (export "memory") 1)
     (data (i32.const 0) "\"params\":{\"id\":\"")
     (data (i32.const 32) "{\"id\":0,\"name\":\"item\"}")
@@ -30,12 +31,12 @@ const ITEM: &str = r#"(module (memory (export "memory") 1)
               (return (i64.or (i64.shl (i64.const 32) (i64.const 32)) (i64.const 22)))))
       (i64.or (i64.shl (i64.const 64) (i64.const 32)) (i64.const 36))))"#;
 
-/// Finds everything.
+/// Finds every item.
 const SEARCH: &str = r#"(module (memory (export "memory") 1) (data (i32.const 0) "[1,2,3]")
     (func (export "alloc") (param i32) (result i32) (i32.const 1024))
     (func (export "handle") (param i32 i32) (result i64) (i64.const 7)))"#;
 
-/// Takes every order that has a body, and traps on those that have none.
+/// Takes every order that has a body, and traps on an order without one.
 const ORDER: &str = r#"(module (memory (export "memory") 1)
     (data (i32.const 0) "{\"status\":201,\"headers\":{\"location\":\"/orders/1\"},\"body\":\"thank you\"}")
     (func (export "alloc") (param i32) (result i32) (i32.const 1024))

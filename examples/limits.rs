@@ -1,5 +1,6 @@
-//! Guests that misbehave, one way a row: each is stopped at a limit, with an error that says which, and the host goes
-//! on. All of it runs on a thread with 512 KiB of stack, which is what the library needs.
+//! Guests that misbehave, each in its own way. The runtime stops each at a limit, with an error
+//! that names it, and the host goes on. All of it runs on a thread with 512 KiB of stack, which is
+//! what the library needs.
 //!
 //! ```text
 //! $ cargo run --release --example limits
@@ -39,7 +40,7 @@ use std::{fmt::Display, thread, time::Duration};
 
 use dormouse::{Cancel, DeployError, Function, InvokeError, Limits, Runtime};
 
-/// What misbehaves when it is called, an export each.
+/// Exports that misbehave when they are called.
 const HOSTILE: &str = r#"
 (module
   (memory 1)
@@ -58,7 +59,7 @@ const HOSTILE: &str = r#"
   (func (export "stray") (result i32) (i32.load (i32.const -1))))
 "#;
 
-/// Keeps the contract of `invoke` in name alone: its answer lies outside its memory.
+/// Has the exports that `invoke` needs, except that its answer lies outside its memory.
 const LIAR: &str = r#"
 (module
   (memory (export "memory") 1)
@@ -120,7 +121,7 @@ fn misbehave() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Runs an endless loop until another thread has had enough of it.
+/// Runs an endless loop until another thread cancels it.
 fn cancelled_after(time: Duration, spin: &Function) -> Result<(), InvokeError> {
     let cancel = Cancel::new();
     thread::scope(|scope| {
@@ -137,7 +138,8 @@ fn refused(what: &str, outcome: Result<Function, DeployError>) {
 }
 
 fn stopped<T: std::fmt::Debug>(what: &str, outcome: Result<T, InvokeError>) {
-    // The kind is what a host branches on; `Display` of the whole error also names the function and its version.
+    // A host branches on the kind. `Display` of the whole error also names the function and its
+    // version.
     row(what, outcome.expect_err("it must be stopped").kind());
 }
 
@@ -145,7 +147,8 @@ fn heading(text: &str) {
     println!("\n{text}");
 }
 
-/// What was tried, and what came of it: of an error the first two lines, without the advice after the semicolon.
+/// Prints what was tried and its outcome: the first two lines of an error, without the advice after
+/// the semicolon.
 fn row(what: &str, outcome: impl Display) {
     let outcome = outcome.to_string();
     let lines: Vec<_> = outcome.lines().take(2).collect();

@@ -1,5 +1,8 @@
-//! A stream of access logs: each line is an event, a function reads it and tells the host what it has found, and slow requests become
-//! events of their own, which wake another function. Lines that make no sense are rejected: they are not tried again, and kept as dead letters.
+//! A stream of access logs. Each line is an event. A function reads it and tells the host what it
+//! has found. Slow requests become events of their own, which invoke another function.
+//!
+//! The function rejects lines that it cannot read. The runtime does not retry them, and keeps them
+//! as dead letters.
 //!
 //! ```text
 //! $ cargo run --release --example logs
@@ -13,7 +16,7 @@
 //! 156 slow, 60 rejected, as: log.line 242 by lines to analyse: permanent, after 1 attempts: analyse@6d7d294: the guest rejected its input
 //! ```
 //!
-//! On a terminal a line says how far it is.
+//! On a terminal, a line shows the progress.
 
 use std::{
     collections::BTreeMap,
@@ -26,12 +29,13 @@ use dormouse::{Context, Event, HostError, Input, Runtime, Trigger};
 
 const LINES: u64 = 30_000;
 
-/// What a slow request's event begins with; its data is the line.
+/// The beginning of a slow request's event. Its data is the line.
 const HEAD: &str =
     r#"{"specversion":"1.0","id":"-","source":"-","type":"log.slow","datacontenttype":"text/plain","data":""#;
 
-/// Takes `address method path status milliseconds`. Answers -1 if there are not five fields or if the last two are no numbers, with an event if it took
-/// a second and more, and with nothing if not.
+/// Takes `address method path status milliseconds`. It answers -1 if there are not five fields, or
+/// if the last two are not numbers. It answers with an event if the request took a second or more,
+/// and otherwise with nothing.
 fn analyse() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let text = format!(
         r#"(module (import "stats" "seen" (func $seen (param i32 i32))) (memory (export "memory") 2)
@@ -72,12 +76,12 @@ fn analyse() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     Ok(wat::parse_str(text)?)
 }
 
-/// Hands what it is given to the host.
+/// Hands its input to the host.
 const REPORT: &str = r#"(module (import "report" "line" (func $line (param i32 i32))) (memory (export "memory") 1)
     (func (export "alloc") (param i32) (result i32) (i32.const 1024))
     (func (export "handle") (param i32 i32) (result i64) (call $line (local.get 0) (local.get 1)) (i64.const 0)))"#;
 
-/// Lines as a web server writes them; every five hundredth is cut short.
+/// Lines as a web server writes them. Every five hundredth is cut short.
 fn line(number: u64) -> String {
     let random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
     let path = ["GET /", "GET /search", "GET /cart", "POST /orders"][(random % 4) as usize];

@@ -1,5 +1,5 @@
-//! A month of nightly work in a blink: the host supplies the time, so a test can supply it too. The machine sleeps through some nights, and what
-//! was missed is caught up as one.
+//! A month of nightly work in a blink. The host supplies the time, so a test can supply it too. The
+//! machine sleeps through some nights, and one event stands for the missed ones.
 //!
 //! ```text
 //! $ cargo run --release --example nightly
@@ -12,7 +12,7 @@ use std::{
 
 use dormouse::{Clock, Context, HostError, Runtime, Timestamp, Trigger};
 
-/// Hands the event to the host, as a job would hand its report.
+/// Hands the event to the host, as a job would hand over its report.
 const JOB: &str = r#"(module (import "report" "line" (func $line (param i32 i32))) (memory (export "memory") 1)
     (func (export "alloc") (param i32) (result i32) (i32.const 1024))
     (func (export "handle") (param i32 i32) (result i64) (call $line (local.get 0) (local.get 1)) (i64.const 0)))"#;
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut ticks = 0;
     while let Some(sleep) = runtime.deliveries().next_deadline().filter(|sleep| now + *sleep <= month) {
         now += sleep;
-        // From the 10th on nobody is there for three days.
+        // From the 10th on the host is down for three days.
         if (9 * 86_400..10 * 86_400).contains(&now.as_secs()) {
             now += Duration::from_secs(3 * 86_400);
         }

@@ -1,5 +1,5 @@
-//! One handler in five languages: the same answers, and what each costs. Their sources, and how they are built, are in
-//! `examples/guests`.
+//! One handler in five languages: they answer the same, at different cost. `examples/guests` has
+//! their sources and says how they are built.
 //!
 //! ```text
 //! $ cargo run --release --example polyglot
@@ -13,10 +13,12 @@
 //! All answer {"lines":2,"words":8,"bytes":44}
 //! ```
 //!
-//! C's is an ordinary program, which reads the event from standard input; the others are libraries that keep the buffer
-//! contract. Nobody tells the runtime which: it sees it in what they import and export. Times are medians, and the cold ones
-//! are without translation, which the very first invocation does. Go's module is not in the repository, as it is large:
-//! `examples/guests/build.sh go` makes it.
+//! The handler in C is an ordinary program, which reads the event from standard input. The others
+//! are libraries that follow the buffer contract. The runtime sees which by their imports and
+//! exports.
+//!
+//! Times are medians. Cold times do not include translation, which the very first invocation does.
+//! Go's module is large, so it is not in the repository: `examples/guests/build.sh go` builds it.
 
 use std::{
     fs,
@@ -30,7 +32,7 @@ use dormouse::{Function, Runtime, Start};
 const EVENT: &str = "A dormouse sleeps,\nuntil an event wakes it.\n";
 const ANSWER: &str = r#"{"lines":2,"words":8,"bytes":44}"#;
 
-/// Events besides, for the answers alone.
+/// More events, which are not timed.
 const OTHERS: [&str; 4] = ["", "one", " \t\r\n\n", "zwei Wörter\n\u{1f42d}"];
 
 const LANGUAGES: [(&str, &str); 5] =
@@ -62,7 +64,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             function.trim(Duration::ZERO);
             time(&function, Start::Cold)
         })?;
-        // One that grows its memory in the run has no warm start: a memory cannot shrink, so its instance is replaced.
+        // A guest that grows its memory has no warm start. A memory cannot shrink, so its instance
+        // is replaced.
         let warm = median(1_000, || time(&function, Start::Warm))?;
         println!(
             "{language:14}  {:8}  {:>8}  {:>9}  {:>9}  {:>10}",
@@ -77,7 +80,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The median of several times; none where there is none.
+/// The median of several times. `None` if there are none.
 fn median(
     times: usize,
     mut run: impl FnMut() -> Result<Option<Duration>, Box<dyn std::error::Error>>,
@@ -90,7 +93,7 @@ fn median(
     Ok(all.get(all.len() / 2).copied())
 }
 
-/// How long one invocation takes for the host, if it starts in this way.
+/// How long the host waits for one invocation, if it starts in this way.
 fn time(function: &Function, start: Start) -> Result<Option<Duration>, Box<dyn std::error::Error>> {
     let began = Instant::now();
     let reply = function.invoke(EVENT.as_bytes())?;

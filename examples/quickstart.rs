@@ -1,4 +1,5 @@
-//! A function is deployed once and invoked twice: first cold, then warm, with the same answer for the same fuel.
+//! A function is deployed once and invoked twice, first cold and then warm. The answer and the fuel
+//! are the same.
 //!
 //! ```text
 //! $ cargo run --release --example quickstart
@@ -11,13 +12,15 @@
 //! REPORT greet@ada2607 start=warm fuel=12 duration=642ns memory=64KiB in=5B out=13B host_calls=0 outcome=ok
 //! ```
 //!
-//! Durations vary from run to run and from machine to machine; fuel does not.
+//! Durations vary from run to run and from machine to machine. Fuel does not.
 
 use dormouse::Runtime;
 
-/// A guest that greets. It needs no framework: it exports its memory, `alloc`, which says where the input goes, and
-/// `handle`, which is given the input and answers where its output lies. Any language that compiles to WebAssembly
-/// will do; this is WebAssembly's own text form, so that the example needs no other compiler.
+/// A guest that greets. It needs no framework. It exports its memory and two functions: `alloc`
+/// says where the input goes, and `handle` takes the input and answers where its output lies.
+///
+/// Any language that compiles to WebAssembly will do. This is WebAssembly's own text form, so that
+/// the example needs no other compiler.
 const GREET: &str = r#"
 (module
   (memory (export "memory") 1)
@@ -44,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{}", String::from_utf8_lossy(first.output()));
     println!("{}\n", first.report());
 
-    // The guest has written to its memory; the second invocation finds it as the first did.
+    // The guest has written to its memory. The second invocation finds it as the first did.
     let second = greet.invoke(b"World")?;
     println!("{}", String::from_utf8_lossy(second.output()));
     println!("{}", second.report());

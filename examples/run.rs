@@ -1,4 +1,4 @@
-//! Runs a guest from the command line: the way in for somebody who has a `.wasm`, or a `.wat`, at hand.
+//! Runs a guest from the command line: a first step for users who have a `.wasm` or a `.wat`.
 //!
 //! ```text
 //! $ cargo run --release --example run -- tests/guests/wordcount.c.command.wasm --input 'one two' --repeat 1000
@@ -8,7 +8,7 @@
 //! 1000 invocations in 4.3 ms: 231490 a second
 //! ```
 //!
-//! The reply goes to standard output, all else to standard error.
+//! The reply goes to standard output, everything else to standard error.
 
 use std::{
     env, error,
@@ -98,7 +98,7 @@ fn read(path: &str) -> Result<Vec<u8>, String> {
 
 fn run(options: &Options) -> Result<(), Box<dyn error::Error>> {
     let bytes = read(&options.module)?;
-    // Text is turned into a module, a module stays as it is.
+    // This translates text, and leaves a module as it is.
     let module = wat::parse_bytes(&bytes)?;
     let runtime = Runtime::new();
     let name = name(&options.module);
@@ -106,7 +106,7 @@ fn run(options: &Options) -> Result<(), Box<dyn error::Error>> {
     let limits = Limits { fuel: options.fuel.unwrap_or(defaults.fuel), ..defaults };
     let args = std::iter::once(&*name).chain(options.args.iter().map(String::as_str));
     let deployment = runtime.deployment(&name, &module).limits(limits).wasi(Wasi::new().args(args));
-    // An export may be given events, or it is a plain one.
+    // The export takes events, or it is a plain one.
     let found = match &options.export {
         Some(export) => {
             let as_entry = deployment.entry(export).deploy();
@@ -152,7 +152,7 @@ fn run(options: &Options) -> Result<(), Box<dyn error::Error>> {
     Ok(())
 }
 
-/// What one invocation gave.
+/// The outcome of one invocation.
 struct Answer {
     output: Vec<u8>,
     log: String,
@@ -178,7 +178,7 @@ fn invoke(function: &Function, options: &Options) -> Result<Answer, Box<dyn erro
     }
 }
 
-/// Arguments of a plain export: numbers, each with its type in front unless it is i32.
+/// Arguments of a plain export: numbers, each with its type in front, which i32 may leave out.
 fn arguments(input: &[u8]) -> Result<Vec<Value>, Box<dyn error::Error>> {
     let text = std::str::from_utf8(input)?;
     let parse = |word: &str| -> Result<Value, Box<dyn error::Error>> {
@@ -194,7 +194,8 @@ fn arguments(input: &[u8]) -> Result<Vec<Value>, Box<dyn error::Error>> {
     text.split_whitespace().map(parse).collect()
 }
 
-/// The module's file name as the name of a function, which has letters, digits, dots, dashes and underscores.
+/// The function's name: the module's file name, reduced to letters, digits, dots, dashes and
+/// underscores.
 fn name(path: &str) -> String {
     let stem = Path::new(path).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let fits = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };

@@ -1,5 +1,6 @@
-//! Mixed load with faults for as long as you like: events that succeed, trap, run out of fuel and grow their memory, retries, chains, a
-//! schedule, a queue that gets full, functions that come and go. At the end it says whether the figures balance and whether memory grew.
+//! Mixed load with faults, for as long as you like. Events succeed, trap, run out of fuel and grow
+//! their memory. There are retries, chains, a schedule, a queue that gets full, and functions that
+//! come and go. At the end it says whether the figures balance and whether memory grew.
 //!
 //! ```text
 //! $ cargo run --release --example soak -- --seconds 60
@@ -12,7 +13,8 @@ use std::{
 
 use dormouse::{Event, EventLimits, Input, Limits, PublishError, Retry, Runtime, Timestamp, Trigger};
 
-/// Does what the first byte of its input says: t traps, f loops, g grows its memory, a answers with an event; all else succeeds.
+/// Does what the first byte of its input says: t traps, f loops, g grows its memory, a answers with
+/// an event. Everything else succeeds.
 const DEED: &str = r#"(module (memory (export "memory") 1 8)
     (data (i32.const 16) "{\"specversion\":\"1.0\",\"id\":\"x\",\"source\":\"/x\",\"type\":\"step\",\"data\":\"next\"}")
     (func (export "alloc") (param i32) (result i32) (i32.const 1024))
@@ -74,7 +76,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => {}
         }
         if let Some(letter) = runtime.deliveries().dead_letters().first().filter(|_| number % 1_000 == 0) {
-            // Somebody else's letter may have gone in between, and the queue may be full.
+            // The letter may have gone in between, and the queue may be full.
             let _ = runtime.deliveries().redrive(letter.id());
         }
         runtime.tick(Timestamp::try_from(std::time::SystemTime::now())?);
@@ -100,7 +102,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// KiB of memory that the process holds, as Linux tells; 0 elsewhere.
+/// KiB of memory that the process holds, as Linux says. It is 0 on other systems.
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,5 +1,5 @@
-//! A guest that tries to remember, in every place that WebAssembly has, and cannot: each invocation finds the guest as
-//! it was deployed, also after a trap.
+//! A guest that tries to remember, in every place that WebAssembly has, and fails. Each invocation
+//! finds the guest as it was deployed, even after a trap.
 //!
 //! ```text
 //! $ cargo run --release --example stateless
@@ -15,7 +15,8 @@
 
 use dormouse::{Function, Guest, InvokeErrorKind, Runtime};
 
-/// Counts in a global, in memory, by the size of its memory and in a table, where it replaces a function by the next.
+/// Counts in a global, in memory, by the size of its memory, and in a table, in which it replaces a
+/// function by the next.
 const COUNTER: &str = r#"
 (module
   (memory (export "memory") 1)
@@ -60,10 +61,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("             two calls of one  two invocations    another one,");
     println!("counts in    invocation        and their starts   after a trap");
     for place in PLACES {
-        // Within one invocation the guest does count: a session is one invocation of several calls.
+        // Within one invocation the guest does count. A session is one invocation with several
+        // calls.
         let within = counter.session(|guest| Ok([count(guest, place)?, count(guest, place)?]))?.into_value();
 
-        // Every invocation starts anew.
+        // Every invocation starts again.
         let calls = [counter.call(place, &[])?, counter.call(place, &[])?];
         let counts = calls.each_ref().map(|call| call.values()[0].as_i32());
         let starts = calls.each_ref().map(|call| call.report().start());

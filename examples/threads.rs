@@ -1,5 +1,5 @@
-//! One function under load from several threads: each invocation runs on an instance of its own, and instances are
-//! used again. Every answer is checked.
+//! One function under load from several threads. Each invocation has an instance to itself, and the
+//! runtime reuses instances. The example checks every answer.
 //!
 //! ```text
 //! $ cargo run --release --example threads
@@ -11,7 +11,7 @@
 //! all answers were right
 //! ```
 //!
-//! Figures of a busy machine with two cores; yours will differ.
+//! The figures are from a busy machine with two cores. Yours will differ.
 
 use std::{
     io::{IsTerminal, Write},
@@ -22,8 +22,8 @@ use std::{
 
 use dormouse::{Function, Runtime, Start};
 
-/// Keeps the items of an order that are worth a minimum, and adds them up: JSON in, JSON out. Written in Rust; its
-/// source is `tests/guests/rust/handlers.rs`.
+/// Keeps the items of an order that are worth a minimum, and adds them up: JSON in, JSON out. Its
+/// source is `tests/guests/rust/handlers.rs`, in Rust.
 const GUEST: &[u8] = include_bytes!("../tests/guests/json.rust.reactor.wasm");
 
 const TIME_PER_ROUND: Duration = Duration::from_millis(600);
@@ -54,12 +54,12 @@ fn order(number: u32) -> (String, String) {
         r#"{{"user":"user {number}","min":10,"items":[
             {{"name":"pen","price":2,"qty":{pens}}},{{"name":"lamp","price":5,"qty":{lamps}}}]}}"#
     );
-    // Four pens cost 8, less than the minimum; two lamps are enough.
+    // Four pens cost 8, less than the minimum. Two lamps cost enough.
     (order, format!(r#"{{"user":"user {number}","kept":["lamp"],"total":{}}}"#, 5 * lamps))
 }
 
-/// Invokes the function from a number of threads until the time is over. Returns how many invocations there were, and
-/// how many of them started cold.
+/// Invokes the function from several threads until the time is over. It returns the number of
+/// invocations, and of cold starts among them.
 fn load(filter: &Function, orders: &[(String, String)], threads: usize) -> (u64, u64) {
     let (done, cold) = (AtomicU64::new(0), AtomicU64::new(0));
     let until = Instant::now() + TIME_PER_ROUND;

@@ -1,5 +1,8 @@
-//! A chain of functions: an upload wakes `validate`, whose answer wakes `resize`, whose answer wakes `tag`. Each answers with an event; the runtime
-//! sets where it comes from, so that no function can pretend to be another. A broken upload takes another way.
+//! A chain of functions: an upload invokes `validate`, its answer invokes `resize`, and that answer
+//! invokes `tag`.
+//!
+//! Each function answers with an event. The runtime sets the event's source, so that no function
+//! can pretend to be another. A broken upload takes another way.
 //!
 //! ```text
 //! $ cargo run --release --example uploads
@@ -7,8 +10,8 @@
 
 use dormouse::{Context, Event, HostError, Input, Retry, Runtime, Trigger};
 
-/// A function that answers with an event of one type if its input begins with `P`, as PNG files do, and of another if not. The data of its answer is
-/// what it was given.
+/// A function that answers with an event of one type if its input begins with `P`, as PNG files do,
+/// and otherwise with an event of another type. The data of its answer is its input.
 fn step(good: &str, bad: &str) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let head = |ty: &str| {
         format!(r#"{{"specversion":"1.0","id":"-","source":"-","datacontenttype":"text/plain","type":"{ty}","data":""#)

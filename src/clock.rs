@@ -10,12 +10,12 @@ use crate::sys;
 
 /// Monotonic time as the runtime sees it.
 ///
-/// The default reads the machine's monotonic clock. It never goes back on one thread. Two threads that
-/// read it at once may see times some hundred nanoseconds apart.
+/// The default reads the machine's monotonic clock. It never goes back on one thread. Two threads
+/// that read it at once may see times some hundred nanoseconds apart.
 ///
 /// A host that has its own clock, or a test that sets the time, gives another clock to
-/// [`RuntimeBuilder::clock`](crate::RuntimeBuilder::clock). Guests never see it. A host that keeps its
-/// clock gives an [`Arc`] of it.
+/// [`RuntimeBuilder::clock`](crate::RuntimeBuilder::clock). Guests never see it. A host that keeps
+/// its clock gives an [`Arc`] of it.
 ///
 /// ```
 /// use std::{sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}}, time::Duration};
@@ -35,16 +35,16 @@ pub trait Clock: Send + Sync + 'static {
     /// The time since some instant, which stays the same as long as the clock lives.
     ///
     /// The runtime calls it twice an invocation, and once more for each slice of fuel and for each
-    /// further call of a session. Where there is a deadline, it also calls it once for each call of a
-    /// host function, WASI's and the library's own included.
+    /// further call of a session. Where there is a deadline, it also calls it once for each call of
+    /// a host function, WASI's and the library's own included.
     ///
     /// It must not go back. If it does, durations read as zero.
     fn now(&self) -> Duration;
 
     /// The time since the beginning of 1970 in UTC, for a clock that knows the date.
     ///
-    /// The runtime asks once, when it is made. After that the date is what the host sets, and goes on
-    /// with [`now`](Self::now).
+    /// The runtime asks once, when it is made. After that the date is what the host sets, and goes
+    /// on with [`now`](Self::now).
     fn wall(&self) -> Option<Duration> {
         None
     }

@@ -1,25 +1,28 @@
-//! Typed payloads: how a Rust value becomes the bytes of an event, and a reply's bytes a Rust value.
+//! Typed payloads: a Rust value becomes the bytes of an input, and a reply's bytes become a Rust
+//! value.
 //!
-//! The crate bincode has no upstream any more; it stands here and nowhere else, so that a successor can take its place.
+//! The crate bincode has no upstream any more. Only this file names it, so that a successor can
+//! replace it.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 /// A payload format for [`Function::invoke_as`](crate::Function::invoke_as).
 pub trait Codec {
-    /// The value as bytes.
+    /// Writes the value as bytes.
     ///
     /// # Errors
-    /// A text that says why the value has no such form.
+    /// The value has no such form. The text says why.
     fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Vec<u8>, String>;
 
-    /// The value that the bytes stand for; bytes left over are an error.
+    /// Reads the value from all of the bytes.
     ///
     /// # Errors
-    /// A text that says what is wrong with the bytes, and where the format can tell.
+    /// The bytes are not such a value, or some are left over. The text says what is wrong, and
+    /// where if the format can tell.
     fn decode<R: DeserializeOwned>(&self, bytes: &[u8]) -> Result<R, String>;
 }
 
-/// JSON, through serde_json.
+/// JSON, by serde_json.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json;
 
@@ -45,7 +48,7 @@ impl Codec for Bincode {
     }
 
     fn decode<R: DeserializeOwned>(&self, bytes: &[u8]) -> Result<R, String> {
-        // A length that the bytes name is no reason to allocate: bincode reserves for at most this many bytes.
+        // The bytes may claim any length, so bincode may reserve at most this many bytes.
         let config = bincode::config::standard().with_limit::<{ 64 << 20 }>();
         let (value, read) = bincode::serde::decode_from_slice(bytes, config).map_err(|error| error.to_string())?;
         if read < bytes.len() {

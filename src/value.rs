@@ -1,4 +1,5 @@
-//! One WebAssembly number, as exports take and return it: [`Value`], its type, and the results of a call.
+//! One WebAssembly number, as exports take and return it: [`Value`], its type, and the results of a
+//! call.
 //!
 //! Invariant: a conversion to a Rust number keeps all bits, or fails.
 
@@ -43,8 +44,8 @@ impl Value {
         }
     }
 
-    /// The value's low 32 bits as an unsigned number, as pointers and lengths are read. The bits of a
-    /// float are those of its IEEE 754 form.
+    /// The value's low 32 bits as an unsigned number, as pointers and lengths are read. The bits of
+    /// a float are those of its IEEE 754 form.
     pub fn as_u32(self) -> u32 {
         self.as_u64() as u32
     }

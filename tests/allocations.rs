@@ -1,5 +1,7 @@
-//! What the warm paths allocate: invocations nothing but their output, matches nothing. Its own binary, without the test harness,
-//! so that no other thread allocates while it counts.
+//! What the warm paths allocate: invocations only their output, matches nothing.
+//!
+//! This is its own binary, without the test harness, so that no other thread allocates while it
+//! counts.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
 #[cfg(feature = "events")]
@@ -74,7 +76,7 @@ fn a_warm_invocation_allocates_nothing_but_its_output() {
     });
 }
 
-/// Runs warm and counts: each run makes this many allocations, and gives all back.
+/// Runs warm and counts. Each run makes this many allocations, and frees all of them.
 fn expect(what: &str, function: &Function, each: usize, mut run: impl FnMut()) {
     const RUNS: usize = 500;
     function.prewarm(1).expect("there is room");
@@ -101,7 +103,7 @@ fn what_a_plug_in_has_its_host_keep_is_within_the_limit() {
         atomic::{AtomicUsize, Ordering::Relaxed},
     };
 
-    // Takes blocks until there are no more, then looks at what the process holds.
+    // Takes blocks until there are no more, then reads what the process holds.
     let text = r#"(module
         (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
         (import "extism:host/env" "input_length" (func $len (result i64)))
@@ -166,7 +168,7 @@ fn a_warm_match_allocates_nothing() {
     }
     let change = region.change();
     assert_eq!((change.allocations, change.reallocations), (0, 0), "{change:?}");
-    // The count does count.
+    // This checks that the counter works.
     let region = Region::new(ALLOCATOR);
     drop(std::hint::black_box(Vec::<u8>::with_capacity(10)));
     assert_eq!(region.change().allocations, 1);

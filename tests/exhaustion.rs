@@ -1,10 +1,19 @@
-//! The machine has no memory left: at the first large allocation where the library promises an error, then at the second, and so on, until a run
-//! passes without a failure. After each the next invocations are right, and nothing is lost. Its own binary, without the test harness: the
-//! allocator fails the whole process.
+//! The machine has no memory left. The first large allocation that the library promises an error
+//! for fails, then the second, and so on, until a run passes without a failure. After each failure
+//! the next invocations are right, and nothing is lost.
 //!
-//! Promised is: `memory.grow` and `table.grow` answer -1; an instance that cannot be made, and a guest whose stack of values grows beyond the memory that is there,
-//! end the invocation as [`Trap::OutOfSystemMemory`]; a plug-in's `alloc` answers 0; a deployment fails, and is none. What the host's own side
-//! allocates beside that (inputs, outputs, copies of tables, what the interpreter notes of a call) ends the process, as everywhere in Rust.
+//! This is its own binary, without the test harness, as the allocator fails for the whole process.
+//!
+//! The library promises:
+//!
+//! - `memory.grow` and `table.grow` answer -1.
+//! - If an instance cannot be made, or a guest's stack of values outgrows the memory, the
+//!   invocation ends with [`Trap::OutOfSystemMemory`].
+//! - A plug-in's `alloc` answers 0.
+//! - A deployment fails, and changes nothing.
+//!
+//! Other allocations of the host's side end the process, as everywhere in Rust: inputs, outputs,
+//! copies of tables, and the interpreter's records of a call.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 #![allow(unsafe_code, reason = "an allocator cannot be written without")]
 
@@ -15,10 +24,10 @@ use std::{
 
 use dormouse::{DeployError, Function, InvokeErrorKind, Limits, Reset, Runtime, Trap, Value};
 
-/// What is smaller never fails.
+/// Smaller allocations never fail.
 const LARGE: usize = 64 << 10;
 
-/// Large allocations until one fails; 0 for none.
+/// How many large allocations there are until one fails. 0 if none fails.
 static LEFT: AtomicU64 = AtomicU64::new(0);
 
 struct Exhausted;
@@ -43,7 +52,7 @@ unsafe impl GlobalAlloc for Exhausted {
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // What shrinks has room where it is.
+        // A block that shrinks has room where it is.
         if size > layout.size() && fails(size) {
             return std::ptr::null_mut();
         }
@@ -52,7 +61,8 @@ unsafe impl GlobalAlloc for Exhausted {
     }
 }
 
-/// Runs something whose n-th large allocation fails, for n from 1 until none is left to fail. Returns how many there were.
+/// Runs something whose n-th large allocation fails, for n from 1 until none fails. Returns how
+/// many there were.
 fn each_failure<T>(mut run: impl FnMut() -> T, mut after: impl FnMut(u64, T)) -> u64 {
     for failing in 1.. {
         LEFT.store(failing, Relaxed);
@@ -77,8 +87,9 @@ fn main() {
     println!("exhaustion: ok");
 }
 
-/// Grows a memory and a table by turns and spoils both, and answers with how often each was refused, and a sum of what it found. The table that
-/// changes begins small, as each instance keeps a copy of how it began.
+/// Grows a memory and a table by turns and writes to both. It answers with how often each growth
+/// was refused, and with a sum of what it found. The table that changes begins small, as each
+/// instance keeps a copy of its first state.
 const GROWS: &str = r#"(module
     (memory (export "memory") 3 64) (data (i32.const 4000) "pristine") (global $g (mut i64) (i64.const 7))
     (table $t 2 funcref) (table $fixed 20000 funcref) (elem (table $fixed) (i32.const 0) func $one)
@@ -100,7 +111,7 @@ const GROWS: &str = r#"(module
         (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
       (local.get $memories) (local.get $tables) (global.get $g)))"#;
 
-/// What each is told when it has no memory.
+/// The outcome of each without memory.
 fn is_exhausted(kind: &InvokeErrorKind) -> bool {
     match kind {
         InvokeErrorKind::Initialise { step: "instantiation", cause } => is_exhausted(cause),
@@ -126,7 +137,7 @@ fn whichever_growth_or_instance_has_no_memory_the_next_invocation_is_right(reset
         || numbers(&function, "grows"),
         |failing, outcome| {
             match outcome {
-                // The guest is told, and goes on.
+                // The guest sees the failure, and goes on.
                 Ok(found) => {
                     assert_eq!((found[0] + found[1], found[2]), (1, right[2]), "{reset:?}, failure {failing}");
                     memories += found[0];
@@ -148,7 +159,8 @@ fn whichever_growth_or_instance_has_no_memory_the_next_invocation_is_right(reset
 }
 
 fn a_recursion_that_has_no_memory_ends_and_the_next_one_is_right(reset: Reset) {
-    // Few calls of many locals: what the interpreter notes of each call is a vector of its own, which must not fail.
+    // Few calls with many locals. The interpreter records calls in a vector, whose allocation must
+    // not fail.
     let locals = "i64 ".repeat(200);
     let module = wat::parse_str(format!(
         r#"(module (func $sum (export "sum") (param i64) (result i64) (local {locals})
@@ -158,7 +170,7 @@ fn a_recursion_that_has_no_memory_ends_and_the_next_one_is_right(reset: Reset) {
     .unwrap();
     let runtime = Runtime::builder().reset(reset).build();
     let limits = Limits { stack: 8 << 20, ..Limits::default() };
-    // An engine keeps the stack of a run for the next: a new one has none.
+    // An engine keeps the stack of a run for the next one. A new engine has none.
     let mut failed = 0;
     for failing in 1.. {
         let function = runtime.deployment("f", &module).limits(limits.clone()).instances(0..=1).deploy().unwrap();
@@ -196,7 +208,7 @@ fn whatever_a_deployment_has_no_memory_for_nothing_is_left_of_it(reset: Reset) {
 
 #[cfg(feature = "extism")]
 fn whichever_block_has_no_memory_the_plug_in_is_told(reset: Reset) {
-    // Takes blocks, each larger than those before together, and returns how many it was refused.
+    // Takes blocks, each larger than all before it together. Returns how many were refused.
     let text = r#"(module
         (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
         (import "extism:host/env" "load_u8" (func $load (param i64) (result i32)))

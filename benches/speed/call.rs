@@ -1,4 +1,5 @@
-//! What does a plain call of an export cost above wasmi's own, where the module can write to nothing?
+//! What does a plain call of an export cost above wasmi's own, if the module cannot write to
+//! anything?
 
 use std::hint::black_box;
 
@@ -27,7 +28,8 @@ pub(crate) fn benches(criterion: &mut Criterion) {
             assert_eq!(typed.call(&mut store, black_box((20, 22))).expect("add"), 42);
         });
     });
-    // For a function whose type is known at run time only, found by its name as `Function::call` finds it.
+    // The function is found by its name, as `Function::call` finds it, and its type is known only
+    // at run time.
     group.bench_function("floor_by_name", |bencher| {
         let mut sum = [Val::I32(0)];
         bencher.iter(|| {
@@ -45,7 +47,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
             assert_eq!((sum.values(), sum.report().start()), (&[Value::I32(42)][..], Start::Warm));
         });
     });
-    // What remains beside reading the clock, the pool and the report: calls within one invocation.
+    // Calls within one invocation, without reading the clock, the pool and the report.
     group.bench_function("session", |bencher| {
         bencher.iter_custom(|count| {
             let timed = function.session(|guest| {

@@ -10,7 +10,7 @@ use crate::{
     raw::{self, Raw},
 };
 
-/// Guests of tests/guests, from what language, and what they are given and answer.
+/// Guests of tests/guests, each with its language, its input and its answer.
 pub(crate) const BUILT: [(&str, &[u8], &[u8]); 6] = [
     ("echo.zig.reactor", &EVENT, &EVENT),
     ("echo.rust.reactor", &EVENT, &EVENT),
@@ -44,7 +44,7 @@ fn contenders(criterion: &mut Criterion, name: &str, bytes: &[u8], event: &[u8],
         });
     });
     let runtime = Runtime::new();
-    // The first of the process checks the build.
+    // The first deployment of a process checks the build.
     runtime.deploy("f", bytes).expect("it deploys");
     let once = || {
         let function = runtime.deploy("f", black_box(bytes)).expect("it deploys");
@@ -53,11 +53,12 @@ fn contenders(criterion: &mut Criterion, name: &str, bytes: &[u8], event: &[u8],
     group.bench_function("ours", |bencher| {
         bencher.iter(|| {
             once();
-            // As all that is raw is dropped before the next begins.
+            // The raw contender drops everything before the next begins, and so does this one.
             assert!(runtime.undeploy("f"));
         });
     });
-    // The version before it lives until this one is deployed, which costs more where their memories do not fit the allocator's gaps.
+    // The last version lives until this one is deployed. That costs more if their memories do not
+    // fit the allocator's gaps.
     group.bench_function("replacing", |bencher| bencher.iter(once));
     group.finish();
 }

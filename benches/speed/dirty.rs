@@ -1,4 +1,5 @@
-//! Does cleaning cost by the pages that a run wrote to, and by nothing else? And does one heavy run slow later ones?
+//! Does the cost of cleaning follow the pages that a run wrote to, and nothing else? Does one heavy
+//! run slow later ones?
 
 use std::{
     hint::black_box,
@@ -14,7 +15,7 @@ use crate::{
     invoke::{answered, floor, fresh, settle, warm},
 };
 
-/// Pages of 4 KiB written to, in a memory of so many pages of 64 KiB.
+/// How many pages of 4 KiB a run writes to, in a memory of so many pages of 64 KiB.
 pub(crate) const DIRTY: [(u32, &[u32]); 2] = [(17, &[1, 4, 16, 64]), (256, &[1, 4, 16, 64, 1_024])];
 
 /// Pages that the heavy run writes to, and the light ones before and after it.
@@ -40,8 +41,8 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     heavy(criterion.benchmark_group("heavy"), &writer(256));
 }
 
-/// Light runs: where there never was a heavy one, right after one, and a while after one. Each in `iter_custom`, so that
-/// reading the clock is part of all three.
+/// Light runs: without a heavy run before, right after one, and a while after one. Each uses
+/// `iter_custom`, so that all three include reading the clock.
 fn heavy(mut group: Group<'_>, bytes: &[u8]) {
     let (light, heavy) = (&write_to(LIGHT)[..], &write_to(HEAVY)[..]);
     let function = Runtime::new().deploy("writer", bytes).expect("it deploys");
@@ -62,7 +63,7 @@ fn heavy(mut group: Group<'_>, bytes: &[u8]) {
             (0..count).map(after_heavy).sum()
         });
     });
-    // Pages that were not written to for long go back to the kernel within so many light runs.
+    // Within so many light runs, pages that were not written to go back to the kernel.
     group.bench_function("later", |bencher| {
         bencher.iter_custom(|count| {
             once();

@@ -13,7 +13,7 @@ use crate::{
 /// Pages of 64 KiB.
 pub(crate) const MEMORIES: [u32; 3] = [1, 17, 256];
 
-/// How many are made and kept at a time: 64 of 16 MiB would be 1 GiB.
+/// How many instances are made and kept at a time. 64 of 16 MiB would take 1 GiB.
 const KEPT: usize = 16;
 
 pub(crate) fn benches(criterion: &mut Criterion) {
@@ -24,7 +24,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         let function = Runtime::new().deployment("echo", &bytes).instances(0..=2 * KEPT).deploy().expect("it deploys");
         let mut group = criterion.benchmark_group(format!("instance/{pages}"));
 
-        // Made and dropped: on addresses that the one before has touched.
+        // Each is made and dropped, on addresses that the one before has touched.
         group.bench_function("raw", |bencher| {
             bencher.iter(|| drop(Raw::new(&engine, &module)));
         });
@@ -35,7 +35,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
             });
         });
 
-        // Made and kept, which is what instances are for; dropping them is not timed.
+        // Each is made and kept, as a pool keeps instances. Dropping them is not timed.
         group.throughput(Throughput::Elements(1));
         group.bench_function("raw_kept", |bencher| {
             bencher.iter_custom(|count| {

@@ -1,4 +1,5 @@
-//! What does a stateless invocation cost, everything included, against the size of the memory and the number of functions?
+//! What does a stateless invocation cost, everything included, by the size of the memory and the
+//! number of functions?
 
 use std::{hint::black_box, time::Duration};
 
@@ -15,7 +16,7 @@ use crate::{
 pub(crate) const MEMORIES: [u32; 3] = [1, 17, 256];
 pub(crate) const FUNCTIONS: [u32; 3] = [14, 500, 3_000];
 
-/// The techniques of cleaning, each forced.
+/// The techniques of cleaning, each of which the bench forces.
 pub(crate) const RESETS: [(&str, Reset); 3] =
     [("warm_gated", Reset::Gated), ("warm_scanned", Reset::Scanned), ("warm_portable", Reset::Portable)];
 
@@ -47,7 +48,7 @@ fn contenders(mut group: Group<'_>, bytes: &[u8]) {
     }
     group.bench_function("cold", |bencher| {
         bencher.iter(|| {
-            // Dropping the instance is timed, as it is in `fresh`.
+            // Dropping the instance is timed, as in `fresh`.
             function.trim(Duration::ZERO);
             answered(&function, black_box(event), Start::Cold);
         });
@@ -56,7 +57,7 @@ fn contenders(mut group: Group<'_>, bytes: &[u8]) {
     group.finish();
 }
 
-/// Raw wasmi, one instance for all events, nothing cleaned.
+/// Raw wasmi with one instance for all events, without cleaning.
 pub(crate) fn floor(group: &mut Group<'_>, bytes: &[u8], event: &[u8]) {
     let engine = raw::engine();
     let module = raw::compile(&engine, bytes);
@@ -69,7 +70,7 @@ pub(crate) fn floor(group: &mut Group<'_>, bytes: &[u8], event: &[u8]) {
     });
 }
 
-/// Raw wasmi, a new store and instance for each event.
+/// Raw wasmi with a new store and instance for each event.
 pub(crate) fn fresh(group: &mut Group<'_>, bytes: &[u8], event: &[u8]) {
     let engine = raw::engine();
     let module = raw::compile(&engine, bytes);
@@ -82,7 +83,7 @@ pub(crate) fn fresh(group: &mut Group<'_>, bytes: &[u8], event: &[u8]) {
     });
 }
 
-/// Ours, on an instance that is ready and has found its technique of being cleaned.
+/// This library, on a ready instance that has chosen its technique of cleaning.
 pub(crate) fn warm(group: &mut Group<'_>, name: &str, function: &Function, event: &[u8]) {
     group.bench_function(name, |bencher| {
         settle(function, event);
@@ -90,7 +91,7 @@ pub(crate) fn warm(group: &mut Group<'_>, name: &str, function: &Function, event
     });
 }
 
-/// Invokes often enough that an instance stands where it will stay.
+/// Invokes the function until its instance stands where it will stay.
 pub(crate) fn settle(function: &Function, event: &[u8]) {
     for _ in 0..64 {
         assert_eq!(function.invoke(event).expect("it answers").output(), event);

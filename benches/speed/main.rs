@@ -1,7 +1,9 @@
-//! What invocations, calls, instances and deployments cost beside raw wasmi, in one run: `cargo bench --bench speed`.
+//! What invocations, calls, instances and deployments cost beside raw wasmi, in one run:
+//! `cargo bench --bench speed`.
 //!
-//! One file a question; benches/README.md says what the names mean. Each contender checks the answer that it times, and the
-//! raw ones are metered as ours are. With `DORMOUSE_RECORD=1` the tables of benches/README.md are written anew.
+//! Each file answers one question. benches/README.md explains the names. Each contender checks the
+//! answer that it times. Raw wasmi meters fuel as this library does. With `DORMOUSE_RECORD=1`, the
+//! bench writes the tables of benches/README.md again.
 
 use std::time::Duration;
 
@@ -25,14 +27,14 @@ mod tables;
 /// The folder of the package.
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Where criterion leaves its estimates.
+/// The folder of criterion's estimates.
 const ESTIMATES: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/criterion");
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
 fn main() {
     if record::is_asked_for() {
-        // Nothing of an earlier run is to end up in the tables.
+        // No figure of an earlier run may end up in the tables.
         let _ = std::fs::remove_dir_all(ESTIMATES);
     }
     let mut criterion = Criterion::default()

@@ -1,4 +1,4 @@
-//! The tables of benches/README.md, from the medians that criterion has just left behind.
+//! Writes the tables of benches/README.md, from the medians that criterion has just written.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::{
 
 const FILE: &str = "benches/README.md";
 
-/// Writes them all. Fails where one figure is missing: a part of the benches makes no record.
+/// Writes all of them. It fails if a figure is missing, as when only a part of the benches has run.
 pub(crate) fn record() {
     write(FILE, "machine", &format!("Last recorded on: {}.", machine()));
     write(FILE, "memory", &starts("memory", invoke::MEMORIES.map(|pages| (pages, pages_of(pages)))));
@@ -42,7 +42,7 @@ fn head(cells: &[&str]) -> Vec<Vec<String>> {
     vec![cells.iter().map(|cell| (*cell).to_owned()).collect()]
 }
 
-/// A row: times by name, then ratios by pairs of names.
+/// One row: times by name, then ratios by pairs of names.
 fn row(label: String, group: &str, names: &[&str], ratios: &[(&str, &str)]) -> Vec<String> {
     let times = names.iter().map(|name| time(median(group, name)));
     let ratios = ratios.iter().map(|(over, under)| digits(median(group, over) / median(group, under)));

@@ -1,7 +1,8 @@
 //! Do two threads do twice as much on one function?
 //!
-//! Each thread handles so many events; what is reported is the time that one event on each of them takes, so that equal times
-//! mean twice the events a second. Threads are started and met before the clock runs.
+//! Each thread handles so many events. The bench reports the time that one event on each thread
+//! takes. So with two threads, an equal time means twice the events a second. The threads start and
+//! meet before the clock runs.
 
 use std::{
     hint::black_box,
@@ -33,7 +34,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         group.bench_function("warm", |bencher| {
             bencher.iter_custom(|count| {
                 on_each(threads, || {
-                    // An instance for each of them, settled.
+                    // Each thread has its own instance, which stands where it will stay.
                     settle(&function, &EVENT);
                     meet.wait();
                     let mut reply = Vec::new();
@@ -79,7 +80,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     }
 }
 
-/// When the first began until when the last ended.
+/// The time from when the first thread began until the last one ended.
 fn on_each(threads: u32, work: impl Fn() -> (Instant, Instant) + Sync) -> Duration {
     let spans: Vec<_> = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(&work)).collect();

@@ -1,6 +1,7 @@
-//! The guests of the benches, in text and built, and the events that they are given.
+//! The guests of the benches, in text and built, and their events.
 //!
-//! All speak the buffer contract: `memory`, `alloc(len) -> at`, `handle(at, len) -> at << 32 | len`.
+//! All follow the buffer contract: `memory`, `alloc(len) -> at`,
+//! `handle(at, len) -> at << 32 | len`.
 
 /// The event of the echoes: 256 bytes.
 pub(crate) const EVENT: [u8; 256] = [b'x'; 256];
@@ -9,7 +10,7 @@ pub(crate) const EVENT: [u8; 256] = [b'x'; 256];
 pub(crate) const ORDER: &[u8] = br#"{"user": "ann", "min": 10, "items": [{"name": "pen", "price": 2, "qty": 3}, {"name": "book", "price": 12, "qty": 1}, {"name": "lamp", "price": 5, "qty": 4}]}"#;
 pub(crate) const KEPT: &[u8] = br#"{"user":"ann","kept":["book","lamp"],"total":32}"#;
 
-/// A bump allocator, whose top the raw contenders put back.
+/// A bump allocator. The raw contenders reset its top.
 const ALLOC: &str = r#"
   (global $top (export "top") (mut i32) (i32.const 1024))
   (func (export "alloc") (param $len i32) (result i32)
@@ -26,8 +27,11 @@ const ALLOC: &str = r#"
 /// Where `ALLOC` begins.
 pub(crate) const TOP: i32 = 1024;
 
-/// An echo in a memory of `pages` of 64 KiB, three of 4 KiB of which are not zero, and with as many functions in all as asked
-/// for. It stores one number, as any real guest writes to its memory: where no code does, there is less to clean.
+/// An echo in a memory of `pages` of 64 KiB, with so many functions in all. Three pages of 4 KiB
+/// are not zero.
+///
+/// It stores one number, as any real guest writes to its memory. A guest that does not leaves less
+/// to clean.
 pub(crate) fn echo(pages: u32, functions: u32) -> Vec<u8> {
     // Each adds its own number to its parameter.
     let others: String = (2..functions)
@@ -44,8 +48,8 @@ pub(crate) fn echo(pages: u32, functions: u32) -> Vec<u8> {
     ))
 }
 
-/// An echo that also writes to memory pages of 4 KiB, to as many as the first four bytes of the event say, from the second
-/// 64 KiB on and every third one, so that no two are neighbours.
+/// An echo that also writes to as many pages of 4 KiB as the first four bytes of the event say. It
+/// takes every third page from the second 64 KiB on, so that no two are neighbours.
 pub(crate) fn writer(pages: u32) -> Vec<u8> {
     let data = data();
     module(&format!(
@@ -71,7 +75,7 @@ pub(crate) fn write_to(pages: u32) -> [u8; 8] {
     (u64::from(pages)).to_le_bytes()
 }
 
-/// Adds two numbers, and has nothing that it could write to.
+/// Adds two numbers. It has nothing that it could write to.
 pub(crate) fn adder() -> Vec<u8> {
     module(r#"(module (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)
 }

@@ -1,4 +1,5 @@
-//! Raw wasmi, as a program uses it that does without this library: metered as ours is, with nothing else around it.
+//! Raw wasmi, as a program without this library uses it: with fuel, and with nothing else around
+//! it.
 
 use wasmi::{
     CompilationMode, Config, CustomFuelCosts, Engine, Global, Instance, Memory, Module, Store, TypedFunc, Val,
@@ -6,7 +7,7 @@ use wasmi::{
 
 use crate::guests::TOP;
 
-/// Fuel of each run, as `Limits::default()` has it.
+/// The fuel of each run, the same as in `Limits::default()`.
 pub(crate) const FUEL: u64 = 1_000_000_000;
 
 /// An engine that compiles functions when they are first called.
@@ -68,8 +69,8 @@ impl Raw {
         reply.extend_from_slice(&self.memory.data(&*store)[at..at + len]);
     }
 
-    /// One event on an instance that is kept. The one thing put back is the allocator's top, or the guest would run out of
-    /// memory.
+    /// One event on a kept instance. It resets only the allocator's top, as the guest would run out
+    /// of memory otherwise.
     pub(crate) fn run_again(&mut self, event: &[u8], reply: &mut Vec<u8>) {
         self.run(event, reply);
         let top = self.top.expect("the allocator's top is exported");

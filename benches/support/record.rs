@@ -1,13 +1,13 @@
-//! Figures as people read them, and tables of them written into Markdown between two marks.
+//! Writes figures as people read them, and tables of them into Markdown between two marks.
 
 use std::fs;
 
-/// Whether this run is to be recorded: `DORMOUSE_RECORD=1`.
+/// Whether this run is recorded: `DORMOUSE_RECORD=1`.
 pub(crate) fn is_asked_for() -> bool {
     std::env::var_os("DORMOUSE_RECORD").is_some_and(|value| value == "1")
 }
 
-/// A time in nanoseconds, with two digits that count, or three from 1 to 2.
+/// A time in nanoseconds with two significant digits, or three from 1 to 2.
 pub(crate) fn time(nanoseconds: f64) -> String {
     let (value, unit) = match nanoseconds {
         ns if ns < 995.0 => (ns, "ns"),
@@ -18,7 +18,8 @@ pub(crate) fn time(nanoseconds: f64) -> String {
     format!("{} {unit}", digits(value))
 }
 
-/// A number with two digits that count, or three from 1 to 2, where a tenth is much. No rounding before the point.
+/// A number with two significant digits, or three from 1 to 2, where a tenth is much. It rounds no
+/// digit before the point.
 pub(crate) fn digits(value: f64) -> String {
     let magnitude = value.abs().max(1e-9).log10().floor() as i32;
     let leading = value.abs() / 10f64.powi(magnitude);
@@ -40,7 +41,7 @@ pub(crate) fn machine() -> String {
     format!("{model}, {cores} cores{virtual_machine}, {} {kernel}", std::env::consts::OS)
 }
 
-/// Rows of cells as a Markdown table; the first row is its head.
+/// Rows of cells as a Markdown table. The first row is its head.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let mut text = String::new();
     for (at, row) in rows.iter().enumerate() {
@@ -52,7 +53,8 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Puts a text between `<!-- name -->` and `<!-- /name -->` in a file of this repository, in place of what was there.
+/// Puts a text between `<!-- name -->` and `<!-- /name -->` in a file of this repository, instead
+/// of what was there.
 pub(crate) fn write(file: &str, name: &str, text: &str) {
     let path = format!("{}/{file}", crate::REPOSITORY);
     let old = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));

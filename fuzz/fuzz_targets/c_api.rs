@@ -1,7 +1,8 @@
-//! The C interface in any order that its header permits: against a model of what is alive and what each call answers.
+//! The C interface, called in any order that its header permits. A model knows what is alive and
+//! what each call answers.
 #![no_main]
 
-// There, as what is not safe stands with the bindings.
+// The target is there, as code that is not safe stands with the bindings.
 #[path = "../../bindings/c/tests/c_api/mod.rs"]
 mod c_api;
 

@@ -1,4 +1,4 @@
-//! Patterns, a line each, and then an event: the index finds what each pattern finds alone.
+//! Patterns on a line each, and then an event. The index finds what each pattern finds alone.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dormouse_fuzz::matching(bytes));

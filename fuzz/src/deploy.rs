@@ -8,10 +8,11 @@ use super::oracle::{FUEL, Oracle, RESETS, compare, generated};
 
 const MEMORY: u64 = 4 << 20;
 
-/// Bytes of what a refusal says at most: 1,000 imports are listed, each cut.
+/// The most bytes of a refusal's text. It lists 1,000 imports, each cut.
 const TEXT_MAX: usize = 64 << 10;
 
-/// Any bytes as a module: refused, or deployed, and then each run is the same cold and warm.
+/// Takes any bytes as a module. It is refused, or it is deployed and each run is the same cold and
+/// warm.
 pub fn deploy(bytes: &[u8]) {
     let runtime = Runtime::builder().reset(RESETS[bytes.len() % RESETS.len()]).build();
     let limits = Limits { fuel: FUEL, memory: MEMORY, output: 4 << 10, log: 1 << 10, ..Limits::default() };
@@ -47,8 +48,8 @@ pub fn deploy(bytes: &[u8]) {
     assert_eq!(runtime.in_use(), (0, 0));
 }
 
-/// A module that wasm-smith makes, with up to four of its bytes changed: the first byte says how many, and four bytes each
-/// say where and how. It runs as in raw wasmi.
+/// Takes a module of wasm-smith with up to four changed bytes. The first byte says how many, and
+/// four bytes for each say where and how. It runs as in raw wasmi.
 pub fn deploy_smith(bytes: &[u8]) {
     let Some((&[count], rest)) = bytes.split_first_chunk() else { return };
     let Some((changes, source)) = rest.split_at_checked(usize::from(count % 5) * 4) else { return };
@@ -63,6 +64,6 @@ pub fn deploy_smith(bytes: &[u8]) {
         }
     }
     deploy(&module);
-    // What is refused was refused there too.
+    // Raw wasmi has refused it too.
     let _ = compare(&module, source.len() as u64, 6, RESETS[source.len() % RESETS.len()]);
 }

@@ -1,4 +1,4 @@
-//! Any bytes as events, patterns, and both together.
+//! Takes any bytes as events, as patterns, and as both together.
 
 use dormouse::{Event, Explanation, MatchError, Pattern, PatternIndex};
 
@@ -16,14 +16,14 @@ pub fn event(bytes: &[u8]) {
 pub fn pattern(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match Pattern::parse(text) {
-        // A text near the limit may be longer when it is written, as numbers of addresses are.
+        // A text near the limit may be longer when it is written, as addresses may be.
         Ok(pattern) if text.len() < 1 << 15 => assert_eq!(Pattern::parse(&pattern.to_string()), Ok(pattern)),
         Ok(_) => {}
         Err(error) => assert!(error.to_string().len() < 4 << 10),
     }
 }
 
-/// Patterns, a line each, and an event on the last line.
+/// Patterns on a line each, and an event on the last line.
 pub fn matching(bytes: &[u8]) {
     let mut lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
     let Some(event) = lines.pop() else { return };
@@ -42,7 +42,7 @@ pub fn matching(bytes: &[u8]) {
     }
     for (key, pattern) in &patterns {
         let alone = pattern.matches(event);
-        // What no pattern names is hardly looked at, so that more may be wrong where more is named.
+        // Matching hardly checks what no pattern names. So with more names, more may be wrong.
         if let (Ok(found), Ok(alone)) = (&found, &alone) {
             assert_eq!(found.contains(key), *alone, "{pattern}");
             let explained = pattern.explain(event).expect("it was matched");
@@ -50,7 +50,7 @@ pub fn matching(bytes: &[u8]) {
         }
         assert!(found.is_err() || alone.is_ok(), "{pattern}: {alone:?}");
     }
-    // An event read whole gives the same answers without its JSON form.
+    // An event that was parsed matches the same patterns as its JSON form.
     if let Ok(parsed) = Event::parse(event) {
         let json = parsed.to_json();
         for (_, pattern) in patterns.iter().filter(|(_, pattern)| !pattern.to_string().contains("data_base64")) {

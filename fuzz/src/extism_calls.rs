@@ -1,6 +1,9 @@
-//! Plug-ins that call the functions of `extism:host/env`, of the key-value store and of a host in any order, with handles that are
-//! right, stale, inside a block or wild. Every answer must be the one of a model (`extism_model.rs`), and so must the end: reply,
-//! error, log, and what the store holds. Each run is the same as the first, cold and warm, whatever ran in between.
+//! Plug-ins that call the functions of `extism:host/env`, of the key-value store and of a host in
+//! any order. Their handles are right, stale, inside a block or wild.
+//!
+//! Every answer must be that of a model (`extism_model.rs`). So must the end: reply, error, log,
+//! and the contents of the store. Each run is the same as the first, cold and warm, whatever ran in
+//! between.
 
 use std::{
     collections::BTreeMap,
@@ -54,7 +57,8 @@ pub(super) const CALLS: [(&str, &str, &str); 41] = [
     ("kv_delete", "h", "n"),
     ("kv_compare_and_set", "hhh", "n"),
     ("kv_list", "hh", "h"),
-    // What follows does or ends much, and is called seldom. `mirror` is the host's own; the last three are not imported.
+    // The calls that follow change or end much, so they are rare. `mirror` is the host's own. The
+    // last three are not imported.
     ("mirror", "h", "h"),
     ("reset", "", ""),
     ("http_request", "hh", "h"),
@@ -65,7 +69,8 @@ pub(super) const CALLS: [(&str, &str, &str); 41] = [
 const SELDOM: usize = 35;
 const IMPORTED: usize = 38;
 
-/// What keys, values, logs and requests are made of; the last is no UTF-8, with which most calls end the run.
+/// The parts of keys, values, logs and requests. The last one is not UTF-8, with which most calls
+/// end the run.
 const TEXTS: [&[u8]; 10] = [
     b"k",
     b"init",
@@ -82,7 +87,7 @@ const TEXTS: [&[u8]; 10] = [
 pub(super) const CONFIG: [(&str, &str); 4] = [("k", "value"), ("größe", "100 µm"), ("empty", ""), ("", "nameless")];
 /// Variables that a deployment gives, beside the program of initialisation.
 pub(super) const VARS: [(&str, &[u8]); 2] = [("k", b"seed"), ("k/1", b"\0\xff")];
-/// What the store holds before each run.
+/// The contents of the store before each run.
 pub(super) const KEPT: [(&[u8], &[u8]); 2] = [(b"k", b"kept"), (b"k/1", b"")];
 
 pub(super) const PAGE: u64 = 65_536;
@@ -92,11 +97,11 @@ const LOG: u64 = 256;
 pub(super) const KEY: usize = 16;
 pub(super) const VALUE: usize = 1 << 10;
 
-/// Calls of one program at most: the 255th slot stands for none.
+/// The most calls of one program. The 255th slot stands for no call.
 const STEPS: usize = 255;
 const NONE: u8 = 255;
 
-/// One call: each argument is what a call has answered, by its number, and a number added to it.
+/// One call. Each argument is the answer of a call, by its number, plus a number.
 #[derive(Clone, Copy)]
 pub(super) struct Call {
     pub(super) number: u8,
@@ -114,7 +119,7 @@ impl Call {
     }
 }
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Debug, PartialEq)]
 struct Ran {
     /// The handle of the program, and the answer of each call that has returned.
@@ -124,14 +129,14 @@ struct Ran {
     kept: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-/// A deployment, and what its runs leave outside of it.
+/// A deployment, and what its runs leave outside it.
 struct Host {
     function: Function,
     answers: Arc<Mutex<Vec<u64>>>,
     store: Arc<kv::Memory>,
 }
 
-/// What all deployments of one input are given.
+/// The options of all deployments of one input.
 struct Options {
     limits: Limits,
     level: LogLevel,
@@ -174,12 +179,12 @@ pub fn extism_calls(bytes: &[u8]) {
 /// A failure must be one that the model allows.
 fn check_failure(allowed: Option<Vec<&'static str>>, kind: &InvokeErrorKind, what: &str) {
     let name = kind.name();
-    // Whatever else it may end with, it may have had no fuel for it.
+    // Whatever its end should be, it may lack the fuel for it.
     let allowed = allowed.unwrap_or_default();
     assert!(name == "out_of_fuel" || allowed.contains(&name), "{what}: {kind} is none of {allowed:?}");
 }
 
-/// Holds a run against the model.
+/// Compares a run with the model.
 fn check(model: &mut Model, program: &[u8], calls: &[Call], ran: &Ran) {
     let (kind, message) = match &ran.ended {
         Ok(_) => (None, None),
@@ -190,7 +195,8 @@ fn check(model: &mut Model, program: &[u8], calls: &[Call], ran: &Ran) {
         Some(allowed) => {
             let kind = kind.unwrap_or_else(|| panic!("it should have ended with one of {allowed:?}: {ran:?}"));
             check_failure(Some(allowed), kind, "the run");
-            // An error that is set stands before a trap, not before what the library itself puts an end to.
+            // An error that is set takes precedence over a trap, and not over an end that the
+            // library itself makes.
             let expected = model.error().filter(|_| ["trap", "host_function", "invalid_handle"].contains(&kind.name()));
             assert_eq!(message, expected.as_deref().map(|text| (-1, text)), "{kind}");
         }
@@ -222,7 +228,7 @@ fn seeds() -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 impl Host {
-    /// Deploys; if that fails, what initialisation had answered until then, and why.
+    /// Deploys. If that fails, returns the answers of initialisation until then, and the reason.
     fn new(runtime: &Runtime, options: &Options) -> std::result::Result<Self, (Vec<u64>, InvokeErrorKind)> {
         let (store, answers) = (Arc::new(kv::Memory::new()), Arc::<Mutex<Vec<u64>>>::default());
         let noted = Arc::clone(&answers);
@@ -287,19 +293,20 @@ impl Host {
     }
 }
 
-/// A function of the host's that uses all that it may do with blocks: the bytes are reversed in place, and copied to a new block.
+/// A host function that does all that it may do with blocks. It reverses the bytes in place, and
+/// copies them to a new block.
 fn mirror(guest: &mut Context<'_>, handle: u64) -> std::result::Result<u64, HostError> {
     let mut bytes = guest.read_block(handle)?;
     bytes.reverse();
     if !bytes.is_empty() {
         guest.write_block(handle, &bytes)?;
     }
-    // Empty, it is no block.
+    // An empty one is not a block.
     guest.free_block(0)?;
     Ok(guest.new_block(&bytes)?)
 }
 
-/// Limits and the like, fuel of a run, and both programs.
+/// Limits and other options, the fuel of a run, and both programs.
 fn input(source: &mut Unstructured<'_>) -> Result<(Options, u64, Vec<Call>, Vec<Call>)> {
     let room = *source.choose(&[20 << 10, PAGE, 40 * PAGE, 9 << 10])?;
     let levels = [LogLevel::Trace, LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error, LogLevel::Off];
@@ -327,7 +334,7 @@ fn calls(source: &mut Unstructured<'_>, max: usize) -> Result<Vec<Call>> {
         let number =
             if seldom { source.int_in_range(SELDOM..=CALLS.len() - 1)? } else { source.choose_index(SELDOM)? };
         let (name, params, _) = CALLS[number];
-        // These end the run for a handle that is none, which must not happen soon.
+        // These end the run on an invalid handle, which must not happen soon.
         let is_strict = ["config_get", "var_", "kv_", "log_", "mirror"].iter().any(|strict| name.starts_with(strict));
         let is_right = is_strict && !source.ratio(1, 40)?;
         let (mut slots, mut numbers) = ([NONE; 3], [0; 3]);
@@ -367,7 +374,7 @@ fn text(text: &[u8], calls: &mut Vec<Call>) {
     }
 }
 
-/// What an earlier call has answered, and a distance from it: mostly one of the last, and none.
+/// The answer of an earlier call, mostly one of the last, and a distance from it, mostly zero.
 fn handle(source: &mut Unstructured<'_>, made: usize) -> Result<(u8, u64)> {
     let slot = |back: usize| made.checked_sub(back + 1).map_or(NONE, |slot| slot as u8);
     Ok(match source.int_in_range(0..=11)? {
@@ -401,8 +408,9 @@ fn encode(calls: &[Call]) -> Vec<u8> {
     calls.iter().flat_map(words).flat_map(u64::to_le_bytes).collect()
 }
 
-/// A plug-in that does what its event says, and in initialisation what the variable `init` says: it notes the handle that it was
-/// given, and the answer of each call. The program lies at 0, answers at 16,384.
+/// A plug-in that does what its event says, and in initialisation what the variable `init` says. It
+/// records its input's handle and the answer of each call. The program lies at 0, the answers at
+/// 16,384.
 static MODULE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut text = String::from(r#"(module (import "extism:host/user" "note" (func $note (param i64)))"#);
     let mut wrappers = String::new();

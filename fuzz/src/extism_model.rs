@@ -1,6 +1,8 @@
-//! What the host's side of a plug-in should be: blocks, input, output, error, variables, logs and the key-value store, call by call. Of
-//! blocks it takes the handles from the answers, as they are opaque; and where memory is scarce, it knows what must fit and what cannot,
-//! and allows both in between.
+//! The model of a plug-in's host side: blocks, input, output, error, variables, logs and the
+//! key-value store, call by call.
+//!
+//! It takes the handles of blocks from the answers, as they are opaque. If memory is scarce, it
+//! knows what must fit and what cannot, and allows both in between.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -8,7 +10,7 @@ use dormouse::LogLevel;
 
 use super::extism_calls::{CALLS, CONFIG, Call, KEPT, KEY, PAGE, VALUE, VARS};
 
-/// Bytes of all variables at most, and of each beside its key and its value.
+/// The most bytes of all variables, and the bytes of each beside its key and its value.
 const VARS_MAX: u64 = 1 << 20;
 const ENTRY: u64 = 48;
 
@@ -23,7 +25,7 @@ const BAD_VALUE: u64 = -3_i64 as u64;
 /// Names of the errors that a run may end with.
 type Ends = Vec<&'static str>;
 
-/// What a call should come to.
+/// The right outcome of a call.
 enum Says {
     /// This answer.
     Is(u64),
@@ -31,9 +33,9 @@ enum Says {
     Within(u64, u64),
     /// A new block of so many zeros, or 0.
     Alloc(u64),
-    /// A new block of these bytes, 0 for none.
+    /// A new block of these bytes, or 0 if there are none.
     Block(Vec<u8>),
-    /// So many pages more, and how many there were before; or -1.
+    /// So many pages more, with the answer of how many there were before, or -1.
     Grow(u64),
     /// The run ends, with an error of this name.
     Ends(&'static str),
@@ -42,18 +44,18 @@ use Says::{Alloc, Block, Grow, Is, Within};
 
 const FAILS: Says = Says::Ends("host_function");
 
-/// A name or a key that is none ends the call with the one or the other.
+/// An invalid name or key ends the call with one or the other.
 type Read<T> = Result<T, Says>;
 
 #[derive(Clone)]
 pub(super) struct Model {
     memory: u64,
     level: LogLevel,
-    /// What each run begins with.
+    /// The state that each run begins with.
     vars: BTreeMap<String, Vec<u8>>,
     initialising: bool,
     pages: u64,
-    /// What calls have answered, also those of initialisation, by their place in the program.
+    /// The answers of calls, those of initialisation included, by their place in the program.
     slots: Vec<u64>,
     run: Run,
 }
@@ -61,12 +63,13 @@ pub(super) struct Model {
 #[derive(Clone, Default)]
 struct Run {
     blocks: BTreeMap<u64, Vec<u8>>,
-    /// Bytes that blocks take at most.
+    /// The most bytes that blocks take.
     taken: u64,
     /// Variables that were set and removed.
     changes: BTreeMap<String, Option<Vec<u8>>>,
     input: (u64, u64),
-    /// The block of the input is gone, though not by the input's own handle: its bytes may be anything.
+    /// The block of the input is gone, though not by the input's own handle, so its bytes may be
+    /// anything.
     is_lost: bool,
     output: (u64, u64),
     /// The output's bytes, when its block has been freed.
@@ -82,7 +85,7 @@ fn entry(key: &str, len: usize) -> u64 {
     key.len() as u64 + len as u64 + ENTRY
 }
 
-/// What a block of so many bytes takes at most.
+/// The most bytes that a block of this size takes.
 fn most(len: u64) -> u64 {
     len.saturating_add(len / 4).saturating_add(48)
 }
@@ -98,7 +101,8 @@ impl Model {
         Self { memory, level, vars, initialising: true, pages: 1, slots: vec![0; 255], run: Run::default() }
     }
 
-    /// Initialisation, in which the program is a variable. What it leaves is what runs begin with.
+    /// Initialisation, in which the program is a variable. Runs begin with the state that it
+    /// leaves.
     pub(super) fn initialise(&mut self, init: &[u8], calls: &[Call], answers: &[u64]) -> Option<Ends> {
         // The key of that variable.
         self.run.taken = most(4);
@@ -114,8 +118,8 @@ impl Model {
         ends
     }
 
-    /// Follows a run by its answers. If it should have ended before its program did: the errors that it may have ended with, none for that
-    /// it had no fuel left.
+    /// Follows a run by its answers. If the run should have ended before its program, returns the
+    /// errors that it may have ended with. An empty list stands for a lack of fuel.
     pub(super) fn follow(&mut self, program: &[u8], calls: &[Call], answers: &[u64]) -> Option<Ends> {
         self.run.kept = KEPT.map(|(key, value)| (key.into(), value.into())).into();
         let Some((&handle, answers)) = answers.split_first() else {
@@ -145,7 +149,8 @@ impl Model {
         None
     }
 
-    /// Holds an answer against what it should be; none where the run has ended. Answers how it may have, if so.
+    /// Compares an answer with the right outcome. `None` stands for a run that has ended. Then
+    /// returns how it may have ended.
     fn settle(&mut self, says: Says, answer: Option<u64>, what: &str) -> Option<Ends> {
         let is_within = |from: u64, to: u64| {
             answer.inspect(|answer| {
@@ -183,7 +188,7 @@ impl Model {
             Block(bytes) if bytes.is_empty() => self.settle(Is(0), answer, what),
             Block(bytes) => {
                 let Some(handle) = answer else {
-                    // Where the host makes it, its function fails.
+                    // If the host makes it, the host's function fails.
                     let ends = vec!["memory_limit", "host_function"];
                     return Some(if self.may_lack(bytes.len() as u64) { ends } else { vec![] });
                 };
@@ -193,8 +198,8 @@ impl Model {
         }
     }
 
-    /// What a call should come to; its effects are done, but for those of making a block and growing. Whether it has returned tells
-    /// whether there was room for a variable, where that is not sure.
+    /// The right outcome of a call, and all its effects except making a block and growing. If the
+    /// room for a variable is uncertain, whether the call has returned decides.
     fn call(&mut self, name: &str, [a, b, c]: [u64; 3], has_returned: bool) -> Read<Says> {
         Ok(match name {
             "alloc" => Alloc(a),
@@ -317,7 +322,7 @@ impl Model {
         Is(0)
     }
 
-    /// Where bytes lie in their live block.
+    /// The place of bytes in their live block.
     fn range(&self, at: u64, len: u64) -> Option<Range<usize>> {
         let (from, block) = (at - owner(at), self.run.blocks.get(&owner(at))?.len() as u64);
         let to = from.checked_add(len)?;
@@ -349,7 +354,7 @@ impl Model {
         }
     }
 
-    /// The bytes of an argument; nothing for 0.
+    /// The bytes of an argument, or none for 0.
     fn block(&self, handle: u64) -> Read<Vec<u8>> {
         match self.run.blocks.get(&handle) {
             _ if handle == 0 => Ok(Vec::new()),
@@ -401,7 +406,7 @@ impl Model {
         Ok(self.free(at))
     }
 
-    /// A key of the store, or a prefix; one that is too long is not looked at.
+    /// A key of the store, or a prefix. The store does not read one that is too long.
     fn key(&self, handle: u64) -> Read<Vec<u8>> {
         let key = self.block(handle)?;
         if key.len() > KEY { Err(Is(BAD_KEY)) } else { Ok(key) }
@@ -416,7 +421,7 @@ impl Model {
         if handle == 0 { Ok(None) } else { self.value(handle).map(Some) }
     }
 
-    /// The key, if the store may be asked for it.
+    /// The key, if the store takes it.
     fn stored(&self, key: Vec<u8>) -> Read<Vec<u8>> {
         match key.is_empty() {
             true => Err(Is(BAD_KEY)),
@@ -425,7 +430,7 @@ impl Model {
         }
     }
 
-    /// Bytes of live blocks, of what was changed, and that blocks may have.
+    /// The bytes of live blocks, of changed ones, and those that blocks may have.
     fn live(&self) -> u64 {
         self.run.blocks.values().map(|block| block.len() as u64).sum()
     }

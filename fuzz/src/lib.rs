@@ -1,5 +1,5 @@
-//! What each fuzz target does with its input, and the oracle that some of them share with the tests of the library, which
-//! replay the corpus through the same code.
+//! What each fuzz target does with its input, and the oracle that some of them share with the
+//! library's tests. Those replay the corpus with the same code.
 
 mod deploy;
 #[cfg(feature = "events")]

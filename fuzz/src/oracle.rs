@@ -1,5 +1,6 @@
-//! The oracle: raw wasmi on the original bytes, a fresh store and instance for each call. Output, trap and fuel of every
-//! call of ours, cold or warm, after anything, must be those of the oracle. One difference is a defect.
+//! The oracle: raw wasmi on the original bytes, with a fresh store and instance for each call.
+//! Every call of the library, cold or warm and after anything, must have the output, trap and fuel
+//! of the oracle. One difference is a defect.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,24 +15,25 @@ use wasmparser::{FrameKind, FuncValidatorAllocations, Operator, Validator, WasmF
 
 use super::{Random, smith};
 
-/// Fuel of a call and of initialisation at most.
+/// The most fuel of a call and of initialisation.
 pub const FUEL: u64 = 200_000;
-/// Bytes of an instance's memories at most.
+/// The most bytes of an instance's memories.
 pub const MEMORY: u64 = 4 << 20;
-/// Elements of an instance's tables at most.
+/// The most elements of an instance's tables.
 pub const TABLE_ELEMENTS: u64 = 5_000;
 
-/// Every way of cleaning an instance must come to the same.
+/// Every way of cleaning an instance must give the same outcomes.
 pub const RESETS: [Reset; 3] = [Reset::Portable, Reset::Gated, Reset::Scanned];
 
-/// What one call came to: values or a trap's text, and fuel.
+/// The outcome of one call: values or a trap's text, and fuel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub result: Result<Vec<u64>, String>,
     pub fuel: u64,
 }
 
-/// Raw wasmi: metered as ours is (translation and validation cost nothing), with the same bounds.
+/// Raw wasmi, with the same fuel as in the library (translation and validation cost nothing) and
+/// the same limits.
 pub struct Oracle {
     engine: Engine,
     module: Module,
@@ -77,7 +79,7 @@ impl ResourceLimiter for Bounds {
     }
 
     fn memory_grow_failed(&mut self, _: &wasmi_core::MemoryError) -> Result<(), wasmi_core::LimiterError> {
-        // Out of fuel, the only failure left, ends the run.
+        // The only failure left is a lack of fuel, which ends the run.
         Ok(())
     }
 
@@ -104,7 +106,7 @@ impl ResourceLimiter for Bounds {
 }
 
 impl Oracle {
-    /// Compiles a module whose memories and tables keep to these limits. None where wasmi refuses it.
+    /// Compiles a module whose memories and tables have these limits. `None` if wasmi refuses it.
     pub fn new(bytes: &[u8], limits: &Limits) -> Option<Self> {
         let mut config = Config::default();
         config.consume_fuel(true).fuel_cost(CustomFuelCosts {
@@ -113,17 +115,18 @@ impl Oracle {
             fuel_per_bytes_validated: 0,
         });
         let cleaning = dormouse::cleaning(bytes, limits).unwrap_or_default();
-        // Where something is called to clean, there are calls more than guests have, as in the library.
+        // If code calls functions that clean, there are more calls than the guest has, as in the
+        // library.
         let calls = cleaning.iter().map(|(calls, _)| *calls).max().unwrap_or_default();
         config.set_max_stack_height(1 << 20).set_max_recursion_depth((limits.call_depth + calls) as usize);
         let engine = Engine::new(&config);
-        // Refused as it is, or compiled as it should be.
+        // wasmi refuses it as it is, or compiles it right.
         Module::validate(&engine, bytes).ok()?;
         let module = Module::new(&engine, spelt_out(bytes, cleaning)?).ok()?;
         Some(Self { engine, module, memory: limits.memory, elements: limits.table_elements, grows: grows(bytes) })
     }
 
-    /// A fresh instance, or what its instantiation came to.
+    /// A fresh instance, or the outcome of its instantiation.
     fn instantiate(&self) -> Result<(Store<Bounds>, Instance), String> {
         let mut store =
             Store::new(&self.engine, Bounds { memory: Bound::of(self.memory), elements: Bound::of(self.elements) });
@@ -136,7 +139,7 @@ impl Oracle {
         if let Ok(initialise) = instance.get_typed_func::<(), ()>(&store, "_initialize") {
             initialise.call(&mut store, ()).map_err(text)?;
         }
-        // The buffer contract lets the heap grow once before any event: the same here.
+        // The buffer contract lets the heap grow once before any event. The oracle does the same.
         let handle = instance.get_typed_func::<(i32, i32), i64>(&store, "handle");
         let has_memory = self.module.exports().any(|export| export.ty().memory().is_some());
         if let (Ok(alloc), Ok(_), true) = (instance.get_typed_func::<i32, i32>(&store, "alloc"), handle, has_memory) {
@@ -163,7 +166,7 @@ impl Oracle {
             Ok(()) => Ok(results.iter().map(|value| bits(value).unwrap()).collect()),
             Err(error) => Err(match error.as_trap_code() {
                 Some(TrapCode::OutOfFuel) => "fuel".to_owned(),
-                // wasmi has a slip of the pen in this one.
+                // wasmi has a misprint in this one.
                 Some(TrapCode::IndirectCallToNull) => "uninitialized element".to_owned(),
                 _ => error.to_string(),
             }),
@@ -171,8 +174,9 @@ impl Oracle {
         Outcome { result, fuel: fuel - store.get_fuel().unwrap() }
     }
 
-    /// Nothing keeps raw wasmi from overflowing the native stack by growths that fail (seed 487129 did, on 2 MiB), so the oracle
-    /// has a stack that is large enough for all its fuel. Ours runs on the test's own.
+    /// Failed growths can overflow the native stack of raw wasmi (seed 487129 did, on 2 MiB). So
+    /// the oracle has a stack that is large enough for all its fuel. The library runs on the test's
+    /// own stack.
     fn on_its_stack<T: Send>(&self, run: impl FnOnce() -> T + Send) -> T {
         if !self.grows {
             return run();
@@ -183,7 +187,7 @@ impl Oracle {
         })
     }
 
-    /// The exports that take and give numbers only, with a zero of each parameter's type.
+    /// The exports that take and return only numbers, with a zero of each parameter's type.
     pub fn scalar_exports(&self) -> Vec<(String, Vec<Value>)> {
         let mut exports = Vec::new();
         for export in self.module.exports() {
@@ -204,7 +208,7 @@ impl Oracle {
     }
 }
 
-/// One call of ours.
+/// One call of the library.
 pub fn ours(function: &Function, export: &str, args: &[Value], fuel: u64) -> Outcome {
     match function.invocation(b"").fuel(fuel).call(export, args) {
         Ok(returned) => Outcome {
@@ -258,17 +262,19 @@ pub fn random_args(types: &[Value], mut below: impl FnMut(u64) -> u64) -> Vec<Va
     types.iter().map(one).collect()
 }
 
-/// The one difference from raw wasmi that there is: a recursion may come to the end of the stack a little earlier or later. Cleaning takes some
-/// of it, and growing counts as a call, which is documented at `Limits::call_depth`.
+/// The only difference from raw wasmi: a recursion may reach the end of the stack a little earlier
+/// or later. Cleaning takes some of the stack, and a growth counts as a call. `Limits::call_depth`
+/// documents that.
 pub fn is_the_same(ours: &Outcome, theirs: &Outcome) -> bool {
     ours == theirs || (ours.result == theirs.result && ours.result == Err(Trap::StackOverflow.to_string()))
 }
 
-/// Runs random sequences of calls on both; returns how many were compared, or why ours does not deploy it.
+/// Runs random sequences of calls on both. Returns how many were compared, or why the library does
+/// not deploy the module.
 pub fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> Result<u64, DeployError> {
     let limits = Limits { fuel: FUEL, memory: MEMORY, table_elements: TABLE_ELEMENTS, ..Limits::default() };
     let Some(oracle) = Oracle::new(bytes, &limits) else { return Ok(0) };
-    // The oracle gives a module nothing.
+    // The oracle provides no imports.
     if oracle.module.imports().len() > 0 {
         return Ok(0);
     }
@@ -276,7 +282,7 @@ pub fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> Result<u64,
     let function = match runtime.deployment("f", bytes).limits(limits).instances(0..=2).deploy() {
         Ok(function) => function,
         Err(DeployError::TooLarge { .. }) => return Ok(0),
-        // What does not initialise here must not instantiate there either.
+        // A module that does not initialise here must not instantiate in the oracle.
         Err(error @ (DeployError::Initialise { .. } | DeployError::SegmentOutOfBounds { .. })) => {
             let is_refused = oracle.on_its_stack(|| oracle.instantiate().is_err());
             assert!(is_refused, "seed {seed}: ours refuses with: {error}");
@@ -297,7 +303,8 @@ pub fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> Result<u64,
             1 => random.below(5_000),
             _ => FUEL,
         };
-        // The next start is cold then, on an instance made from the image instead of the one that deployment left.
+        // Then the next start is cold, on an instance from the image instead of the one that
+        // deployment left.
         if random.below(4) == 0 {
             function.trim(Duration::ZERO);
         }
@@ -311,10 +318,13 @@ pub fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> Result<u64,
     Ok(calls)
 }
 
-/// The module with an empty block before every operator, which costs no fuel: wasmi 2.0.0 mistranslates some operators whose operands are in
-/// its registers, and a block brings them to the stack. How the library finds those is told in `src/module/cure.rs`; this needs not know.
-/// A table of branches is not cured by that, and gets a block of its own, which costs 1 fuel: see [`tables`].
-/// And the functions that the library has clean the stack above them burn the same fuel: `cleaning` says how.
+/// The module with an empty block before every operator. wasmi 2.0.0 mistranslates some operators
+/// whose operands are in its registers. A block brings them to the stack, and costs no fuel.
+/// `src/module/cure.rs` says how the library finds those operators. The oracle need not know.
+///
+/// That does not cure a table of branches. It gets a block of its own, which costs 1 fuel: see
+/// [`tables`]. Functions that clean the stack above them burn the same fuel as in the library:
+/// `cleaning` says how much.
 fn spelt_out(bytes: &[u8], cleaning: Vec<(u32, u32)>) -> Option<Vec<u8>> {
     struct Spelt {
         cleaning: std::vec::IntoIter<(u32, u32)>,
@@ -414,8 +424,9 @@ fn spelt_out(bytes: &[u8], cleaning: Vec<(u32, u32)>) -> Option<Vec<u8>> {
     Some(module.finish())
 }
 
-/// The tables of branches that wasmi 2.0.0 mistranslates, by their offsets, with the types of the values that they take: two and more, or a
-/// vector, to different targets, over other operands. In a block around it the table's heights differ, and wasmi copies.
+/// The tables of branches that wasmi 2.0.0 mistranslates, by their offsets, with the types of the
+/// values that they take. These take two values or more, or a vector, to different targets, over
+/// other operands. In a block around it, the table's heights differ, so wasmi copies the values.
 fn tables(bytes: &[u8]) -> Option<HashMap<usize, Vec<ValType>>> {
     let mut found = HashMap::new();
     let mut types = Vec::new();
@@ -477,8 +488,9 @@ fn grows(bytes: &[u8]) -> bool {
 
 /// A module that wasm-smith makes of these bytes: see [`smith::module`].
 ///
-/// Which of two NaNs a sum or a product is made of is left open (WebAssembly core specification, 4.3.3, NaN propagation): in wasmi
-/// it is the one in the register, so that an empty block changes it. With the feature `deterministic` there is one NaN only.
+/// Which of two NaNs a sum or a product is made of is left open (WebAssembly core specification,
+/// 4.3.3, NaN propagation): in wasmi it is the one in the register, so that an empty block changes
+/// it. With the feature `deterministic` there is one NaN only.
 pub fn generated(bytes: &[u8]) -> Option<Vec<u8>> {
     smith::module(bytes, !cfg!(feature = "deterministic"))
 }

@@ -1,6 +1,9 @@
-//! Sequences of operations on one runtime: deploying and undeploying under three names and an alias, calls, invocations and
-//! sessions, one within another, with all limits, and everything that drops or makes instances. Each call must come to what raw
-//! wasmi makes of it, each invocation and session to what a fresh runtime does, and the figures must be those of a model.
+//! Sequences of operations on one runtime: deploying and undeploying under three names and an
+//! alias, calls, nested invocations and sessions, all limits, and everything that drops or makes
+//! instances.
+//!
+//! Each call must have the outcome of raw wasmi. Each invocation and session must have that of a
+//! fresh runtime. The counters must be those of a model.
 
 use std::{cell::Cell, collections::BTreeMap, fmt::Debug, rc::Rc, sync::OnceLock, time::Duration};
 
@@ -11,7 +14,7 @@ use dormouse::{
 
 use super::oracle::{FUEL, Oracle, is_the_same, ours, random_args};
 
-/// Operations of one program at most.
+/// The most operations of one program.
 const STEPS: usize = 40;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -69,12 +72,12 @@ fn limits(memory: usize) -> Limits {
     Limits { fuel: FUEL, memory: MEMORIES[memory], output: 64, input: 64, ..Limits::default() }
 }
 
-/// What stands under a name, behind an alias or a pinned handle.
+/// The function of a name, an alias or a pinned handle.
 #[derive(Clone)]
 struct Version {
     subject: usize,
     memory: usize,
-    /// Instances at most.
+    /// The most instances.
     max: Rc<Cell<usize>>,
 }
 
@@ -90,7 +93,7 @@ struct Machine {
     refused: u64,
 }
 
-/// Runs the operations that the bytes stand for.
+/// Runs the operations that the bytes encode.
 pub fn program(bytes: &[u8]) {
     let mut source = Unstructured::new(bytes);
     let Ok(mut machine) = Machine::new(&mut source) else { return };
@@ -199,7 +202,7 @@ impl Machine {
         Ok(())
     }
 
-    /// A handle by name, by alias or pinned, and what it must stand for.
+    /// A handle by name, by alias or pinned, and the version that it must have.
     fn choose(&self, name: &str, source: &mut Unstructured<'_>) -> Result<Option<(Version, Function)>> {
         let found = match source.int_in_range(0..=3)? {
             0 if !self.pinned.is_empty() => return source.choose(&self.pinned).cloned().map(Some),
@@ -228,7 +231,7 @@ impl Machine {
                 let (ours, theirs) =
                     (ours(function, export, &args, fuel), subject.oracles[version.memory].call(export, &args, fuel));
                 self.ran += 1;
-                // Out of the runtime's memory while it grew.
+                // The growth exceeded the runtime's memory.
                 if self.is_tight()
                     && subject.grows()
                     && ours.result.as_ref().is_err_and(|error| error.starts_with("busy"))
@@ -268,7 +271,7 @@ impl Machine {
                 let mut inner = Ok(());
                 let ours = function.invocation(b"").fuel(fuel).session(|guest| {
                     let mut said = vec![steps[0].run(guest)];
-                    // Whatever else happens in between is none of this session's business.
+                    // Other operations in between do not affect this session.
                     if nested {
                         inner = self.step(source);
                     }
@@ -285,7 +288,7 @@ impl Machine {
     }
 
     fn compare(&self, version: &Version, ours: Said, theirs: Said) {
-        // In words, or as one of the answers in a session.
+        // As a text, or as one of the answers in a session.
         let busy = ours.0.contains("busy: ") || ours.0.contains("Err(Busy(");
         if busy && (self.is_tight() || (!ours.1 && self.may_be_busy(version))) {
             return;
@@ -298,7 +301,7 @@ impl Machine {
         assert_eq!(ours, theirs);
     }
 
-    /// Why an invocation cannot begin now, if so. What it is tried with does nothing.
+    /// Why an invocation cannot begin now, if it cannot. The attempt changes nothing.
     fn busy(&mut self, function: &Function, fuel: u64) -> Option<InvokeError> {
         let error = function.invocation(b"").fuel(fuel).session(|_| Ok(())).err();
         self.ran += u64::from(error.is_none());
@@ -331,12 +334,12 @@ impl Machine {
         }
     }
 
-    /// Whether there may be no instance for an invocation: none around it holds one.
+    /// Whether an invocation may find no instance, as no operation around it holds one.
     fn may_be_busy(&self, version: &Version) -> bool {
         self.is_tight() || self.held > 0 || version.max.get() == 0
     }
 
-    /// Whether the runtime itself may have no room.
+    /// Whether the runtime itself may lack room.
     fn is_tight(&self) -> bool {
         self.limits.instances < 64 || self.limits.resident_memory < 64 << 20
     }
@@ -371,7 +374,7 @@ impl Machine {
     }
 }
 
-/// What an invocation came to, with its fuel, and whether a guest ran.
+/// The outcome of an invocation, its fuel, and whether a guest ran.
 #[derive(Debug, PartialEq)]
 struct Said(String, bool);
 
@@ -403,7 +406,7 @@ impl Reported for dormouse::Returned<Vec<String>> {
     }
 }
 
-/// The version on a runtime of its own, which nothing has used yet.
+/// The version on a new runtime.
 fn fresh(version: &Version) -> Function {
     let runtime = Runtime::builder().reset(Reset::Portable).build();
     let module = &subjects()[version.subject].module;

@@ -1,10 +1,10 @@
-//! Numbers from a seed, so that a failure can be repeated.
+//! Random numbers from a seed, so that a failure can be repeated.
 
 /// A small generator of numbers from a seed, so that a failure can be repeated: xorshift64*.
 pub struct Random(u64);
 
 impl Random {
-    /// The same seed, the same numbers.
+    /// A generator. The same seed gives the same numbers.
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }

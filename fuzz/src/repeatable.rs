@@ -1,5 +1,6 @@
-//! Repeatability, which needs no oracle: each call of a shaped module answers alike whatever lay in the interpreter's stack before it,
-//! cold and warm. A difference is a value that the call read and never wrote.
+//! Checks repeatability, which needs no oracle. Each call of a shaped module answers the same, cold
+//! and warm, whatever lay on the interpreter's stack before it. A difference is a value that the
+//! call read and never wrote.
 
 use std::{fmt, time::Duration};
 
@@ -9,13 +10,14 @@ use super::Random;
 use super::oracle::{FUEL, MEMORY, Outcome, RESETS, TABLE_ELEMENTS, ours, random_args};
 use super::shapes::{Census, ShapedExport, shaped};
 
-/// What the stack is filled with: two that no program computes by chance, zeros, and a small number in each half.
+/// The patterns that fill the stack: two that no program computes by chance, zeros, and a small
+/// number in each half.
 const PATTERNS: [u64; 4] = [0x1111_1111_1111_1111, 0xfedc_ba98_7654_3210, 0, 0x0000_0002_0000_0001];
 
 /// Arguments that each export is called with.
 const CALLS: usize = 4;
 
-/// What a module was put through.
+/// The counts of a module's calls.
 pub struct Repeated {
     pub calls: u64,
     /// Calls that ended with a trap.
@@ -25,13 +27,13 @@ pub struct Repeated {
     pub census: Census,
 }
 
-/// One call that came to two outcomes.
+/// One call that had two outcomes.
 #[derive(Debug)]
 pub struct Difference {
     pub seed: u64,
     pub export: String,
     pub args: Vec<u64>,
-    /// The stack's content, and what the call came to.
+    /// The contents of the stack, and the outcome of the call.
     pub first: (u64, Outcome),
     pub second: (u64, Outcome),
 }
@@ -44,7 +46,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Puts the module of a seed through its calls.
+/// Runs the calls of a seed's module.
 ///
 /// # Errors
 /// The first difference.
@@ -78,7 +80,8 @@ fn call(
     let mut first: Option<(u64, Outcome)> = None;
     let from = random.below(2) as usize;
     for pattern in [PATTERNS[from], PATTERNS[1 - from], PATTERNS[2 + from]] {
-        // Not the third of most: it finds what the first two find, unless zeros are what one of them reads.
+        // Most calls skip the third pattern. It finds what the first two find, unless one of them
+        // reads zeros.
         if pattern == PATTERNS[2 + from] && random.below(4) > 0 {
             continue;
         }

@@ -1,5 +1,6 @@
-//! Any text as a schedule, at any date: a refusal, or instants that come one after the other, each once, and the same whether
-//! the host ticks at each of them or is late for all.
+//! Takes any text as a schedule, at any date. It is refused, or it has instants that come one after
+//! the other, each once. They are the same whether the host ticks at each of them or is late for
+//! all.
 
 use std::{
     sync::{Arc, Mutex, OnceLock},
@@ -8,14 +9,15 @@ use std::{
 
 use dormouse::{Clock, Context, Event, HostError, Missed, Retry, Runtime, Timestamp, Trigger};
 
-/// Instants that are looked at.
+/// How many instants the target checks.
 const STEPS: usize = 6;
 
-/// From the year 0010 to the end of 9999, in seconds since 1970: croner does not look back from the year 0001.
+/// From the year 0010 to the end of 9999, in seconds since 1970, as croner does not search back
+/// from the year 0001.
 const FIRST: i64 = -61_851_600_000;
 const LAST: i64 = 253_402_300_799;
 
-/// Time is the date that ticks say, and does not pass in between.
+/// A clock on which time does not pass. Ticks set the date.
 struct Standing;
 
 impl Clock for Standing {
@@ -47,7 +49,8 @@ impl Host {
         Self { runtime, seen }
     }
 
-    /// The instants that fire at a date, each with the first of those that it stands for and their count.
+    /// The instants that fire at a date, each with the first instant and the number of those that
+    /// it stands for.
     fn tick(&self, date: Timestamp) -> Vec<(Timestamp, Timestamp, u64)> {
         let fired = self.runtime.tick(date).fired;
         let seen = std::mem::take(&mut *self.seen.lock().unwrap());
@@ -62,7 +65,8 @@ impl Host {
     }
 }
 
-/// Eight bytes of seconds, four of nanoseconds, one that says what becomes of late instants, and the schedule's text.
+/// Takes eight bytes of seconds, four of nanoseconds, one that chooses the option for missed
+/// instants, and the schedule's text.
 pub fn schedule(bytes: &[u8]) {
     let Some((&seconds, rest)) = bytes.split_first_chunk::<8>() else { return };
     let Some((&nanos, rest)) = rest.split_first_chunk::<4>() else { return };

@@ -1,9 +1,9 @@
-//! Modules that wasm-smith makes of bytes.
+//! Modules that wasm-smith makes from bytes.
 
 use arbitrary::Unstructured;
 
-/// A module that wasm-smith makes of these bytes: multi-memory, bulk memory, reference types, tail calls, start functions. Every
-/// NaN in it may be made the same.
+/// A module that wasm-smith makes from these bytes, with multi-memory, bulk memory, reference
+/// types, tail calls and start functions. On request, all NaNs in it are the same.
 pub fn module(bytes: &[u8], canonicalize_nans: bool) -> Option<Vec<u8>> {
     let config = wasm_smith::Config {
         max_imports: 0,

@@ -1,5 +1,5 @@
-//! A guest that calls WASI with whatever arguments: no panic, errors that the interface knows, within the limits, and each run
-//! the same as the first, cold and warm, whatever ran in between.
+//! A guest that calls WASI with any arguments. Nothing panics, errors are those of the interface,
+//! and limits hold. Each run is the same as the first, cold and warm, whatever ran in between.
 
 use std::{fmt::Write, time::Duration};
 
@@ -57,7 +57,7 @@ const CALLS: [(&str, &str); 45] = [
     ("sock_shutdown", "ii"),
 ];
 
-/// Those that do most are called most.
+/// The calls that do most are the most frequent.
 const BUSY: [&str; 10] = [
     "fd_read",
     "fd_write",
@@ -73,7 +73,7 @@ const BUSY: [&str; 10] = [
 
 const PAGE: u32 = 65_536;
 
-/// Fuel of a run: a call that fills a page, and some.
+/// The fuel of a run: enough for a call that fills a page, and for some more.
 const FUEL: u64 = 80_000;
 const OUTPUT: u64 = 4 << 10;
 const LOG: u64 = 1 << 10;
@@ -101,7 +101,8 @@ pub fn wasi_calls(bytes: &[u8]) {
     }
 }
 
-/// A deployment with arguments and an environment; none if initialisation fails, as it may with these calls.
+/// A deployment with arguments and an environment. `None` if initialisation fails, as these calls
+/// may make it.
 fn deploy(runtime: &Runtime, module: &[u8]) -> Option<Function> {
     let limits = Limits { fuel: FUEL, output: OUTPUT, log: LOG, memory: 2 * u64::from(PAGE), ..Limits::default() };
     let deployment = runtime
@@ -111,7 +112,7 @@ fn deploy(runtime: &Runtime, module: &[u8]) -> Option<Function> {
     deployment.deploy().ok()
 }
 
-/// What an invocation came to, in words: reply, log, fuel.
+/// The outcome of an invocation as a text: reply, log, fuel.
 fn run(function: &Function, input: &[u8]) -> String {
     let ran = if function.deploy_report().unwrap().contract() == "command" {
         let ran = function.invoke(input);
@@ -122,7 +123,7 @@ fn run(function: &Function, input: &[u8]) -> String {
     };
     match ran {
         Ok((output, log, report)) => {
-            // What is cut within a character is shown by one of three bytes.
+            // A character that is cut shows as one of three bytes.
             assert!(output.len() as u64 <= OUTPUT && log.len() as u64 <= 3 * LOG, "{} {}", output.len(), log.len());
             format!("{output:?} {log:?} {} {}", report.fuel(), report.log_cut())
         }
@@ -136,8 +137,9 @@ fn run(function: &Function, input: &[u8]) -> String {
     }
 }
 
-/// The text of a module: a page of memory that begins with any bytes, and up to 24 calls and stores, of which the first ones may
-/// stand in `_initialize`. Traps by `unreachable` at an answer that is no errno, and for no other reason.
+/// The text of a module: a page of memory that begins with any bytes, and up to 24 calls and
+/// stores. The first ones may stand in `_initialize`. It traps by `unreachable` only if an answer
+/// is not an errno.
 fn guest(source: &mut Unstructured<'_>) -> Result<String> {
     let is_command = source.arbitrary::<bool>()?;
     let steps = source.int_in_range(1..=24)?;
@@ -168,7 +170,7 @@ fn guest(source: &mut Unstructured<'_>) -> Result<String> {
             if param == 'I' {
                 write!(body, " (i64.const {})", *source.choose(&[0, 1, -1, i64::MIN, 1_000_000])?).unwrap();
             } else {
-                // The first one is a descriptor, most often.
+                // The first one is mostly a descriptor.
                 let value =
                     if number == 0 && source.ratio(3, 4)? { source.int_in_range(0..=3)? } else { word(source)? };
                 write!(body, " (i32.const {value})").unwrap();
@@ -202,7 +204,8 @@ fn guest(source: &mut Unstructured<'_>) -> Result<String> {
     Ok(text)
 }
 
-/// An address, a length or a count: within the data, anywhere, near the end of the memory or of all addresses.
+/// An address, a length or a count: within the data, anywhere, near the end of the memory or of all
+/// addresses.
 fn word(source: &mut Unstructured<'_>) -> Result<u32> {
     Ok(match source.int_in_range(0..=5)? {
         0 => source.int_in_range(0..=3)?,

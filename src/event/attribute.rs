@@ -1,4 +1,4 @@
-//! The value of an attribute: the kinds that the JSON form can tell apart.
+//! The value of an attribute, in the kinds that the JSON form can tell apart.
 
 use std::{borrow::Cow, fmt};
 
@@ -8,32 +8,33 @@ use super::{Timestamp, check};
 
 /// The value of an attribute or extension.
 ///
-/// CloudEvents has seven types; on the wire, binary values, URIs, URI references and timestamps are strings that nothing tells apart.
-/// So they are strings here too: [`Attribute::binary`] and the conversion from [`Timestamp`] write such a string,
-/// [`Attribute::to_binary`] and [`Attribute::to_timestamp`] read one.
+/// CloudEvents has seven types. In JSON, binary values, URIs, URI references and timestamps are
+/// strings that nothing tells apart, so they are strings here too. [`Attribute::binary`] and the
+/// conversion from [`Timestamp`] write such a string. [`Attribute::to_binary`] and
+/// [`Attribute::to_timestamp`] read one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Attribute<'a> {
     /// `true` or `false`.
     Boolean(bool),
-    /// A number of 32 bits.
+    /// A signed number of 32 bits.
     Integer(i32),
-    /// Characters, none of them a control character or one that Unicode leaves out.
+    /// Text without control characters and without code points that Unicode never assigns.
     String(Cow<'a, str>),
 }
 
 impl Attribute<'_> {
-    /// Bytes, as base64.
+    /// A string that holds these bytes as base64.
     pub fn binary(bytes: &[u8]) -> Attribute<'static> {
         Attribute::String(Cow::Owned(STANDARD.encode(bytes)))
     }
 
-    /// The bytes of a binary value; none if this is no base64.
+    /// The bytes of a binary value. `None` if this is not base64.
     pub fn to_binary(&self) -> Option<Vec<u8>> {
         STANDARD.decode(self.as_str()?).ok()
     }
 
-    /// The instant that a timestamp names; none if this is no RFC 3339 time.
+    /// The instant of a timestamp. `None` if this is not an RFC 3339 time.
     pub fn to_timestamp(&self) -> Option<Timestamp> {
         self.as_str()?.parse().ok()
     }
@@ -48,7 +49,7 @@ impl Attribute<'_> {
         self.as_str().is_some_and(|text| check::uri_reference(text).is_ok())
     }
 
-    /// The characters of a string; none for numbers and booleans.
+    /// The text of a string. `None` for numbers and booleans.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Attribute::String(text) => Some(text),
@@ -56,7 +57,7 @@ impl Attribute<'_> {
         }
     }
 
-    /// The same, for keeps.
+    /// The same, owned.
     pub fn into_string(self) -> Option<String> {
         match self {
             Attribute::String(text) => Some(text.into_owned()),
@@ -81,7 +82,7 @@ impl Attribute<'_> {
     }
 }
 
-/// As CloudEvents writes values in text: `true`, `-5`, characters as they are.
+/// The canonical text that CloudEvents has for values: `true`, `-5`, and strings unchanged.
 impl fmt::Display for Attribute<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! Several events in one JSON array.
+//! Batches: several events in one JSON array, read and written.
 
 use super::{Event, EventError, parse};
 use crate::json::{JsonProblem, Kind, Scanner};

@@ -1,4 +1,6 @@
-//! Making an event from parts.
+//! Builds an event from its parts, and checks them.
+//!
+//! Invariant: an event that it returns has passed all checks.
 
 use serde::Serialize;
 
@@ -8,11 +10,11 @@ use super::{
 };
 use crate::json::{JsonError, Scanner};
 
-/// An event in the making, from [`Event::builder`]. Nothing is checked before the end.
+/// The parts of an event to be, from [`Event::builder`]. [`EventBuilder::build`] checks them.
 ///
-/// `id` and `source` have no defaults here: a library that drew ids or read clocks by itself could not be repeated.
-/// [`EventBuilder::build`] wants them given; [`EventBuilder::build_with`] fills in what is missing from what the caller hands it,
-/// which is how a runtime fills them in from its own clock and seed.
+/// `id` and `source` have no defaults, so that a run can be repeated: the builder draws no ids and
+/// reads no clock. [`EventBuilder::build`] needs both. [`EventBuilder::build_with`] takes what is
+/// missing from its arguments. A runtime uses it with its own clock and seed.
 #[derive(Clone, Debug)]
 #[must_use = "an event is made by `build` or `build_with`"]
 pub struct EventBuilder {
@@ -33,7 +35,7 @@ enum Given {
     Json(Vec<u8>),
     Text(String),
     Binary(Vec<u8>),
-    /// serde's words for a value that has no JSON.
+    /// serde's words on a value that has no JSON form.
     Failed(String),
 }
 
@@ -53,65 +55,66 @@ impl EventBuilder {
         }
     }
 
-    /// What identifies the event within its source.
+    /// The attribute `id`, which identifies the event within its source.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// Where it happened: a URI reference such as `/shop` or `https://example.com/shop`.
+    /// The attribute `source`: where the event happened, a URI reference such as `/shop` or
+    /// `https://example.com/shop`.
     pub fn source(mut self, source: impl Into<String>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// What it is about.
+    /// The attribute `subject`: what the event is about.
     pub fn subject(mut self, subject: impl Into<String>) -> Self {
         self.subject = Some(subject.into());
         self
     }
 
-    /// When it happened.
+    /// The attribute `time`: when the event happened.
     pub fn time(self, time: Timestamp) -> Self {
         self.time_text(time.to_string())
     }
 
-    /// When it happened, in RFC 3339. The text is kept as it is.
+    /// The attribute `time` as a text of RFC 3339, which is kept unchanged.
     pub fn time_text(mut self, time: impl Into<String>) -> Self {
         self.time = Some(time.into());
         self
     }
 
-    /// The media type of the data.
+    /// The attribute `datacontenttype`: the media type of the data.
     pub fn data_content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_type = Some(content_type.into());
         self
     }
 
-    /// The schema of the data: an absolute URI.
+    /// The attribute `dataschema`: the schema of the data, an absolute URI.
     pub fn data_schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = Some(schema.into());
         self
     }
 
-    /// An extension. Names are made of `a-z 0-9`.
+    /// An extension. Its name consists of the characters `a-z` and `0-9`.
     pub fn extension<'a>(mut self, name: impl Into<String>, value: impl Into<Attribute<'a>>) -> Self {
         self.extensions.push((name.into(), value.into().into_owned()));
         self
     }
 
-    /// When the event stops being of use: the extension `expirytime`.
+    /// The extension `expirytime`: when the event expires.
     pub fn expires(self, time: Timestamp) -> Self {
         self.extension("expirytime", time)
     }
 
-    /// Data that is JSON already. Its bytes are kept as they are.
+    /// Data that is already JSON. Its bytes are kept unchanged.
     pub fn data_json(mut self, json: impl Into<Vec<u8>>) -> Self {
         self.data = Some(Given::Json(json.into()));
         self
     }
 
-    /// A value as JSON, through serde.
+    /// Data from a value, which serde writes as JSON.
     pub fn data_value<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
         self.data = Some(match serde_json::to_vec(value) {
             Ok(json) => Given::Json(json),
@@ -120,13 +123,13 @@ impl EventBuilder {
         self
     }
 
-    /// Text that is no JSON. Its media type is `text/plain`, unless another is given.
+    /// Data that is text other than JSON. Its media type is `text/plain` unless another is given.
     pub fn data_text(mut self, text: impl Into<String>) -> Self {
         self.data = Some(Given::Text(text.into()));
         self
     }
 
-    /// Bytes of any media type.
+    /// Data that is bytes, of any media type.
     pub fn data_binary(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.data = Some(Given::Binary(bytes.into()));
         self
@@ -138,7 +141,7 @@ impl EventBuilder {
         self
     }
 
-    /// The event, with `id`, `source` and `time` from the caller where none were given.
+    /// The event. The arguments stand for `id`, `source` and `time` where the builder has none.
     ///
     /// # Errors
     /// As for [`EventBuilder::build`].
@@ -152,7 +155,7 @@ impl EventBuilder {
     /// The event.
     ///
     /// # Errors
-    /// What is missing, or not as the specification has it; attributes by name.
+    /// Something is missing, or breaks a rule of the specification. The error names the attribute.
     pub fn build(mut self) -> Result<Event, EventError> {
         let data = self.data.take().map(Given::checked).transpose()?;
         if let (Some(Data::Text(_)), None) = (&data, &self.content_type) {
@@ -161,7 +164,7 @@ impl EventBuilder {
         if let Some(content_type) = &self.content_type {
             check::attribute("datacontenttype", content_type)?;
             let problem = match (&data, check::is_json(content_type)) {
-                (Some(Data::Json(_)), false) => "it is JSON; give it as text or bytes, or leave the media type out",
+                (Some(Data::Json(_)), false) => "it is JSON; give it as text or bytes, or leave out the media type",
                 (Some(Data::Text(_)), true) => "it is text; give it by `data_json`",
                 _ => "",
             };
@@ -199,7 +202,7 @@ impl EventBuilder {
     }
 }
 
-/// Extensions in order, each checked.
+/// Checks extensions, and sorts them by name.
 pub(super) fn extensions(mut given: Vec<(String, Attribute<'static>)>) -> Result<Extensions, EventError> {
     given.sort_by(|(a, _), (b, _)| a.cmp(b));
     if let Some(pair) = given.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -232,7 +235,7 @@ impl Given {
     }
 }
 
-/// A JSON text without the white space around it. Data stands one level deep in its event.
+/// A JSON text without the white space around it. Data stands one level deep within its event.
 fn checked_json(json: &[u8]) -> Result<&[u8], JsonError> {
     let mut scanner = Scanner::new(json);
     let start = scanner.offset();

@@ -1,12 +1,13 @@
-//! What the strings of attributes must look like: the grammars of RFC 3986 (URIs) and RFC 2045 and 7231 (media types).
+//! Checks the strings of attributes: the grammars of RFC 3986 (URIs), and of RFC 2045 and RFC 7231
+//! (media types).
 
 use super::error::{EventError, cut};
 
-/// The names that the specification has for attributes and members: no extension may take one.
+/// The names of attributes and members in the specification. No extension may have one.
 const TAKEN: [&str; 10] =
     ["specversion", "id", "source", "type", "datacontenttype", "dataschema", "subject", "time", "data", "data_base64"];
 
-/// A string that is allowed in any attribute.
+/// Checks that any attribute may hold this string.
 pub(super) fn characters(attribute: &str, text: &str) -> Result<(), EventError> {
     let illegal = |character: &char| {
         let code = u32::from(*character);
@@ -18,7 +19,8 @@ pub(super) fn characters(attribute: &str, text: &str) -> Result<(), EventError> 
     }
 }
 
-/// One of the specification's own attributes: not empty, and of the form that its name asks for.
+/// Checks an attribute of the specification: it is not empty, and has the form that its name asks
+/// for.
 pub(super) fn attribute(name: &'static str, text: &str) -> Result<(), EventError> {
     if text.is_empty() {
         return Err(EventError::Empty { attribute: name.into() });
@@ -43,28 +45,28 @@ pub(super) fn time(name: &str, text: &str) -> Result<(), EventError> {
 
 pub(super) fn extension_name(name: &str) -> Result<(), EventError> {
     let problem = if TAKEN.contains(&name) {
-        "is the specification's own"
+        "is a name of the specification's own"
     } else if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
-        "is not made of the characters a-z 0-9"
+        "has characters other than a-z and 0-9, or none"
     } else {
         return Ok(());
     };
     Err(EventError::ExtensionName { name: cut(name), problem })
 }
 
-/// A URI with its scheme.
+/// Checks a URI with its scheme.
 pub(super) fn uri(text: &str) -> Result<(), &'static str> {
     uri_reference(text)?;
     match scheme(text) {
         Some(scheme) if is_scheme(scheme) => Ok(()),
-        _ => Err("which is no absolute URI: it has no scheme"),
+        _ => Err("which is not an absolute URI: it has no scheme"),
     }
 }
 
-/// A URI or a relative reference (RFC 3986, section 4.1).
+/// Checks a URI or a relative reference (RFC 3986, section 4.1).
 pub(super) fn uri_reference(text: &str) -> Result<(), &'static str> {
     if scheme(text).is_some_and(|scheme| !is_scheme(scheme)) {
-        return Err("which is no URI reference: what stands before the first colon is no scheme");
+        return Err("which is not a URI reference: what stands before the first colon is not a scheme");
     }
     let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
     let (hierarchy, query) = text.split_once('?').unwrap_or((text, ""));
@@ -78,13 +80,11 @@ pub(super) fn uri_reference(text: &str) -> Result<(), &'static str> {
     if sound {
         Ok(())
     } else {
-        Err(
-            "which is no URI reference: it has a character that must be written as % and two digits, or a % without them",
-        )
+        Err("which is not a URI reference: a character must be written as % and two digits, or a % lacks them")
     }
 }
 
-/// What stands before a colon that comes before any slash, question mark or hash.
+/// The text before the first colon, if no slash, question mark or hash stands before it.
 fn scheme(text: &str) -> Option<&str> {
     let end = text.find([':', '/', '?', '#'])?;
     text[end..].starts_with(':').then_some(&text[..end])
@@ -95,7 +95,8 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// Whether a part of a URI has only unreserved characters, sub-delimiters, escapes, and those given.
+/// Whether a part of a URI has only unreserved characters, sub-delimiters, escapes, and the given
+/// others.
 fn made_of(part: &str, others: &[u8]) -> bool {
     let bytes = part.as_bytes();
     bytes.iter().enumerate().all(|(at, &byte)| match byte {
@@ -114,7 +115,7 @@ pub(super) fn is_json(content_type: &str) -> bool {
 
 /// The subtype of a media type (RFC 7231, section 3.1.1.1).
 fn media_type(text: &str) -> Result<&str, &'static str> {
-    const PROBLEM: &str = "which is no media type such as application/json";
+    const PROBLEM: &str = "which is not a media type such as application/json";
     let token_end = |text: &str| text.bytes().position(|byte| !is_token(byte)).unwrap_or(text.len());
     let (kind, rest) = text.split_at(token_end(text));
     let rest = rest.strip_prefix('/').filter(|_| !kind.is_empty()).ok_or(PROBLEM)?;
@@ -141,7 +142,7 @@ fn media_type(text: &str) -> Result<&str, &'static str> {
     }
 }
 
-/// Behind the quote that ends a quoted string.
+/// The offset behind the quote that ends a quoted string.
 fn quoted_end(text: &str) -> Option<usize> {
     let mut bytes = text.bytes().enumerate();
     while let Some((at, byte)) = bytes.next() {

@@ -1,4 +1,4 @@
-//! Why something is no event.
+//! Why bytes or parts are not an event.
 
 use std::fmt;
 
@@ -7,17 +7,19 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 use super::TimestampError;
 use crate::json::JsonError;
 
-/// Why bytes are no event, or an event cannot be built. Attributes are named as the specification names them.
+/// Why bytes are not an event, or an event cannot be built. Attributes have their names of the
+/// specification.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventError {
-    /// `data_base64` is no base64 (RFC 4648, with padding).
+    /// `data_base64` is not base64 (RFC 4648, with padding).
     #[error("data_base64 is not base64: {problem}")]
     Base64 {
         /// What is wrong, and where in the string.
         problem: Box<str>,
     },
-    /// A character that the specification keeps out of strings: a control character, or one that Unicode leaves out.
+    /// A string has a character that the specification forbids: a control character, or a code
+    /// point that Unicode never assigns.
     #[error("{attribute} contains U+{:04X}, which no attribute may contain", u32::from(*character))]
     Character {
         /// The attribute.
@@ -25,27 +27,27 @@ pub enum EventError {
         /// The first such character.
         character: char,
     },
-    /// `datacontenttype` says something else than the data is.
-    #[error("datacontenttype {content_type:?} does not go with the data: {problem}")]
+    /// `datacontenttype` does not fit the data.
+    #[error("datacontenttype {content_type:?} does not fit the data: {problem}")]
     ContentType {
         /// The attribute's value.
         content_type: Box<str>,
         /// What was found, and what to do.
         problem: &'static str,
     },
-    /// An attribute or member stands there twice.
-    #[error("{attribute} stands there twice")]
+    /// An attribute or member is there twice.
+    #[error("{attribute} is there twice")]
     Duplicate {
         /// The attribute.
         attribute: Box<str>,
     },
-    /// An attribute that may not be empty is.
+    /// An attribute that must not be empty is empty.
     #[error("{attribute} is empty; leave it out, or give it a value")]
     Empty {
         /// The attribute.
         attribute: Box<str>,
     },
-    /// A name that no extension may have.
+    /// No extension may have this name.
     #[error("the extension name {name:?} {problem}")]
     ExtensionName {
         /// The name as given.
@@ -53,7 +55,7 @@ pub enum EventError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// An event of a batch is faulty.
+    /// An event of a batch is invalid.
     #[error("event {position} of the batch: {error}")]
     InBatch {
         /// Its position, counted from 0.
@@ -62,7 +64,7 @@ pub enum EventError {
         #[source]
         error: Box<EventError>,
     },
-    /// An attribute's string is not of the form that it must have.
+    /// An attribute's string does not have the form that it must have.
     #[error("{attribute} is {value:?}, {problem}")]
     Invalid {
         /// The attribute.
@@ -72,7 +74,7 @@ pub enum EventError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// The bytes are no JSON.
+    /// The bytes are not JSON.
     #[error(transparent)]
     Json(#[from] JsonError),
     /// A required attribute is missing.
@@ -84,10 +86,10 @@ pub enum EventError {
     /// A value given as data has no JSON form.
     #[error("the data has no JSON form: {problem}")]
     Serialize {
-        /// serde's words.
+        /// serde's words on it.
         problem: Box<str>,
     },
-    /// A time that RFC 3339 does not know.
+    /// A time is not one of RFC 3339.
     #[error("{attribute} is {value:?}: {error}")]
     Time {
         /// The attribute.
@@ -106,10 +108,10 @@ pub enum EventError {
         /// The limit.
         limit: usize,
     },
-    /// Both `data` and `data_base64`.
-    #[error("the event has both data and data_base64; it may have one")]
+    /// The event has both `data` and `data_base64`.
+    #[error("the event has both data and data_base64; leave one out")]
     TwoPayloads,
-    /// A value of another type than it must be.
+    /// A value has the wrong type.
     #[error("{attribute} is {found}, but must be {expected}")]
     Type {
         /// The attribute.
@@ -119,7 +121,7 @@ pub enum EventError {
         /// What is allowed.
         expected: &'static str,
     },
-    /// A `specversion` other than `1.0`.
+    /// The `specversion` is not `1.0`.
     #[error("specversion is {found:?}; this library reads 1.0")]
     SpecVersion {
         /// The version as given, cut at 256 bytes.
@@ -172,7 +174,7 @@ fn kind_and_message<S: Serializer>(kind: &str, error: &dyn fmt::Display, seriali
     fields.end()
 }
 
-/// So much of a text as an error carries.
+/// The start of a text, cut between characters: as much as an error carries.
 pub(super) fn cut(text: &str) -> Box<str> {
     let mut end = text.len().min(256);
     while !text.is_char_boundary(end) {

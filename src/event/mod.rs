@@ -1,7 +1,7 @@
 //! Events: CloudEvents 1.0 in memory and in JSON.
 //!
-//! An [`Event`] is made by [`Event::builder`] or read by [`Event::parse`]; both check everything, so that an event that
-//! exists is a valid one.
+//! Invariant: every [`Event`] is valid. [`Event::builder`] makes one and [`Event::parse`] reads
+//! one, and both check everything.
 
 mod attribute;
 mod batch;
@@ -19,11 +19,14 @@ pub use builder::EventBuilder;
 pub use error::EventError;
 pub use time::{Timestamp, TimestampError};
 
-/// What happened, as [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md) describes it:
-/// attributes, and usually data.
+/// What happened, as
+/// [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md) describes
+/// it: attributes, and usually data.
 ///
-/// An event never changes. Cloning it copies a pointer, and any thread may hold one. Two events are equal if all their
-/// attributes and data are; `source` and `id` together say whether they are about the same occurrence.
+/// An event never changes. Cloning it copies a pointer, and any thread may hold one.
+///
+/// Two events are equal if all their attributes and data are equal. They are about the same
+/// occurrence if their `source` and `id` are equal.
 ///
 /// ```
 /// use dormouse::Event;
@@ -43,7 +46,7 @@ pub use time::{Timestamp, TimestampError};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Event(Arc<Fields>);
 
-/// What an event is made of. Only checked values stand here.
+/// The parts of an event. Each has been checked.
 #[derive(Clone, PartialEq, Eq)]
 struct Fields {
     id: Box<str>,
@@ -52,13 +55,13 @@ struct Fields {
     datacontenttype: Option<Box<str>>,
     dataschema: Option<Box<str>>,
     subject: Option<Box<str>>,
-    /// As it was written, so that it is written again in the same way.
+    /// The text as it was read, so that the same text is written.
     time: Option<Box<str>>,
     extensions: Extensions,
     data: Option<Data>,
 }
 
-/// By name, in ascending order.
+/// Names and values, in ascending order of the names.
 type Extensions = Box<[(Box<str>, Attribute<'static>)]>;
 
 /// The payload.
@@ -66,32 +69,33 @@ type Extensions = Box<[(Box<str>, Attribute<'static>)]>;
 enum Data {
     /// The text of a JSON value.
     Json(Box<[u8]>),
-    /// Characters that are no JSON, as `datacontenttype` says.
+    /// Text that is not JSON, as `datacontenttype` says.
     Text(Box<str>),
     Binary(Box<[u8]>),
 }
 
-/// In which form an event carries its data.
+/// The form in which an event carries its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DataKind {
-    /// A JSON value: patterns look into it.
+    /// A JSON value. Patterns look into it.
     Json,
-    /// Text of another media type. To a pattern it is one string.
+    /// Text of another media type. Patterns see it as one string.
     Text,
     /// Bytes. Patterns do not see them.
     Binary,
 }
 
 impl Event {
-    /// Bytes of an event's JSON form at most, unless a limit is given: 1 MiB.
+    /// The default limit on the bytes of an event's JSON form: 1 MiB.
     pub const BYTES_MAX: usize = 1 << 20;
 
     fn from_fields(fields: Fields) -> Self {
         Self(Arc::new(fields))
     }
 
-    /// The same event under another identity, with one extension set. All three must be what an event may have.
+    /// The same event under another identity, with one extension set. The caller gives valid values
+    /// for all three.
     pub(crate) fn stamped(&self, id: &str, source: &str, name: &str, value: i32) -> Self {
         let others = self.0.extensions.iter().filter(|(known, _)| **known != *name).cloned();
         let mut extensions: Vec<_> = others.chain([(name.into(), Attribute::Integer(value))]).collect();
@@ -101,20 +105,22 @@ impl Event {
         Self::from_fields(fields)
     }
 
-    /// Begins an event of a type, such as `com.example.order.created`.
+    /// Begins an event of the given type, such as `com.example.order.created`.
     pub fn builder(ty: impl Into<String>) -> EventBuilder {
         EventBuilder::new(ty.into())
     }
 
-    /// Reads an event from its JSON form (`application/cloudevents+json`), of at most [`Event::BYTES_MAX`] bytes.
+    /// Reads an event from its JSON form (`application/cloudevents+json`), of at most
+    /// [`Event::BYTES_MAX`] bytes.
     ///
     /// # Errors
-    /// What is malformed, missing or not as the specification has it; attributes by name.
+    /// Something is malformed, is missing, or breaks a rule of the specification. The error names
+    /// the attribute.
     pub fn parse(json: &[u8]) -> Result<Self, EventError> {
         Self::parse_within(json, Self::BYTES_MAX)
     }
 
-    /// [`Event::parse`] with a limit of one's own, in bytes.
+    /// [`Event::parse`] with another limit, in bytes.
     ///
     /// # Errors
     /// As for [`Event::parse`].
@@ -122,16 +128,17 @@ impl Event {
         parse::parse(json, bytes_max)
     }
 
-    /// Reads a batch (`application/cloudevents-batch+json`): an array of events, each of at most [`Event::BYTES_MAX`] bytes. An
-    /// empty one is legal.
+    /// Reads a batch (`application/cloudevents-batch+json`): an array of events, each of at most
+    /// [`Event::BYTES_MAX`] bytes. The array may be empty.
     ///
     /// # Errors
-    /// As for [`Event::parse`], with the position of the event in the batch. One bad event refuses the batch.
+    /// As for [`Event::parse`], with the position of the event in the batch. One invalid event
+    /// makes the whole batch an error.
     pub fn parse_batch(json: &[u8]) -> Result<Vec<Self>, EventError> {
         Self::parse_batch_within(json, Self::BYTES_MAX)
     }
 
-    /// [`Event::parse_batch`] with a limit of one's own for each event, in bytes.
+    /// [`Event::parse_batch`] with another limit for each event, in bytes.
     ///
     /// # Errors
     /// As for [`Event::parse_batch`].
@@ -139,14 +146,14 @@ impl Event {
         batch::parse(json, bytes_max)
     }
 
-    /// The JSON form. What [`Event::parse`] reads from it is equal to this event.
+    /// The JSON form. [`Event::parse`] reads an equal event from it.
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = Vec::with_capacity(256 + self.data().map_or(0, <[u8]>::len));
         self.write_json(&mut json);
         json
     }
 
-    /// [`Event::to_json`] behind what is in `out`.
+    /// Appends the JSON form to `out`.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         write::write(self, out);
     }
@@ -156,47 +163,49 @@ impl Event {
         batch::to_json(events)
     }
 
-    /// Identifies the event within its source.
+    /// The attribute `id`, which identifies the event within its source.
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// Where it happened: a URI reference.
+    /// The attribute `source`, a URI reference: where the event happened.
     pub fn source(&self) -> &str {
         &self.0.source
     }
 
-    /// The attribute `type`, a word that Rust keeps for itself.
+    /// The attribute `type`. The method is named `ty`, as `type` is a keyword of Rust.
     pub fn ty(&self) -> &str {
         &self.0.ty
     }
 
-    /// What it is about, within the source.
+    /// The attribute `subject`: what the event is about, within its source.
     pub fn subject(&self) -> Option<&str> {
         self.0.subject.as_deref()
     }
 
-    /// When it happened.
+    /// The attribute `time`: when the event happened.
     pub fn time(&self) -> Option<Timestamp> {
         self.0.time.as_deref()?.parse().ok()
     }
 
-    /// The attribute `time` as it was written: its offset and its digits are kept.
+    /// The attribute `time` as it was read, with its own offset and digits.
     pub fn time_text(&self) -> Option<&str> {
         self.0.time.as_deref()
     }
 
-    /// The media type of the data. Without one, data that is not binary is JSON.
+    /// The attribute `datacontenttype`: the media type of the data. Without it, data that is not
+    /// binary is JSON.
     pub fn data_content_type(&self) -> Option<&str> {
         self.0.datacontenttype.as_deref()
     }
 
-    /// The schema of the data: an absolute URI.
+    /// The attribute `dataschema`: the schema of the data, an absolute URI.
     pub fn data_schema(&self) -> Option<&str> {
         self.0.dataschema.as_deref()
     }
 
-    /// When the event stops being of use: the extension `expirytime`. An expired event is not delivered.
+    /// The extension `expirytime`: when the event expires. The runtime does not deliver an expired
+    /// event.
     pub fn expires(&self) -> Option<Timestamp> {
         match self.attribute("expirytime")? {
             Attribute::String(text) => text.parse().ok(),
@@ -204,7 +213,7 @@ impl Event {
         }
     }
 
-    /// An attribute or extension by its name, for instance `subject` or `partitionkey`.
+    /// The attribute or extension of this name, for instance `subject` or `partitionkey`.
     pub fn attribute(&self, name: &str) -> Option<Attribute<'_>> {
         let text = match name {
             "specversion" => Some("1.0"),
@@ -223,7 +232,8 @@ impl Event {
         text.map(|text| Attribute::String(Cow::Borrowed(text)))
     }
 
-    /// All attributes that the event has, by name: the specification's, then extensions in ascending order.
+    /// All attributes that the event has: those of the specification, then the extensions in
+    /// ascending order of their names.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, Attribute<'_>)> {
         const NAMES: [&str; 8] =
             ["specversion", "id", "source", "type", "datacontenttype", "dataschema", "subject", "time"];
@@ -236,8 +246,8 @@ impl Event {
         self.0.extensions.iter().map(|(name, value)| (&**name, value.borrowed()))
     }
 
-    /// The bytes of the data: a JSON value's text, a text's UTF-8, or binary data itself. None where the event carries no data,
-    /// which is not the same as the JSON value `null`.
+    /// The bytes of the data: a JSON value's text, a text's UTF-8, or binary data itself. `None` if
+    /// the event carries no data. That is not the same as the JSON value `null`.
     pub fn data(&self) -> Option<&[u8]> {
         self.0.data.as_ref().map(|data| match data {
             Data::Json(bytes) | Data::Binary(bytes) => &**bytes,
@@ -245,7 +255,7 @@ impl Event {
         })
     }
 
-    /// What [`Event::data`] gives.
+    /// The form of what [`Event::data`] returns.
     pub fn data_kind(&self) -> Option<DataKind> {
         self.0.data.as_ref().map(|data| match data {
             Data::Json(_) => DataKind::Json,

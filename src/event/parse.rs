@@ -1,7 +1,9 @@
-//! The JSON form, read strictly.
+//! Reads the JSON form of an event, strictly.
 //!
-//! Stricter than the specification in one place: a member that stands there twice is refused, as two readers might not see the
-//! same event in it.
+//! It is stricter than the specification in one place: it refuses a member that stands there twice,
+//! as two readers could see two different events in that.
+//!
+//! Invariant: an event that it returns has passed all checks.
 
 use std::borrow::Cow;
 
@@ -23,7 +25,7 @@ pub(super) fn parse(json: &[u8], bytes_max: usize) -> Result<Event, EventError> 
     Ok(event)
 }
 
-/// What has been found of an event.
+/// What the reader has found of an event.
 #[derive(Default)]
 struct Found<'a> {
     /// In the order of [`OWN`].
@@ -35,13 +37,13 @@ struct Found<'a> {
 
 const OWN: [&str; 8] = ["specversion", "id", "source", "type", "datacontenttype", "dataschema", "subject", "time"];
 
-/// The event that begins here, within so many arrays and objects.
+/// Reads the event that begins here, `level` arrays and objects deep.
 pub(super) fn object(scanner: &mut Scanner<'_>, level: u32) -> Result<Event, EventError> {
     if scanner.kind()? != Kind::Object {
         return Err(scanner.error(JsonProblem::Object).into());
     }
     let mut found = Found::default();
-    // Members that were null count as absent, but must not stand there again.
+    // A member that is null counts as absent. It must not stand there again all the same.
     let mut seen: Vec<Cow<'_, str>> = Vec::new();
     scanner.open();
     let mut first = true;
@@ -135,7 +137,8 @@ impl Found<'_> {
             (Some(_), Some(_)) => return Err(EventError::TwoPayloads),
             (None, None) => None,
             (None, Some(base64)) => Some(Data::Binary(decode(&base64)?.into_boxed_slice())),
-            // A string under a media type that is not JSON's stands for its characters; any other value is what it is.
+            // A string under a media type other than JSON's stands for its text. Any other value is
+            // JSON.
             (Some((Kind::String, raw)), None) if datacontenttype.as_deref().is_some_and(|ty| !check::is_json(ty)) => {
                 let inner = Raw { bytes: &raw.bytes[1..raw.bytes.len() - 1], escaped: raw.escaped };
                 Some(Data::Text(inner.text().into()))

@@ -1,11 +1,12 @@
-//! Instants, and the text that RFC 3339 has for them.
+//! Instants, and their text as RFC 3339 has it.
 
 use std::{fmt, str::FromStr, time::Duration};
 
-/// An instant: nanoseconds since the beginning of 1970 in UTC, without leap seconds. The years are 0000 to 9999.
+/// An instant: nanoseconds since the beginning of 1970 in UTC, without leap seconds, in the years
+/// 0000 to 9999.
 ///
-/// It is read from and written as RFC 3339 has it. Digits below the nanosecond are cut; a leap second (`23:59:60` in UTC) is the
-/// first instant of the day after.
+/// Its text is that of RFC 3339. Digits below the nanosecond are cut off. A leap second (`23:59:60`
+/// in UTC) is the first instant of the next day.
 ///
 /// ```
 /// use dormouse::Timestamp;
@@ -20,11 +21,11 @@ pub struct Timestamp {
     nanos: i128,
 }
 
-/// Why a text is no RFC 3339 time.
+/// Why a text is not an RFC 3339 time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimestampError {
-    /// It is not of the form `2026-11-21T10:00:00Z`, with seconds and an offset.
+    /// It does not have the form `2026-11-21T10:00:00Z`, with seconds and an offset.
     #[error(
         "a time is written as 2026-11-21T10:00:00Z, with seconds, perhaps a fraction, and Z or an offset such as +02:00"
     )]
@@ -32,7 +33,7 @@ pub enum TimestampError {
     /// The month, the day, the hour, the minute, the second or the offset does not exist.
     #[error("there is no such {part}")]
     Range {
-        /// Which.
+        /// Which of them.
         part: &'static str,
     },
 }
@@ -57,22 +58,23 @@ impl Timestamp {
     /// The beginning of 1970 in UTC.
     pub const UNIX_EPOCH: Self = Self { nanos: 0 };
 
-    /// So many nanoseconds since the beginning of 1970; none outside the years 0000 to 9999.
+    /// The instant so many nanoseconds after the beginning of 1970. `None` outside the years 0000
+    /// to 9999.
     pub fn from_unix_nanos(nanos: i128) -> Option<Self> {
         (FIRST..END).contains(&nanos).then_some(Self { nanos })
     }
 
-    /// Nanoseconds since the beginning of 1970, negative before.
+    /// Nanoseconds since the beginning of 1970, negative before it.
     pub fn unix_nanos(self) -> i128 {
         self.nanos
     }
 
-    /// So much later; none after the year 9999.
+    /// The instant so much later. `None` after the year 9999.
     pub fn checked_add(self, time: Duration) -> Option<Self> {
         Self::from_unix_nanos(self.nanos.checked_add(i128::try_from(time.as_nanos()).ok()?)?)
     }
 
-    /// The time since an earlier instant; none if that is later.
+    /// The time since an earlier instant. `None` if that instant is later.
     pub fn duration_since(self, earlier: Self) -> Option<Duration> {
         let nanos = u128::try_from(self.nanos - earlier.nanos).ok()?;
         let seconds = u64::try_from(nanos / 1_000_000_000).ok()?;
@@ -108,14 +110,14 @@ impl FromStr for Timestamp {
         if second == 60 && minutes.rem_euclid(1_440) != 1_439 {
             return Err(TimestampError::Range { part: "leap second" });
         }
-        // Within a leap second the fraction would run into the next.
+        // A fraction would move a leap second beyond the first instant of the next day.
         let fraction = if second == 60 { 0 } else { fraction };
         let nanos = i128::from(minutes * 60 + second) * SECOND + i128::from(fraction);
         Self::from_unix_nanos(nanos).ok_or(TimestampError::Range { part: "year" })
     }
 }
 
-/// In UTC, with as many digits below the second as are needed.
+/// RFC 3339 in UTC, with as many digits below the second as the instant needs.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, nanos) = (self.nanos.div_euclid(DAY) as i64, self.nanos.rem_euclid(DAY));
@@ -139,7 +141,7 @@ fn in_range(part: &'static str, number: i64, range: std::ops::RangeInclusive<i64
     if range.contains(&number) { Ok(()) } else { Err(TimestampError::Range { part }) }
 }
 
-/// Nanoseconds of a fraction, and what follows it.
+/// Nanoseconds of a fraction, and the text behind it.
 fn fraction(text: &[u8]) -> Result<(i64, &[u8]), TimestampError> {
     let Some(digits) = text.strip_prefix(b".") else { return Ok((0, text)) };
     let end = digits.iter().position(|byte| !byte.is_ascii_digit()).ok_or(TimestampError::Form)?;
@@ -150,7 +152,7 @@ fn fraction(text: &[u8]) -> Result<(i64, &[u8]), TimestampError> {
     Ok((number(kept) * 10_i64.pow(9 - kept.len() as u32), &digits[end..]))
 }
 
-/// Minutes that an offset is ahead of UTC.
+/// By how many minutes an offset is ahead of UTC.
 fn offset(zone: &[u8]) -> Result<i64, TimestampError> {
     match zone {
         [b'Z' | b'z'] => Ok(0),
@@ -174,7 +176,8 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since the beginning of 1970. Years are counted from March, in eras of 400 years, so that leap days come last.
+/// Days since the beginning of 1970. It counts years from March, in eras of 400 years, so that a
+/// leap day is the last day of its year.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));

@@ -1,4 +1,4 @@
-//! The JSON form, written.
+//! Writes the JSON form of an event.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -34,7 +34,7 @@ pub(super) fn write(event: &Event, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// A key, which needs no escapes.
+/// A key and its colon. No name of an attribute needs escapes.
 fn member(out: &mut Vec<u8>, separator: &mut u8, name: &str) {
     out.push(*separator);
     *separator = b',';

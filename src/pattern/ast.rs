@@ -1,4 +1,4 @@
-//! What a pattern says, as it says it: a tree of fields and of `$or`.
+//! A pattern as it was written: a tree of fields and of `$or`.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use super::{
     test::{Test, quoted},
 };
 
-/// Ways to take one branch of each `$or` at most, as in EventBridge.
+/// The most ways to take one branch of each `$or`, as in EventBridge.
 pub(super) const COMBINATIONS_MAX: usize = 1_000;
 
-/// An object: all its members must hold.
+/// An object. It holds if all its members hold.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Group(pub(super) Box<[Member]>);
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Member {
-    /// A field, and what it may be.
+    /// A field, and its alternatives.
     Leaf(Box<str>, Box<[Test]>),
     Inner(Box<str>, Group),
-    /// One of these at least must hold.
+    /// Holds if one of these holds.
     Or(Box<[Group]>),
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Field<'a> {
 }
 
 impl Group {
-    /// All fields in the order of the text.
+    /// All fields, in the order of the text.
     pub(super) fn fields(&self) -> Vec<Field<'_>> {
         let mut fields = Vec::new();
         self.walk(&mut Vec::new(), &mut fields);
@@ -57,8 +57,8 @@ impl Group {
         }
     }
 
-    /// The pattern without `$or`: it holds if all fields of one of these combinations do. Fields are numbered as in
-    /// [`Group::fields`].
+    /// The pattern without `$or`. It holds if all fields of one of these combinations hold. Fields
+    /// have their numbers of [`Group::fields`].
     pub(super) fn combinations(&self) -> Vec<Vec<usize>> {
         self.combine(&mut 0)
     }
@@ -79,7 +79,7 @@ impl Group {
         all
     }
 
-    /// How many combinations there are, before any is made.
+    /// Checks the number of combinations before any is made.
     pub(super) fn check_combinations(&self, path: Box<str>) -> Result<(), PatternError> {
         let found = self.count();
         if found > COMBINATIONS_MAX {
@@ -98,7 +98,7 @@ impl Group {
     }
 }
 
-/// As JSON, without white space.
+/// JSON without white space.
 impl fmt::Display for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;

@@ -1,42 +1,42 @@
-//! A condition: a field and its alternatives, as often as patterns name it, kept once.
+//! A condition: a field and its alternatives. Patterns that name the same share one condition.
 
 use super::{
     test::{Scalar, Test},
     values::{Effect, Effects, Values},
 };
 
-/// How a condition comes to be satisfied.
+/// What satisfies a condition.
 #[derive(Debug)]
 pub(super) enum How {
-    /// By a value that is looked up.
+    /// A value that is looked up.
     Found,
-    /// By any value: one alternative is `exists: true`.
+    /// Any value: one alternative is `exists: true`.
     Any,
-    /// By any value that its one `anything-but` does not leave out: those that it does are looked up.
+    /// Any value that its one `anything-but` does not exclude. The excluded values are looked up.
     But,
-    /// By a value for which one of these holds: several alternatives, `anything-but` among them.
+    /// A value for which one of these holds: several alternatives, `anything-but` among them.
     Tested(Box<[Test]>),
 }
 
 #[derive(Debug)]
 pub(super) struct Condition {
     pub(super) how: How,
-    /// The place asked about.
+    /// The place that it is about.
     pub(super) place: u32,
-    /// One alternative is `exists: false`: having no value satisfies it too.
+    /// One alternative is `exists: false`, so having no value satisfies it too.
     pub(super) absent: bool,
-    /// No alternative is anything but `exists: false`.
+    /// Every alternative is `exists: false`.
     pub(super) never_present: bool,
-    /// It stands in a rule with others, so that array elements matter.
+    /// It stands in a rule with others, so array elements matter.
     pub(super) tracked: bool,
-    /// Where rules that begin with this condition stand.
+    /// The node of the rules that begin with this condition.
     pub(super) rules: u32,
-    /// How seldom it is satisfied, by its looks: 0 is the most seldom.
+    /// An estimate of how often it is satisfied: 0 is the least often.
     pub(super) rank: u8,
 }
 
 impl Condition {
-    /// Whether it is known to be satisfied only when it is looked at: no value reports it.
+    /// Whether the walk must look at it, as no value reports it.
     pub(super) fn is_lazy(&self) -> bool {
         self.absent || matches!(self.how, How::Any | How::But)
     }
@@ -47,11 +47,11 @@ impl Condition {
 pub(super) struct Place {
     pub(super) node: u32,
     pub(super) values: Values,
-    /// Conditions that each value is held against.
+    /// Conditions that are tested with each value.
     pub(super) tested: Vec<u32>,
     /// Some condition must know how many values there are.
     pub(super) counts: bool,
-    /// Some condition in a rule with others must know where they are.
+    /// Some condition in a rule with others must know in which elements they are.
     pub(super) tracked: bool,
 }
 

@@ -1,20 +1,29 @@
-//! Array consistency: two fields of a pattern must not be taken from different elements of the same array.
+//! Array consistency: two fields of a pattern must not be taken from different elements of the same
+//! array.
 //!
-//! Each value of an event belongs to an element of an array, that to an element of an array around it, and so on up to the event
-//! itself: a tree. A rule holds if its conditions can choose values so that in each array at most one element, and what lies in
-//! it, is chosen from; a condition that wants a field absent holds if no value of the field agrees with that choice: none in a
-//! chosen element, and none in an array of which no element is chosen.
+//! The elements of an event's arrays form a tree: each lies in an element of the array around it,
+//! up to the event itself. Each value lies in one element.
 //!
-//! One walk down the tree decides that. At each element, what an array must give is what nothing else within the element can: in an
-//! event without repeated keys that is everything the rule asks of that array, so that an element gives all of it or is no use, and
-//! each element is looked at once. Where keys are repeated, two arrays may share the work, and the ways to do so are kept side by
-//! side, as far as none is as good as another. Finding one is as hard as any search then, so the number of steps is bounded.
+//! A rule holds if its conditions can choose values from at most one element of each array, with
+//! what lies in that element. A condition that wants a field absent holds if no value of the field
+//! agrees with that choice. A value agrees if it lies in a chosen element, or in an array of which
+//! no element is chosen.
+//!
+//! One walk down the tree decides that. At each element, an array must satisfy the conditions that
+//! nothing else within the element can. Without repeated keys these are all conditions on that
+//! array. So an element satisfies all of them or is useless, and the walk looks at each element
+//! once.
+//!
+//! With repeated keys, two arrays may share the conditions. Then the walk keeps several ways, and
+//! drops each way that another is as good as. Finding one can take any number of steps, so the
+//! number is bounded.
 
 use std::ops::Range;
 
-use super::{MatchError, Matcher, condition::How, engine::Engine, matcher::Entry, trie::NONE};
+use super::{MatchError, Matcher, condition::How, engine::Engine, matcher::Occurrence, trie::NONE};
 
-/// Ways to choose that are compared for one event at most, beyond the one of an event without repeated keys.
+/// The most ways that are compared for one event, beyond the one way of an event without repeated
+/// keys.
 const STEPS_MAX: usize = 1 << 20;
 
 /// An element of an array.
@@ -25,10 +34,11 @@ pub(super) struct Element {
     pub(super) array: u32,
 }
 
-/// The room for this.
+/// The buffers of a search, kept from one to the next.
 #[derive(Debug, Default)]
 pub(super) struct Elements {
-    /// For each element of the event: the number of the latest search that met it, and where it stands there.
+    /// For each element of the event: the number of the last search that met it, and its node in
+    /// that search.
     known: Vec<(u64, u32)>,
     searches: u64,
     met: Vec<u32>,
@@ -37,7 +47,7 @@ pub(super) struct Elements {
     /// The elements chosen so far, for each condition; [`NONE`] for absence.
     chosen: Vec<u32>,
     steps: usize,
-    /// Conditions that hold only where the field is absent.
+    /// Conditions that hold only if the field is absent.
     never: Mask,
 }
 
@@ -45,7 +55,7 @@ pub(super) struct Elements {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Mask([u64; 4]);
 
-/// An element that holds a value of the rule, or has one below.
+/// An element that holds a value of the rule, or has such an element below it.
 #[derive(Clone, Copy, Debug)]
 struct Node {
     parent: u32,
@@ -53,7 +63,8 @@ struct Node {
     /// The first element within it, and the next one beside it.
     first: u32,
     next: u32,
-    /// Conditions that a value of this element itself satisfies, and those whose field, wanted absent, is here.
+    /// Conditions that a value of this element itself satisfies, and conditions that want a field
+    /// absent which is here.
     own: Here,
     /// The same with all elements below.
     all: Here,
@@ -70,14 +81,14 @@ struct Here {
 struct Way {
     /// Conditions that it satisfies.
     has: Mask,
-    /// Conditions whose field, wanted absent, agrees with it.
+    /// Conditions that want a field absent of which a value agrees with it.
     present: Mask,
     /// Whether a value was chosen at all.
     chosen: bool,
 }
 
 impl Matcher {
-    /// Whether conditions, each of which may hold, do so together.
+    /// Whether conditions that may hold one by one hold together.
     pub(super) fn is_consistent(&mut self, engine: &Engine, conditions: &[u32]) -> Result<bool, MatchError> {
         if self.elements.len() == 1 {
             return Ok(true);
@@ -85,7 +96,8 @@ impl Matcher {
         if let [condition] = conditions {
             return Ok(self.holds(engine, *condition));
         }
-        // What stands outside all arrays agrees with everything, and so does a field that the event does not have.
+        // A value outside all arrays agrees with everything. So does a field that the event does
+        // not have.
         let loose = conditions.iter().filter(|&&condition| !self.is_outside(engine, condition)).count();
         if loose < 2 && conditions.iter().all(|&condition| self.holds(engine, condition)) {
             return Ok(true);
@@ -108,7 +120,7 @@ impl Matcher {
         }
     }
 
-    fn entries(&self, last: u32) -> impl Iterator<Item = Entry> {
+    fn entries(&self, last: u32) -> impl Iterator<Item = Occurrence> {
         let mut next = last;
         std::iter::from_fn(move || {
             let entry = *self.log.get(next as usize)?;
@@ -133,11 +145,12 @@ impl Matcher {
         })
     }
 
-    /// Whether values of two elements may be taken together: where their ways up part, they part at different arrays.
+    /// Whether values of two elements may be taken together: their ways up must part at different
+    /// arrays.
     fn agree(&self, mut one: u32, mut other: u32) -> bool {
         let (mut from_one, mut from_other) = (NONE, NONE);
         while one != other {
-            // An element has a greater number than the one around it.
+            // An element has a greater number than the element around it.
             if one > other {
                 (from_one, one) = (one, self.elements[one as usize].parent);
             } else {
@@ -148,7 +161,7 @@ impl Matcher {
         array(from_one).is_none() || array(from_other).is_none() || array(from_one) != array(from_other)
     }
 
-    /// The elements of the values whose presence a condition may resent.
+    /// The elements of the values that a condition wants absent.
     fn elements_against(&self, engine: &Engine, condition: u32) -> impl Iterator<Item = u32> {
         let of = &engine.conditions[condition as usize];
         let last = if of.absent { self.place(of.place).last } else { NONE };
@@ -185,7 +198,8 @@ impl Elements {
         self.try_all(matcher, engine, conditions)
     }
 
-    /// Whether a condition is satisfied in two arrays of one element, or in one and in the element itself, which takes repeated keys.
+    /// Whether a condition is satisfied in two arrays of one element, or in one array and in the
+    /// element itself. Only repeated keys make that possible.
     fn overlaps(&self) -> bool {
         self.nodes.iter().any(|node| {
             let (mut seen, mut next) = (node.own.has, node.first);
@@ -201,8 +215,11 @@ impl Elements {
         })
     }
 
-    /// Tries each value for each condition. To be chosen from hides what stands in an array's other elements, so where a condition has
-    /// several places to choose from and a field is wanted absent, more is not better, and there is nothing to prune by.
+    /// Tries each value for each condition.
+    ///
+    /// A choice in an array hides the array's other elements. So if a condition has several places
+    /// to choose from and another wants a field absent, a larger choice is not better, and nothing
+    /// can be pruned.
     fn try_all(&mut self, matcher: &Matcher, engine: &Engine, conditions: &[u32]) -> Result<bool, MatchError> {
         let agrees =
             |chosen: &[u32], element: u32| chosen.iter().all(|&other| other == NONE || matcher.agree(element, other));
@@ -227,7 +244,8 @@ impl Elements {
         Ok(false)
     }
 
-    /// The tree of the elements that matter to a rule. Elements have greater numbers than those around them.
+    /// Builds the tree of the elements that matter to a rule. Elements have greater numbers than
+    /// those around them.
     fn plant(&mut self, matcher: &Matcher, engine: &Engine, conditions: &[u32]) {
         self.searches += 1;
         let Self { known, searches, met, nodes, .. } = self;
@@ -276,8 +294,9 @@ impl Elements {
         }
     }
 
-    /// Puts the ways to choose within an element behind those that are there: ways that satisfy all of
-    /// `must`, and as many of `want`, which includes it, as can be. Of `settle` each is to be satisfied or absent in the end.
+    /// Appends the ways to choose within an element. Each satisfies all of `must`, and as many as
+    /// possible of `want`, which includes `must`. Each condition of `settle` is satisfied or absent
+    /// in the end.
     fn solve(&mut self, at: u32, must: Mask, want: Mask, settle: Mask) -> Result<(), MatchError> {
         let start = self.ways.len();
         let Node { own, first, .. } = self.nodes[at as usize];
@@ -286,7 +305,7 @@ impl Elements {
         if !base.present.and(self.never).is_empty() {
             return Ok(());
         }
-        // What more than one array can give.
+        // What any array can satisfy, and what more than one can.
         let (mut once, mut twice) = (Here::default(), Here::default());
         let mut next = first;
         while next != NONE {
@@ -322,7 +341,7 @@ impl Elements {
             }
             next = after;
         }
-        // What is left is sound if it has what it must.
+        // A way is right if it has what it must.
         let mut kept = start;
         for way in start..self.ways.len() {
             let mut way = self.ways[way];
@@ -335,7 +354,8 @@ impl Elements {
         Ok(())
     }
 
-    /// Everything in the elements of the array that begins with this one, and the first element of the array after it.
+    /// Everything in the elements of the array that begins with this element, and the first element
+    /// of the next array.
     fn array(&self, first: u32) -> (Here, u32) {
         let array = self.nodes[first as usize].array;
         let (mut all, mut next) = (Here::default(), first);
@@ -346,8 +366,8 @@ impl Elements {
         (all, next)
     }
 
-    /// Adds the ways to choose from one element of an array, its elements being those from the first to before the second, to the ways
-    /// from `choices` on.
+    /// Adds the ways to choose from one element of an array to the ways from `choices` on.
+    /// `elements` goes from the array's first element to before the next array's.
     fn choose(
         &mut self,
         elements: Range<u32>,
@@ -384,7 +404,7 @@ impl Elements {
         Ok(())
     }
 
-    /// Joins each way from `start` on with each from `choices` on.
+    /// Joins each way from `start` on with each way from `choices` on.
     fn combine(&mut self, start: usize, choices: usize) -> Result<(), MatchError> {
         let end = self.ways.len();
         self.step((choices - start) * (end - choices).saturating_sub(1))?;
@@ -402,7 +422,8 @@ impl Elements {
         self.prune(start, start)
     }
 
-    /// Of the ways from `start` on, leaves out those than which another is as good; those before `unsure` are known to be none.
+    /// Drops each way from `start` on that another is as good as. None of those before `unsure` is
+    /// such a way.
     fn prune(&mut self, start: usize, unsure: usize) -> Result<(), MatchError> {
         let mut kept = unsure;
         for way in unsure..self.ways.len() {
@@ -440,7 +461,8 @@ impl Way {
             && (self.chosen || !other.chosen)
     }
 
-    /// Settles conditions for which nothing more can be done: `false` if one of them is neither satisfied nor absent.
+    /// Settles conditions that nothing further can change. `false` if one of them is neither
+    /// satisfied nor absent.
     fn settle(&mut self, conditions: Mask) -> bool {
         let lost = self.present.and(conditions).without(self.has);
         self.has = self.has.or(conditions);

@@ -1,4 +1,6 @@
-//! The index without its keys: patterns by number, added one after the other.
+//! The index without its keys. It holds patterns by number, and adds them one after the other.
+//!
+//! Invariant: equal conditions have one number, and no number ever changes.
 
 use std::collections::HashMap;
 
@@ -50,7 +52,7 @@ impl Engine {
         self.slots += 1;
     }
 
-    /// The condition of a field that was added.
+    /// The condition of a field that has been added.
     pub(super) fn known(&self, path: &str, tests: &[Test]) -> u32 {
         let own = (self.trie.node(path), List(tests).to_string().into_boxed_str());
         self.known.get(&own).copied().unwrap_or(NONE)
@@ -95,7 +97,7 @@ impl Engine {
         for (position, &condition) in conditions.iter().enumerate() {
             let of = &mut all[condition as usize];
             at = match of.is_lazy() {
-                // The first node of a rule stands with its first condition, which needs no look-up.
+                // A rule's first condition holds its first node, so that needs no look-up.
                 false if position == 0 => {
                     if of.rules == NONE {
                         of.rules = self.rules.new_node();

@@ -1,4 +1,4 @@
-//! What can be wrong with a pattern, and with matching.
+//! Why a text is not a pattern, and why an event cannot be matched.
 
 use std::fmt;
 
@@ -6,17 +6,18 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::json::JsonError;
 
-/// Why a text is no pattern. The path of a field has dots between its keys; `(the pattern)` is the outermost object.
+/// Why a text is not a pattern. The path of a field has dots between its keys. `(the pattern)` is
+/// the outermost object.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
-    /// A field stands there twice, perhaps once with dots and once nested.
-    #[error("{path}: the field stands there twice; put the alternatives into one array, or use $or")]
+    /// A field is there twice, perhaps once with dots and once nested.
+    #[error("{path}: the field is there twice; put the alternatives into one array, or use $or")]
     Duplicate {
         /// The field.
         path: Box<str>,
     },
-    /// An object or array that holds nothing, and so could match nothing.
+    /// An object or array is empty, and so could match nothing.
     #[error("{path}: the {what} is empty; write the values that are wanted in an array, such as [\"a\", \"b\"]")]
     Empty {
         /// Where.
@@ -24,22 +25,22 @@ pub enum PatternError {
         /// `object` or `array`.
         what: &'static str,
     },
-    /// The text is no JSON, or nested too deeply.
+    /// The text is not JSON, or is nested too deeply.
     #[error(transparent)]
     Json(#[from] JsonError),
-    /// A pattern's limit.
+    /// The pattern exceeds a limit.
     #[error("{path}: {found} {what}, above the limit of {limit}")]
     Limit {
         /// Where.
         path: Box<str>,
         /// What was counted.
         what: &'static str,
-        /// How many there are; at least so many, where counting ends early.
+        /// How many there are, or at least are if counting ended early.
         found: usize,
         /// How many are allowed.
         limit: usize,
     },
-    /// A field is given as a plain value.
+    /// A field is a plain value.
     #[error("{path}: {found} must stand in an array: [{text}]")]
     NotAnArray {
         /// The field.
@@ -49,13 +50,13 @@ pub enum PatternError {
         /// The value, cut at 256 bytes.
         text: Box<str>,
     },
-    /// The text is another JSON value than an object.
+    /// The text is a JSON value other than an object.
     #[error("a pattern is an object, but this is {found}")]
     NotAnObject {
         /// What was found.
         found: &'static str,
     },
-    /// What an operator is given is not what it takes.
+    /// An operator does not take what it was given.
     #[error("{path}: {operator} was given {found}, but {expected}")]
     Operand {
         /// The field.
@@ -67,8 +68,8 @@ pub enum PatternError {
         /// What is allowed.
         expected: &'static str,
     },
-    /// An object in the array of a field must have one operator for its only key.
-    #[error("{path}: an operator's object has one key, but this has {found}; write one object for each operator")]
+    /// An object in the array of a field has more or fewer keys than one operator.
+    #[error("{path}: an operator's object has one key, but this one has {found}; write one object for each operator")]
     OperatorCount {
         /// The field.
         path: Box<str>,
@@ -77,7 +78,7 @@ pub enum PatternError {
     },
     /// No operator has this name.
     #[error(
-        "{path}: {name:?} is no operator; there are prefix, suffix, equals-ignore-case, wildcard, anything-but, numeric, exists and cidr"
+        "{path}: {name:?} is not an operator; the operators are prefix, suffix, equals-ignore-case, wildcard, anything-but, numeric, exists and cidr"
     )]
     UnknownOperator {
         /// The field.
@@ -91,21 +92,21 @@ pub enum PatternError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MatchError {
-    /// The event repeats keys around arrays so often that there are too many ways to take its fields together. Only events with
-    /// repeated keys, or with dots in keys that say the same, can be like that.
+    /// There are too many ways to take the event's fields together, as it repeats keys around
+    /// arrays. This needs repeated keys, or keys with dots that mean the same.
     #[error("the event repeats keys around arrays: more than {limit} ways to combine their elements")]
     Ambiguous {
-        /// Combinations that are tried at most for one event.
+        /// The most combinations that are tried for one event.
         limit: usize,
     },
-    /// The event is no JSON object.
+    /// The event is not a JSON object.
     #[error(transparent)]
     Json(#[from] JsonError),
 }
 
-/// A key that has a pattern already.
+/// The key has a pattern already, and nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the key has a pattern already; remove that first")]
+#[error("the key has a pattern already; remove that pattern first")]
 pub struct TakenKey;
 
 impl PatternError {
@@ -163,7 +164,7 @@ fn kind_and_message<S: Serializer>(kind: &str, error: &dyn fmt::Display, seriali
     fields.end()
 }
 
-/// So much of a text as an error carries.
+/// The start of a text, cut between characters: as much as an error carries.
 pub(super) fn cut(text: &str) -> Box<str> {
     let mut end = text.len().min(256);
     while !text.is_char_boundary(end) {

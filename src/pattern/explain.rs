@@ -1,4 +1,5 @@
-//! Why an event does not match: the first field that fails, what it asks for, and what the event has there.
+//! Explains why an event does not match: the first field that fails, what the pattern asks for
+//! there, and what the event has.
 
 use std::fmt;
 
@@ -29,12 +30,13 @@ use crate::{
 pub enum Explanation {
     /// The event matches.
     Matches,
-    /// It does not.
+    /// The event does not match.
     #[non_exhaustive]
     Fails {
-        /// The field, with dots between its keys. Where the pattern has `$or`: of the combination of branches that gets furthest.
+        /// The first field that fails, with dots between its keys. With `$or`, it is the one of the
+        /// combination of branches that gets furthest.
         field: String,
-        /// What the field may be, as the pattern says it: an array.
+        /// What the field may be: the pattern's array.
         wanted: String,
         /// What is wrong.
         reason: Mismatch,
@@ -47,14 +49,15 @@ pub enum Explanation {
 pub enum Mismatch {
     /// The field has no value: it is missing, or holds nothing but objects and empty arrays.
     Missing,
-    /// It has values, none of which will do, or is there and should not be.
+    /// The field has values and none matches, or the field should be absent.
     Value {
-        /// The first of them as JSON, cut at 256 bytes.
+        /// The first value as JSON, cut at 256 bytes.
         found: String,
         /// How many there are.
         count: usize,
     },
-    /// Its values will do, but not together with those of the fields before it: they stand in different elements of an array.
+    /// The field's values match, except that they stand in other elements of an array than those of
+    /// the fields before.
     Element,
 }
 
@@ -88,7 +91,7 @@ pub(super) fn explain_event(pattern: &Pattern, event: &Event) -> Result<Explanat
     explain_run(pattern, &mut matcher, &event.to_json())
 }
 
-/// From what a run has found.
+/// Explains what a run has found.
 fn explain_run(pattern: &Pattern, matcher: &mut Matcher, json: &[u8]) -> Result<Explanation, MatchError> {
     if !matcher.found.is_empty() {
         return Ok(Explanation::Matches);
@@ -96,7 +99,7 @@ fn explain_run(pattern: &Pattern, matcher: &mut Matcher, json: &[u8]) -> Result<
     let engine = pattern.engine();
     let fields = pattern.group().fields();
     let conditions: Vec<u32> = fields.iter().map(|field| engine.known(&field.path, field.tests)).collect();
-    // How many fields hold, which one does not, and whether it holds by itself.
+    // How many fields hold, the first that does not, and whether that one holds by itself.
     let mut furthest = (0, 0, false);
     for combination in pattern.group().combinations() {
         let chosen: Vec<u32> = combination.iter().map(|&field| conditions[field]).collect();
@@ -137,7 +140,7 @@ struct Values<'e> {
 }
 
 impl Values<'_> {
-    /// Over a value that stands at a node. What is read here has been read before, and is sound.
+    /// Reads a value that stands at a node. It is well-formed, as the run has read it before.
     fn walk(&mut self, scanner: &mut Scanner<'_>, node: u32, level: u32) -> Result<(), MatchError> {
         let start = scanner.offset();
         let mut first = true;

@@ -1,9 +1,10 @@
 //! Letters without their case, character by character.
 //!
-//! A capital becomes its small letter where the two are a pair, each the one other form of the other. What has no partner
-//! or more than one stays as it is: `ß` is neither `SS` nor `ẞ`, the final `ς` is not `Σ`, the Kelvin sign is not `k`.
+//! A capital becomes its small letter if the two are a pair: each is the only other form of the
+//! other. A letter with no partner, or with several, stays as it is. So `ß` is neither `SS` nor
+//! `ẞ`, the final `ς` is not `Σ`, and the Kelvin sign is not `k`.
 
-/// A text with all capitals made small, in `room`.
+/// Puts a text with all capitals made small into `room`.
 pub(super) fn fold_into(text: &[u8], room: &mut Vec<u8>) {
     room.clear();
     if text.is_ascii() {

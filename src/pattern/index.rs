@@ -1,7 +1,8 @@
 //! Many patterns at once, each under a key.
 //!
-//! Adding a pattern changes the engine in place. Removing one only marks it; when the marked outnumber the rest, the engine is
-//! built anew from these, so that each removal pays its share.
+//! Adding a pattern changes the engine in place. Removing a pattern only marks it. When the marked
+//! patterns outnumber the others, the engine is built again from those, so that each removal pays
+//! its share.
 
 use std::{cell::RefCell, collections::HashMap, fmt, hash::Hash};
 
@@ -10,12 +11,15 @@ use parking_lot::RwLock;
 use super::{MatchError, Matcher, Pattern, TakenKey, engine::Engine};
 use crate::event::Event;
 
-/// Patterns by key, all matched in one reading of an event. What that costs follows the size of the event and the fields that any
-/// pattern names, not the number of patterns.
+/// Patterns by key, all matched in one reading of an event. The cost follows the size of the event
+/// and the fields that any pattern names, not the number of patterns.
 ///
-/// Any thread may add, remove and match at any time: a match sees the patterns of one moment, and a change is seen by every match
-/// that begins after it. Keys come in the order in which they were added. The index copies keys while it is locked, so their `Clone`
-/// must not call the index; keys that copy cheaply (numbers, `Arc<str>`) keep matching free of allocation.
+/// Any thread may add, remove and match at any time. A match sees the patterns of one moment. Every
+/// match that begins after a change sees it. A match returns keys in the order in which they were
+/// added.
+///
+/// The index clones keys while it is locked, so their `Clone` must not call the index. With keys
+/// that clone without allocation (numbers, `Arc<str>`), matching does not allocate either.
 ///
 /// ```
 /// use dormouse::{Pattern, PatternIndex};
@@ -36,17 +40,18 @@ pub struct PatternIndex<K> {
 
 struct Inner<K> {
     engine: Engine,
-    /// By the engine's numbers; none where it was removed.
+    /// By the engine's numbers. `None` if the pattern was removed.
     slots: Vec<Option<(K, Pattern)>>,
     by_key: HashMap<K, u32>,
 }
 
 thread_local! {
-    /// The room for matches that bring none.
+    /// The buffers of matches whose caller brings none.
     static MATCHER: RefCell<Matcher> = RefCell::default();
 }
 
-/// Calls with this thread's room, or where that is in use, as a key is copied say, with new room.
+/// Calls with this thread's buffers. If those are in use, as while a key is cloned, it calls with
+/// new ones.
 pub(super) fn with_matcher<T>(run: impl FnOnce(&mut Matcher) -> T) -> T {
     MATCHER.with(|matcher| match matcher.try_borrow_mut() {
         Ok(mut matcher) => run(&mut matcher),
@@ -60,10 +65,10 @@ impl<K: Clone + Eq + Hash> PatternIndex<K> {
         Self { inner: RwLock::new(Inner { engine: Engine::new(), slots: Vec::new(), by_key: HashMap::new() }) }
     }
 
-    /// Adds a pattern under a key of its own.
+    /// Adds a pattern under a new key.
     ///
     /// # Errors
-    /// The key has one already; nothing is changed.
+    /// The key has a pattern already. Nothing has changed then.
     pub fn add(&self, key: K, pattern: &Pattern) -> Result<(), TakenKey> {
         let mut inner = self.inner.write();
         if inner.by_key.contains_key(&key) {
@@ -73,7 +78,7 @@ impl<K: Clone + Eq + Hash> PatternIndex<K> {
         Ok(())
     }
 
-    /// Takes a pattern out; `false` if the key has none.
+    /// Removes a pattern. `false` if the key has none.
     pub fn remove(&self, key: &K) -> bool {
         let mut inner = self.inner.write();
         let Some(slot) = inner.by_key.remove(key) else { return false };
@@ -94,36 +99,39 @@ impl<K: Clone + Eq + Hash> PatternIndex<K> {
     /// The keys of all patterns that a JSON object matches.
     ///
     /// # Errors
-    /// What is malformed in it, and where.
+    /// The JSON is malformed: the error says how, and where. Or it is
+    /// [ambiguous](MatchError::Ambiguous).
     pub fn matches(&self, json: &[u8]) -> Result<Vec<K>, MatchError> {
         let mut keys = Vec::new();
         with_matcher(|matcher| self.matches_into(json, matcher, &mut keys))?;
         Ok(keys)
     }
 
-    /// [`PatternIndex::matches`] with room that the caller keeps: nothing is allocated once `matcher` and `keys` have grown to the size
-    /// that is needed. `keys` is emptied first.
+    /// [`PatternIndex::matches`] with buffers of the caller's. It empties `keys` first. It
+    /// allocates nothing once `matcher` and `keys` have grown to the size that they need.
     ///
     /// # Errors
-    /// As for [`PatternIndex::matches`]; `keys` is left empty then.
+    /// As for [`PatternIndex::matches`]. `keys` is empty then.
     pub fn matches_into(&self, json: &[u8], matcher: &mut Matcher, keys: &mut Vec<K>) -> Result<(), MatchError> {
         self.collect(matcher, keys, |engine, matcher| engine.run(json, matcher))
     }
 
-    /// The keys of all patterns that an event matches. Its JSON form is not written for that, and binary data is not seen.
+    /// The keys of all patterns that an event matches, without writing its JSON form. Patterns do
+    /// not see binary data.
     ///
     /// # Errors
-    /// [`MatchError::Ambiguous`]; an event's data is well-formed.
+    /// [`MatchError::Ambiguous`] alone, as an event's data is well-formed.
     pub fn matches_event(&self, event: &Event) -> Result<Vec<K>, MatchError> {
         let mut keys = Vec::new();
         with_matcher(|matcher| self.matches_event_into(event, matcher, &mut keys))?;
         Ok(keys)
     }
 
-    /// [`PatternIndex::matches_event`] with room that the caller keeps, as for [`PatternIndex::matches_into`].
+    /// [`PatternIndex::matches_event`] with buffers of the caller's, as for
+    /// [`PatternIndex::matches_into`].
     ///
     /// # Errors
-    /// As for [`PatternIndex::matches_event`]; `keys` is left empty then.
+    /// As for [`PatternIndex::matches_event`]. `keys` is empty then.
     pub fn matches_event_into(
         &self,
         event: &Event,
@@ -152,7 +160,7 @@ impl<K: Clone + Eq + Hash> PatternIndex<K> {
         self.inner.read().by_key.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no patterns.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -165,7 +173,7 @@ impl<K: Clone + Eq + Hash> Inner<K> {
         self.slots.push(Some((key, pattern)));
     }
 
-    /// The same patterns, without what is left of those removed.
+    /// Builds the engine again, without what is left of removed patterns.
     fn rebuild(&mut self) {
         let slots = std::mem::take(&mut self.slots);
         self.by_key.clear();

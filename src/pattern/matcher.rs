@@ -1,4 +1,6 @@
-//! The room that matching needs, kept from one event to the next.
+//! The buffers that matching needs, kept from one event to the next.
+//!
+//! Invariant: state of one event never reaches another, as each entry has the number of its event.
 
 use super::{
     elements::{Element, Elements},
@@ -6,33 +8,36 @@ use super::{
     values::ValueRoom,
 };
 
-/// The room that matching works in. Used again, it allocates nothing once it has grown to the size that index and events ask
-/// for. It may serve several indexes in turn, and one thread at a time; what it remembers of one event never reaches another.
+/// The buffers that matching works in. A caller that uses them again allocates nothing once they
+/// have grown to the size that index and events need.
+///
+/// They may serve several indexes in turn, and one thread at a time. Nothing of one event reaches
+/// another.
 #[derive(Debug, Default)]
 pub struct Matcher {
-    /// The number of this event. State that has another number is another event's.
+    /// The number of this event. State with another number belongs to another event.
     pub(super) epoch: u32,
-    /// Values of all events so far.
+    /// How many values all events had so far.
     pub(super) values: u64,
     pub(super) conditions: Vec<State>,
     pub(super) places: Vec<State>,
-    /// Patterns found, by epoch.
+    /// For each pattern, the epoch of the last event that matched it.
     pub(super) slots: Vec<u32>,
     /// Conditions that values reported.
     pub(super) reported: Vec<u32>,
-    pub(super) log: Vec<Entry>,
-    /// Array elements on the way to values; the first stands for the event itself.
+    pub(super) log: Vec<Occurrence>,
+    /// Array elements on the way to values. The first stands for the event itself.
     pub(super) elements: Vec<Element>,
     pub(super) arrays: u32,
     pub(super) value_room: ValueRoom,
     pub(super) text: Vec<u8>,
     pub(super) stack: Vec<u32>,
     pub(super) consistency: Elements,
-    /// The patterns that match, in ascending order when all is done.
+    /// The patterns that match. They are in ascending order at the end.
     pub(super) found: Vec<u32>,
 }
 
-/// How often a place or condition was met in an event, and where.
+/// How many values of an event a place or condition met, and the last one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {
     epoch: u32,
@@ -45,7 +50,7 @@ pub(super) struct State {
 
 /// A value that a place or condition met.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
+pub(super) struct Occurrence {
     pub(super) value: u32,
     pub(super) element: u32,
     /// The entry before it of the same place or condition.
@@ -56,16 +61,16 @@ pub(super) struct Entry {
 const UNMET: State = State { epoch: 0, count: 0, value: NONE, last: NONE };
 
 impl Matcher {
-    /// An empty one: it takes its room with the first events.
+    /// Empty buffers, which grow with the first events.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Begins an event on an index with so many of each.
+    /// Begins an event, on an index with so many of each.
     pub(super) fn begin(&mut self, conditions: usize, places: usize, slots: usize, wildcards: usize) {
         self.epoch = self.epoch.wrapping_add(1);
         if self.epoch == 0 {
-            // All numbers have been used: forget everything once in four thousand million events.
+            // All numbers have been used. This happens once in four thousand million events.
             self.conditions.clear();
             self.places.clear();
             self.slots.clear();
@@ -107,16 +112,16 @@ impl State {
         if self.epoch == epoch { self } else { UNMET }
     }
 
-    /// Counts a value; `true` if it is the first. A value that counted already does not count again.
+    /// Counts a value. `true` if it is the first. A value counts once.
     #[inline]
-    pub(super) fn meet(&mut self, epoch: u32, value: u32, element: u32, log: Option<&mut Vec<Entry>>) -> bool {
+    pub(super) fn meet(&mut self, epoch: u32, value: u32, element: u32, log: Option<&mut Vec<Occurrence>>) -> bool {
         let before = self.now(epoch);
         if before.value == value {
             return false;
         }
         let last = match log {
             Some(log) => {
-                log.push(Entry { value, element, before: before.last });
+                log.push(Occurrence { value, element, before: before.last });
                 log.len() as u32 - 1
             }
             None => NONE,

@@ -1,8 +1,11 @@
 //! Event patterns: Amazon EventBridge's language, and an index that matches many of them at once.
 //!
-//! A pattern is a JSON object in the shape of the events that it is for. Each field holds an array of what its value may be; the
-//! fields that a pattern does not name may be anything. All named fields must match, each by one of its alternatives. For a CloudEvent
-//! the pattern is held against its JSON form: attributes at the top, JSON data under `data`. Binary data is not seen.
+//! A pattern is a JSON object in the shape of the events that it matches. Each field holds an array
+//! of alternatives for its value. All named fields must match, each by one of its alternatives. A
+//! field that the pattern does not name may be anything.
+//!
+//! A CloudEvent is matched in its JSON form: attributes at the top, JSON data under `data`.
+//! Patterns do not see binary data.
 //!
 //! ```
 //! # fn hits(pattern: &str, event: &str) -> bool { dormouse::Pattern::parse(pattern).unwrap().matches(event.as_bytes()).unwrap() }
@@ -14,8 +17,9 @@
 //!
 //! # Values
 //!
-//! Strings, numbers, `true`, `false` and `null` stand for themselves. Numbers compare as doubles: 5, 5.0 and 5e0 are one, so are 0 and
-//! -0. A number beyond all doubles, such as 1e400, is equal to the same text alone, and no `numeric` holds for it.
+//! Strings, numbers, `true`, `false` and `null` stand for themselves. Numbers compare as doubles:
+//! 5, 5.0 and 5e0 are the same number, and so are 0 and -0. A number beyond all doubles, such as
+//! 1e400, equals only the same text. No `numeric` holds for it.
 //!
 //! ```
 //! # fn hits(pattern: &str, event: &str) -> bool { dormouse::Pattern::parse(pattern).unwrap().matches(event.as_bytes()).unwrap() }
@@ -29,31 +33,32 @@
 //!
 //! An object among the alternatives has one key, an operator. There are eight.
 //!
-//! **`prefix`** and **`suffix`**, of strings; either takes `equals-ignore-case` within:
+//! **`prefix`** and **`suffix`** of strings. Each may take `equals-ignore-case`:
 //! ```
 //! # fn hits(pattern: &str, event: &str) -> bool { dormouse::Pattern::parse(pattern).unwrap().matches(event.as_bytes()).unwrap() }
 //! assert!(hits(r#"{"file":[{"suffix":".png"}]}"#, r#"{"file":"cat.png"}"#));
 //! assert!(hits(r#"{"file":[{"prefix":{"equals-ignore-case":"IMG_"}}]}"#, r#"{"file":"img_1.png"}"#));
 //! ```
 //!
-//! **`equals-ignore-case`**, character by character: a capital and its small letter are alike where each is the one other form of the
-//! other. `ß` has no such partner.
+//! **`equals-ignore-case`** compares character by character. A capital equals its small letter if
+//! each is the only other form of the other. `ß` has no such partner.
 //! ```
 //! # fn hits(pattern: &str, event: &str) -> bool { dormouse::Pattern::parse(pattern).unwrap().matches(event.as_bytes()).unwrap() }
 //! assert!(hits(r#"{"city":[{"equals-ignore-case":"köln"}]}"#, r#"{"city":"KÖLN"}"#));
 //! assert!(!hits(r#"{"word":[{"equals-ignore-case":"groß"}]}"#, r#"{"word":"GROSS"}"#));
 //! ```
 //!
-//! **`wildcard`**: `*` stands for any run of characters, none included. `\*` and `\\` stand for themselves; in JSON each of their
-//! backslashes is written twice.
+//! **`wildcard`**: `*` stands for any run of characters, the empty one included. `\*` and `\\`
+//! stand for a star and a backslash. JSON needs each backslash twice.
 //! ```
 //! # fn hits(pattern: &str, event: &str) -> bool { dormouse::Pattern::parse(pattern).unwrap().matches(event.as_bytes()).unwrap() }
 //! assert!(hits(r#"{"file":[{"wildcard":"*/2026/*.png"}]}"#, r#"{"file":"photos/2026/05/cat.png"}"#));
 //! assert!(hits(r#"{"mark":[{"wildcard":"\\**"}]}"#, r#"{"mark":"*bold*"}"#));
 //! ```
 //!
-//! **`anything-but`** a string, a number, a list of one of these, or what `prefix`, `suffix`, `wildcard` or `equals-ignore-case` would
-//! match, each with a string or a list. The field must have a value, of any type.
+//! **`anything-but`** takes a string, a number, a list of strings or a list of numbers. It also
+//! takes `prefix`, `suffix`, `wildcard` or `equals-ignore-case`, each with a string or a list. The
+//! field must have a value, of any type.
 //! ```
 //! # fn hits(pattern: &str, event: &str) -> bool { dormouse::Pattern::parse(pattern).unwrap().matches(event.as_bytes()).unwrap() }
 //! assert!(hits(r#"{"state":[{"anything-but":["done","failed"]}]}"#, r#"{"state":"running"}"#));
@@ -69,8 +74,8 @@
 //! assert!(!hits(r#"{"celsius":[{"numeric":[">=",36.5,"<",38]}]}"#, r#"{"celsius":"37"}"#));
 //! ```
 //!
-//! **`exists`** is about values: `true` asks for one, null included; `false` holds where there is none, an object or an empty array
-//! being none.
+//! **`exists`** is about values. `true` asks for one, and null is one. `false` holds if there is
+//! none. An object is not a value, nor is an empty array.
 //! ```
 //! # fn hits(pattern: &str, event: &str) -> bool { dormouse::Pattern::parse(pattern).unwrap().matches(event.as_bytes()).unwrap() }
 //! assert!(hits(r#"{"error":[{"exists":false}]}"#, r#"{"result":1}"#));
@@ -78,13 +83,15 @@
 //! assert!(!hits(r#"{"error":[{"exists":true}]}"#, r#"{"error":{"code":1}}"#)); // error.code exists
 //! ```
 //!
-//! **`cidr`**: a block of IPv4 or IPv6 addresses. An IPv4 address written as IPv6 is one of IPv6.
+//! **`cidr`** takes a block of IPv4 or IPv6 addresses. An IPv4 address that is written as IPv6 is
+//! one of IPv6.
 //! ```
 //! # fn hits(pattern: &str, event: &str) -> bool { dormouse::Pattern::parse(pattern).unwrap().matches(event.as_bytes()).unwrap() }
 //! assert!(hits(r#"{"ip":[{"cidr":"10.0.0.0/8"},{"cidr":"2001:db8::/32"}]}"#, r#"{"ip":"10.1.2.3"}"#));
 //! ```
 //!
-//! **`$or`** stands in the place of a field and holds two patterns or more, one of which must match besides the fields around it:
+//! **`$or`** takes the place of a field and holds two patterns or more. One of them must match,
+//! beside the fields around it:
 //! ```
 //! # fn hits(pattern: &str, event: &str) -> bool { dormouse::Pattern::parse(pattern).unwrap().matches(event.as_bytes()).unwrap() }
 //! let either = r#"{"type":["login"],"$or":[{"failed":[{"numeric":[">",3]}]},{"ip":[{"prefix":"10."}]}]}"#;
@@ -92,27 +99,30 @@
 //! assert!(hits(either, r#"{"type":"login","ip":"10.1.2.3"}"#));
 //! assert!(!hits(either, r#"{"type":"login","failed":1}"#));
 //! ```
-//! Where an array named `$or` is no such list, or has operators in it, `$or` is a field like any other.
+//! If an array named `$or` is not such a list, or has operators in it, `$or` is a field like any
+//! other.
 //!
 //! # Objects and arrays
 //!
-//! Nested objects are fields with longer paths, and a dot in a key is as good as nesting, in patterns and in events. Where an event
-//! repeats a key, all its values count; in a pattern that is an error.
+//! Nested objects are fields with longer paths. In patterns and in events, a dot in a key means the
+//! same as nesting. If an event repeats a key, all its values count. A pattern must not repeat a
+//! key.
 //! ```
 //! # fn hits(pattern: &str, event: &str) -> bool { dormouse::Pattern::parse(pattern).unwrap().matches(event.as_bytes()).unwrap() }
 //! assert!(hits(r#"{"data":{"user":{"id":[7]}}}"#, r#"{"data.user":{"id":7}}"#));
 //! assert!(hits(r#"{"a":[2]}"#, r#"{"a":1,"a":2}"#));
 //! ```
 //!
-//! An array in an event, however deeply nested, matches if one of its elements does. Two fields must not be taken from different elements
-//! of one array:
+//! An array in an event matches if one of its elements does, however deeply arrays are nested.
+//! Fields below one array must match in the same element of it:
 //! ```
 //! # fn hits(pattern: &str, event: &str) -> bool { dormouse::Pattern::parse(pattern).unwrap().matches(event.as_bytes()).unwrap() }
 //! let two_pens = r#"{"lines":{"item":["pen"],"count":[2]}}"#;
 //! assert!(hits(two_pens, r#"{"lines":[{"item":"book","count":1},{"item":"pen","count":2}]}"#));
 //! assert!(!hits(two_pens, r#"{"lines":[{"item":"book","count":2},{"item":"pen","count":1}]}"#));
 //! ```
-//! A field that should not exist must not exist in the elements that other fields are taken from, nor in arrays from which none is:
+//! A field that should not exist must not exist in the elements in which other fields match. It
+//! must not exist in any element of an array in which none matches:
 //! ```
 //! # fn hits(pattern: &str, event: &str) -> bool { dormouse::Pattern::parse(pattern).unwrap().matches(event.as_bytes()).unwrap() }
 //! let unpriced = r#"{"lines":{"item":["pen"],"price":[{"exists":false}]}}"#;
@@ -122,19 +132,31 @@
 //!
 //! # Limits
 //!
-//! Of a pattern: 64 KiB of text, 256 levels, 256 fields, 1,000 alternatives a field, 64 stars a wildcard, and 1,000 ways to take a branch
-//! of each `$or`. An event has 256 levels at most. Any other limit on its size is the caller's affair, as matching takes time in proportion
-//! to it.
+//! | of | limit |
+//! |---|---|
+//! | a pattern's text | 64 KiB |
+//! | levels of a pattern | 256 |
+//! | fields of a pattern | 256 |
+//! | alternatives of a field | 1,000 |
+//! | stars of a wildcard | 64 |
+//! | ways to take a branch of each `$or` | 1,000 |
+//! | levels of an event | 256 |
+//!
+//! The caller limits the size of events. Matching takes time in proportion to it.
 //!
 //! # What is checked of an event
 //!
-//! Where a pattern looks, every byte: malformed JSON is an error that says where. An array or object that no pattern names is stepped
-//! over: its strings and brackets are looked at to find its end, and nothing else. [`Event::parse`](crate::Event::parse) checks all.
+//! Where a pattern looks, matching checks every byte. Malformed JSON is an error that says where.
+//! If no pattern names an array or object, matching steps over it: it reads strings and brackets to
+//! find the end, and checks nothing else. [`Event::parse`](crate::Event::parse) checks everything.
 //!
 //! # Beside EventBridge and event-ruler
 //!
-//! Decided otherwise than in Amazon's event-ruler 2.0.1: whether a field is absent from an array's element does not depend on the order of
-//! names there; a condition outside `$or` holds besides those within on the same field; `/32`, `/128` and ranges of one number are accepted.
+//! Differences from Amazon's event-ruler 2.0.1:
+//!
+//! - Whether a field is absent from an array's element does not depend on the order of names there.
+//! - A condition outside `$or` holds beside those within `$or` on the same field.
+//! - `/32`, `/128` and ranges of one number are accepted.
 
 mod ast;
 mod condition;
@@ -167,13 +189,15 @@ pub use matcher::Matcher;
 
 use crate::event::Event;
 
-/// A pattern: what an event must be like. Cloning it copies a pointer.
+/// A pattern: what an event must look like. Cloning it copies a pointer.
+///
+/// The [module](self) describes the language.
 #[derive(Clone)]
 pub struct Pattern(Arc<Inner>);
 
 struct Inner {
     group: ast::Group,
-    /// An index of this pattern alone, made when it is first matched alone.
+    /// An index of this pattern alone, built when the pattern is first matched alone.
     engine: OnceLock<engine::Engine>,
 }
 
@@ -181,7 +205,8 @@ impl Pattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// What is wrong, in which field, and what is allowed there.
+    /// The text is not a pattern. The error says what is wrong, in which field, and what is allowed
+    /// there.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         Ok(Self(Arc::new(Inner { group: parse::parse(text)?, engine: OnceLock::new() })))
     }
@@ -189,7 +214,8 @@ impl Pattern {
     /// Whether a JSON object matches.
     ///
     /// # Errors
-    /// What is malformed in it, and where.
+    /// The JSON is malformed: the error says how, and where. Or it is
+    /// [ambiguous](MatchError::Ambiguous).
     pub fn matches(&self, json: &[u8]) -> Result<bool, MatchError> {
         index::with_matcher(|matcher| {
             self.engine().run(json, matcher)?;
@@ -197,10 +223,10 @@ impl Pattern {
         })
     }
 
-    /// Whether an event matches. Its JSON form is not written for that, and binary data is not seen.
+    /// Whether an event matches, without writing its JSON form. Patterns do not see binary data.
     ///
     /// # Errors
-    /// [`MatchError::Ambiguous`]; an event's data is well-formed.
+    /// [`MatchError::Ambiguous`] alone, as an event's data is well-formed.
     pub fn matches_event(&self, event: &Event) -> Result<bool, MatchError> {
         index::with_matcher(|matcher| {
             self.engine().run_event(event, matcher)?;
@@ -245,7 +271,7 @@ impl FromStr for Pattern {
     }
 }
 
-/// Two patterns are equal if they say the same in the same order.
+/// Two patterns are equal if they have the same fields and alternatives in the same order.
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.group() == other.group()
@@ -255,7 +281,7 @@ impl PartialEq for Pattern {
 /// No number of a pattern is NaN.
 impl Eq for Pattern {}
 
-/// As JSON without white space: [`Pattern::parse`] reads the same pattern from it.
+/// JSON without white space. [`Pattern::parse`] reads an equal pattern from it.
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.group().fmt(f)

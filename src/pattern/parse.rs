@@ -1,4 +1,4 @@
-//! From text to a pattern, with an error that says what, where and what instead for all that is none.
+//! Reads a pattern from its text. Each error says what is wrong, where, and what to write instead.
 
 use std::net::IpAddr;
 
@@ -6,16 +6,16 @@ use super::{
     PatternError,
     ast::{Group, Member},
     error::cut,
-    test::{Affix, Bound, Cidr, Number, Numeric, Test, double},
+    test::{Affix, Cidr, Endpoint, Number, Numeric, Test, double},
     wildcard::Wildcard,
 };
 use crate::json::{JsonError, Kind, Scanner};
 
-/// Bytes of a pattern's text at most.
+/// The most bytes of a pattern's text.
 const BYTES_MAX: usize = 64 << 10;
-/// Fields of a pattern at most, those of all branches of `$or` counted.
+/// The most fields of a pattern, those of all branches of `$or` included.
 const FIELDS_MAX: usize = 256;
-/// Alternatives of a field at most, each value under `anything-but` counted.
+/// The most alternatives of a field, each value under `anything-but` included.
 const ALTERNATIVES_MAX: usize = 1_000;
 
 const OPERATORS: [&str; 8] =
@@ -24,7 +24,7 @@ const OPERATORS: [&str; 8] =
 pub(super) fn parse(text: &str) -> Result<Group, PatternError> {
     let mut parser = Parser { scanner: Scanner::new(text.as_bytes()), path: Vec::new(), fields: 0 };
     parser.limit("bytes of text", text.len(), BYTES_MAX)?;
-    // All of it is well-formed, and not too deep, before any of it is looked at.
+    // The whole text is well-formed, and not too deep, before the parser looks at any part.
     let mut whole = parser.scanner.clone();
     whole.skip(0)?;
     whole.end()?;
@@ -45,7 +45,8 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    /// The members of an object. `named` has the paths of the fields before, up to the next `$or` outwards.
+    /// Reads the members of an object. `named` has the paths of the fields before, up to the next
+    /// `$or` outwards.
     fn group(&mut self, named: &mut Vec<String>) -> Result<Group, PatternError> {
         let mut members = Vec::new();
         let mut keys: Vec<String> = Vec::new();
@@ -89,7 +90,7 @@ impl Parser<'_> {
         Ok(Group(members.into_boxed_slice()))
     }
 
-    /// The objects under `$or`.
+    /// Reads the objects under `$or`.
     fn branches(&mut self) -> Result<Box<[Group]>, PatternError> {
         let mut branches = Vec::new();
         self.scanner.open();
@@ -99,7 +100,7 @@ impl Parser<'_> {
         Ok(branches.into_boxed_slice())
     }
 
-    /// The array of a field.
+    /// Reads the array of a field.
     fn alternatives(&mut self) -> Result<Box<[Test]>, PatternError> {
         let mut tests = Vec::new();
         self.scanner.open();
@@ -121,7 +122,7 @@ impl Parser<'_> {
         Ok(tests.into_boxed_slice())
     }
 
-    /// An object that stands for a test.
+    /// Reads an object that stands for a test.
     fn operator(&mut self) -> Result<Test, PatternError> {
         let (name, keys) = first_key(self.scanner.clone())?;
         if keys != 1 {
@@ -148,13 +149,14 @@ impl Parser<'_> {
         self.close(test)
     }
 
-    /// Over the end of an object whose only member was read.
+    /// Steps over the end of an object whose only member was read.
     fn close(&mut self, test: Test) -> Result<Test, PatternError> {
         self.scanner.key(false)?;
         Ok(test)
     }
 
-    /// The operators that take one string; `prefix` and `suffix` may take an `equals-ignore-case`.
+    /// Reads the operand of operators that take one string. `prefix` and `suffix` may take an
+    /// `equals-ignore-case`.
     fn textual(&mut self, operator: &'static str, may_ignore_case: bool) -> Result<Test, PatternError> {
         let affix = matches!(operator, "prefix" | "suffix");
         let at_end = operator == "suffix";
@@ -212,7 +214,7 @@ impl Parser<'_> {
                     if matches!(&test, Test::Affix(affix) if affix.text.is_empty()) {
                         parser.scanner = before;
                         return Err(
-                            parser.operand(inner, "every string has the empty one, so this could match no string")
+                            parser.operand(inner, "every string has the empty string there, so no string could match")
                         );
                     }
                     Ok(test)
@@ -233,7 +235,7 @@ impl Parser<'_> {
         Ok(Test::But(tests.into_boxed_slice()))
     }
 
-    /// A value, or an array with one at least.
+    /// Reads a value, or an array with at least one.
     fn one_or_more(
         &mut self,
         operator: &'static str,
@@ -256,7 +258,7 @@ impl Parser<'_> {
         Ok(tests)
     }
 
-    /// `[operator, number]`, or a lower and an upper bound.
+    /// Reads `[operator, number]`, or a lower and an upper bound.
     fn numeric(&mut self) -> Result<Test, PatternError> {
         const EXPECTED: &str = "it takes [operator, number] with = < <= > >=, or a lower and then an upper bound such as \
                                 [\">\", 0, \"<=\", 5]";
@@ -287,7 +289,7 @@ impl Parser<'_> {
         let mut parts = parts.into_iter();
         let numeric = match (parts.next(), parts.next()) {
             (Some((sign, number)), None) => {
-                let bound = |inclusive| Some(Bound { number: number.clone(), inclusive });
+                let bound = |inclusive| Some(Endpoint { number: number.clone(), inclusive });
                 match sign.as_str() {
                     "=" => Some(Numeric::Equal(number)),
                     ">" | ">=" => Some(Numeric::Between(bound(sign == ">="), None)),
@@ -300,7 +302,7 @@ impl Parser<'_> {
                 if from.value > to.value || from.value == to.value && !(low && high) {
                     return Err(refuse(self, "no number lies between these bounds"));
                 }
-                let bound = |number, inclusive| Some(Bound { number, inclusive });
+                let bound = |number, inclusive| Some(Endpoint { number, inclusive });
                 Some(Numeric::Between(bound(from, low), bound(to, high)))
             }
             _ => None,
@@ -308,7 +310,7 @@ impl Parser<'_> {
         numeric.map(Test::Numeric).ok_or_else(|| refuse(self, EXPECTED))
     }
 
-    /// A value that stands for itself.
+    /// Reads a value that stands for itself.
     fn plain(&mut self, operator: &'static str, expected: &'static str) -> Result<Test, PatternError> {
         Ok(match self.scanner.kind()? {
             Kind::String => Test::Text(self.scanner.string()?.text().into()),
@@ -332,7 +334,7 @@ impl Parser<'_> {
         Ok(self.scanner.string()?.text().into())
     }
 
-    /// That the value here is nothing for this operator.
+    /// The error for a value that the operator does not take.
     fn operand(&mut self, operator: &'static str, expected: &'static str) -> PatternError {
         match self.value() {
             Ok(found) => PatternError::Operand { path: self.at(), operator, found, expected },
@@ -351,13 +353,14 @@ impl Parser<'_> {
         if found > limit { Err(PatternError::Limit { path: self.at(), what, found, limit }) } else { Ok(()) }
     }
 
-    /// Where the parser is.
+    /// The path of the field that the parser is in.
     fn at(&self) -> Box<str> {
         if self.path.is_empty() { "(the pattern)".into() } else { cut(&self.path.join(".")) }
     }
 }
 
-/// Whether the array here is a choice between patterns: two objects or more, no key of which is an operator.
+/// Whether the array here is a choice between patterns: two objects or more, without operators as
+/// keys.
 fn is_or(mut scanner: Scanner<'_>) -> Result<bool, JsonError> {
     let mut objects = 0;
     scanner.open();
@@ -379,7 +382,7 @@ fn is_or(mut scanner: Scanner<'_>) -> Result<bool, JsonError> {
     Ok(objects > 1)
 }
 
-/// The first key of the object here, and how many it has.
+/// The first key of the object here, and the number of its keys.
 fn first_key(mut scanner: Scanner<'_>) -> Result<(String, usize), JsonError> {
     let (mut name, mut keys) = (String::new(), 0);
     scanner.open();
@@ -394,7 +397,7 @@ fn first_key(mut scanner: Scanner<'_>) -> Result<(String, usize), JsonError> {
 }
 
 fn number(text: &[u8]) -> Number {
-    // A number that no double holds keeps its sign, and is told by its text.
+    // A number beyond all doubles becomes an infinity of its sign. Its text identifies it.
     let beyond = if text.starts_with(b"-") { f64::NEG_INFINITY } else { f64::INFINITY };
     Number { value: double(text).unwrap_or(beyond), text: String::from_utf8_lossy(text).into() }
 }

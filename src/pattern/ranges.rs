@@ -1,21 +1,24 @@
-//! Ranges of numbers, of which those that hold a number are found in time that follows how many these are.
+//! Ranges of numbers. The time to find those that hold a number follows how many these are.
 //!
-//! The ranges stand in the order of their lower bounds; a tree over them, kept without pointers, knows the highest upper
-//! bound of each part. New ranges wait unordered at the end until there are enough of them to pay for sorting.
+//! The ranges are in the order of their lower bounds. A tree over them, kept without pointers,
+//! knows the highest upper bound of each part. New ranges wait unordered at the end until they are
+//! enough to pay for sorting.
+//!
+//! Invariant: `highest` is up to date for the ordered ranges.
 
-use super::{test::Bound, values::Map};
+use super::{test::Endpoint, values::Map};
 
 #[derive(Debug, Default)]
 pub(super) struct Ranges {
     known: Map<(u64, u64), u32>,
     ranges: Vec<Range>,
-    /// So many of them are in order.
+    /// How many of them are in order, from the first.
     ordered: usize,
-    /// For the middle of each part of these: the highest upper bound of the part.
+    /// For the middle of each ordered part: the highest upper bound of the part.
     highest: Vec<u64>,
 }
 
-/// Both bounds belong to it. Doubles are mapped to whole numbers that have the same order.
+/// A range that includes both bounds. Doubles are mapped to integers that have the same order.
 #[derive(Clone, Copy, Debug)]
 struct Range {
     low: u64,
@@ -28,8 +31,14 @@ impl Ranges {
         self.ranges.is_empty()
     }
 
-    /// The list of a range that is known already; a new range is given one.
-    pub(super) fn list(&mut self, low: Option<&Bound>, high: Option<&Bound>, new: impl FnOnce() -> u32) -> Option<u32> {
+    /// The list of a range that is known already. `None` if the range is new, and then it has the
+    /// list that `new` makes.
+    pub(super) fn list(
+        &mut self,
+        low: Option<&Endpoint>,
+        high: Option<&Endpoint>,
+        new: impl FnOnce() -> u32,
+    ) -> Option<u32> {
         let low = low.map_or(0, |bound| key(bound.number.value) + u64::from(!bound.inclusive));
         let high = high.map_or(u64::MAX, |bound| key(bound.number.value) - u64::from(!bound.inclusive));
         if let Some(&list) = self.known.get(&(low, high)) {
@@ -87,7 +96,8 @@ fn stab(ranges: &[Range], highest: &[u64], value: u64, found: &mut impl FnMut(u3
     }
 }
 
-/// A number that grows with the double. Finite doubles are neither 0 nor `u64::MAX`, so that a bound may step by one.
+/// A number that grows with the double. It is neither 0 nor `u64::MAX` for finite doubles, so a
+/// bound may step by one.
 fn key(value: f64) -> u64 {
     let bits = value.to_bits();
     if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }

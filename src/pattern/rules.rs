@@ -1,8 +1,11 @@
-//! Which patterns are satisfied when certain conditions are: rules, one for each combination of a pattern's `$or`.
+//! Rules: which conditions satisfy which pattern. Each combination of a pattern's `$or` is one
+//! rule.
 //!
-//! A rule is a set of conditions in a fixed order: those that a value reports first, the rarest of them in front, then those that
-//! are looked at only when all before them hold. Rules that begin alike share nodes, so the walk from the conditions that an
-//! event satisfies meets only beginnings that hold.
+//! A rule is a set of conditions in a fixed order. First come those that a value reports, the
+//! rarest in front. Then come those that the walk looks at only when all before them hold.
+//!
+//! Rules that begin alike share nodes. So the walk from the conditions that an event satisfies
+//! meets only beginnings that hold.
 
 use super::{trie::NONE, values::Map};
 
@@ -16,9 +19,9 @@ pub(super) struct Rules {
 
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// Conditions that values report, and where they lead.
+    /// Conditions that values report, each with the node that it leads to.
     pub(super) reported: Vec<(u32, u32)>,
-    /// Conditions that are looked at here.
+    /// Conditions that the walk looks at here, each with the node that it leads to.
     pub(super) lazy: Vec<(u32, u32)>,
     /// Rules that end here.
     pub(super) ends: Vec<u32>,
@@ -32,7 +35,7 @@ pub(super) struct Rule {
 }
 
 impl Rules {
-    /// With a node for rules that begin with a condition which is looked at only at the end.
+    /// No rules, and the node of rules whose first condition no value reports.
     pub(super) fn new() -> Self {
         Self { nodes: vec![Node::default()], ..Self::default() }
     }
@@ -42,7 +45,7 @@ impl Rules {
         self.nodes.len() as u32 - 1
     }
 
-    /// Where a condition leads from a node, made if need be.
+    /// The node that a condition leads to from another. It is made if it does not exist.
     pub(super) fn step(&mut self, at: u32, condition: u32, lazy: bool) -> u32 {
         if let Some(&to) = self.edges.get(&(at, condition)) {
             return to;

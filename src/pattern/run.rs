@@ -1,5 +1,5 @@
-//! One event against the index: the reader that follows named fields and steps over all others, and the walk from what it found
-//! to the patterns that match.
+//! Matches one event. A reader follows the named fields and steps over all others. Then a walk goes
+//! from the satisfied conditions to the patterns that match.
 
 use super::{
     MatchError, Matcher,
@@ -15,9 +15,9 @@ use crate::{
 };
 
 impl Engine {
-    /// Finds the patterns that a JSON object matches: `matcher.found`.
+    /// Finds the patterns that a JSON object matches, and puts them into `matcher.found`.
     pub(super) fn run(&self, json: &[u8], matcher: &mut Matcher) -> Result<(), MatchError> {
-        let mut run = Run::new(self, matcher);
+        let mut run = EventReader::new(self, matcher);
         let mut scanner = Scanner::new(json);
         if scanner.kind()? != Kind::Object {
             return Err(scanner.error(JsonProblem::Object).into());
@@ -29,7 +29,7 @@ impl Engine {
 
     /// Finds the patterns that an event matches, without writing its JSON form.
     pub(super) fn run_event(&self, event: &Event, matcher: &mut Matcher) -> Result<(), MatchError> {
-        let mut run = Run::new(self, matcher);
+        let mut run = EventReader::new(self, matcher);
         for (name, value) in event.attributes() {
             let Some(node) = self.trie.find(&self.trie.nodes[0], name.as_bytes()) else { continue };
             match value {
@@ -50,20 +50,20 @@ impl Engine {
     }
 }
 
-struct Run<'r> {
+struct EventReader<'r> {
     engine: &'r Engine,
     matcher: &'r mut Matcher,
     /// Values of this event.
     values: u32,
 }
 
-impl<'r> Run<'r> {
+impl<'r> EventReader<'r> {
     fn new(engine: &'r Engine, matcher: &'r mut Matcher) -> Self {
         matcher.begin(engine.conditions.len(), engine.places.len(), engine.slots as usize, engine.wildcards as usize);
         Self { engine, matcher, values: 0 }
     }
 
-    /// Over an object, before its brace.
+    /// Reads an object, from its brace.
     fn object(&mut self, scanner: &mut Scanner<'_>, node: u32, element: u32, level: u32) -> Result<(), MatchError> {
         let trie = &self.engine.trie;
         let of = &trie.nodes[node as usize];
@@ -78,7 +78,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Over the value of a field that is named, or has named ones below.
+    /// Reads the value of a field that is named, or has named fields below it.
     fn any(&mut self, scanner: &mut Scanner<'_>, node: u32, element: u32, level: u32) -> Result<(), MatchError> {
         let of = &self.engine.trie.nodes[node as usize];
         match scanner.kind()? {
@@ -131,14 +131,14 @@ impl<'r> Run<'r> {
     fn integer(&mut self, node: u32, number: i32) {
         let mut room = [0; 11];
         let mut rest = &mut room[..];
-        // Eleven bytes hold every one.
+        // Eleven bytes hold every `i32`.
         let written = std::io::Write::write_fmt(&mut rest, format_args!("{number}"));
         debug_assert!(written.is_ok(), "{number}");
         let left = rest.len();
         self.value(node, Scalar::Number(&room[..room.len() - left]), 0);
     }
 
-    /// A value without parts.
+    /// Takes a value without parts.
     #[inline]
     fn value(&mut self, node: u32, scalar: Scalar<'_>, element: u32) {
         let Engine { trie, places, conditions, effects, .. } = self.engine;
@@ -173,7 +173,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// From conditions to patterns.
+    /// Walks from the conditions to the patterns.
     fn finish(self) -> Result<(), MatchError> {
         let Self { engine, matcher, .. } = self;
         let mut stack = std::mem::take(&mut matcher.stack);
@@ -227,7 +227,8 @@ impl Matcher {
         present || of.absent && values == 0
     }
 
-    /// Whether a condition may hold beside others: a field that stands in some array elements is absent for those who choose others.
+    /// Whether a condition may hold beside others. A field that is in some elements of an array is
+    /// absent if other elements are chosen.
     pub(super) fn may_hold(&self, engine: &Engine, condition: u32) -> bool {
         self.holds(engine, condition) || engine.conditions[condition as usize].absent && self.elements.len() > 1
     }

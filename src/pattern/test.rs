@@ -1,5 +1,5 @@
-//! One alternative of a field: what it asks of a value. The plain meaning, for single values; the index in `values` finds the
-//! same answers for many at once.
+//! One alternative of a field, and whether a single value satisfies it. The index in `values` finds
+//! the same answers for many alternatives at once.
 
 use std::{borrow::Cow, fmt, net::IpAddr};
 
@@ -35,7 +35,7 @@ pub(super) enum Test {
     /// `equals-ignore-case`.
     SameLetters(Box<str>),
     Wildcard(Wildcard),
-    /// `anything-but`: tests of one kind, none of which may hold.
+    /// `anything-but`: tests of one kind. It holds if none of them holds.
     But(Box<[Test]>),
     Numeric(Numeric),
     Exists(bool),
@@ -54,12 +54,12 @@ pub(super) struct Affix {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Numeric {
     Equal(Number),
-    /// One bound at least.
-    Between(Option<Bound>, Option<Bound>),
+    /// A lower bound, an upper bound, or both.
+    Between(Option<Endpoint>, Option<Endpoint>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Bound {
+pub(super) struct Endpoint {
     pub(super) number: Number,
     pub(super) inclusive: bool,
 }
@@ -73,7 +73,7 @@ pub(super) struct Cidr {
 }
 
 impl Test {
-    /// Whether the value is one that the test asks for. `exists` asks for any value, or for none.
+    /// Whether the value satisfies the test. `exists` asks for any value, or for none.
     pub(super) fn holds(&self, value: Scalar<'_>) -> bool {
         match (self, value) {
             (Test::Exists(exists), _) => *exists,
@@ -92,7 +92,8 @@ impl Test {
 }
 
 impl Number {
-    /// Whether a number is the same: as doubles, or where a double cannot hold it, letter by letter.
+    /// Whether a number is the same. Numbers compare as doubles, and beyond all doubles by their
+    /// text.
     fn is(&self, text: &[u8]) -> bool {
         match double(text) {
             Some(value) => value == self.value,
@@ -118,9 +119,9 @@ impl Numeric {
             Numeric::Equal(number) => value == number.value,
             Numeric::Between(low, high) => {
                 let above =
-                    |bound: &Bound| value > bound.number.value || bound.inclusive && value == bound.number.value;
+                    |bound: &Endpoint| value > bound.number.value || bound.inclusive && value == bound.number.value;
                 let below =
-                    |bound: &Bound| value < bound.number.value || bound.inclusive && value == bound.number.value;
+                    |bound: &Endpoint| value < bound.number.value || bound.inclusive && value == bound.number.value;
                 low.as_ref().is_none_or(above) && high.as_ref().is_none_or(below)
             }
         }
@@ -133,7 +134,7 @@ impl Cidr {
             IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, false),
             IpAddr::V6(address) => (address.to_bits(), true),
         };
-        // The shift is 128 for /0, where no bit counts.
+        // For /0, of which no bit counts, the shift is 128.
         let mask = u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0);
         Self { bits: bits & mask, len, v6 }
     }
@@ -144,7 +145,7 @@ impl Cidr {
     }
 }
 
-/// The double nearest to a JSON number; none where that is infinite. Minus zero is zero.
+/// The double nearest to a JSON number. `None` if it is infinite. Minus zero becomes zero.
 pub(super) fn double(text: &[u8]) -> Option<f64> {
     let value: f64 = match short(text) {
         Some(value) => value,
@@ -153,8 +154,9 @@ pub(super) fn double(text: &[u8]) -> Option<f64> {
     value.is_finite().then_some(value + 0.0)
 }
 
-/// The same for numbers of at most 15 digits and without exponent, faster: the digits as one whole number and the power of ten that
-/// divides it are doubles without loss, so that the quotient is the nearest double.
+/// The same for numbers of at most 15 digits without exponent, faster. Doubles hold the digits as
+/// one integer, and the power of ten that divides it, without loss. So the quotient is the nearest
+/// double.
 #[inline]
 fn short(text: &[u8]) -> Option<f64> {
     const DIGITS_MAX: usize = 15;
@@ -202,7 +204,7 @@ impl fmt::Display for Test {
             Test::Exists(exists) => write!(f, "{{\"exists\":{exists}}}"),
             Test::Numeric(Numeric::Equal(number)) => write!(f, "{{\"numeric\":[\"=\",{}]}}", number.text),
             Test::Numeric(Numeric::Between(low, high)) => {
-                let bound = |sign: char, bound: &Option<Bound>| {
+                let bound = |sign: char, bound: &Option<Endpoint>| {
                     bound.as_ref().map(|bound| {
                         let or_equal = if bound.inclusive { "=" } else { "" };
                         format!("\"{sign}{or_equal}\",{}", bound.number.text)
@@ -217,7 +219,7 @@ impl fmt::Display for Test {
 }
 
 impl Test {
-    /// The operator's name, for those that take one operand.
+    /// The operator's name, for operators that take one operand.
     fn name(&self) -> &'static str {
         match self {
             Test::Affix(affix) if affix.at_end => "suffix",
@@ -228,7 +230,7 @@ impl Test {
         }
     }
 
-    /// That operand as JSON.
+    /// The operand as JSON.
     fn operand(&self) -> String {
         match self {
             Test::Affix(affix) if affix.ignore_case => format!("{{\"equals-ignore-case\":{}}}", quoted(&affix.text)),
@@ -241,7 +243,7 @@ impl Test {
     }
 }
 
-/// What `anything-but` is given.
+/// The operand of `anything-but`.
 struct Operands<'a>(&'a [Test]);
 
 impl fmt::Display for Operands<'_> {

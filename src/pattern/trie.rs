@@ -1,11 +1,14 @@
-//! The fields that any pattern names, as a tree of keys: what tells the reader of an event where to look.
+//! The fields that any pattern names, as a tree of keys. It tells the reader of an event where to
+//! look.
+//!
+//! Invariant: no node's number changes, and it is greater than that of the node above.
 
 use super::values::Map;
 
-/// No node.
+/// The number that is not a node.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// More children than this are found by hash.
+/// A node with more children than this finds them by hash.
 const FEW: usize = 8;
 
 #[derive(Debug)]
@@ -16,16 +19,17 @@ pub(super) struct Trie {
 /// A key without dots, under the keys before it.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// What is asked of the value here, by its number.
+    /// The number of the place here, if a pattern asks for the value.
     pub(super) place: Option<u32>,
-    /// Some pattern takes two fields or more, one of them here or below: then it matters from which array elements.
+    /// Some pattern takes two fields or more, and one is here or below. Then it matters which array
+    /// elements they are from.
     pub(super) tracked: bool,
     parent: u32,
     children: Vec<(Box<[u8]>, u32)>,
     by_key: Map<Box<[u8]>, u32>,
-    /// A bit for each kind of key among the children, to pass over most others.
+    /// A bit for each kind of key among the children. It rules out most other keys.
     kinds: u64,
-    /// A bit for the first byte of each child that has children, as a key with dots may lead there.
+    /// A bit for the first byte of each child that has children, to which a key with dots may lead.
     deep: u64,
 }
 
@@ -34,7 +38,7 @@ impl Trie {
         Self { nodes: vec![Node { parent: NONE, ..Node::default() }] }
     }
 
-    /// The node of a path, whose keys are joined by dots.
+    /// The node of a path, whose keys are joined by dots. It is made if it does not exist.
     pub(super) fn add(&mut self, path: &str) -> u32 {
         let (mut at, mut above) = (0, None);
         for key in path.split('.').map(str::as_bytes) {
@@ -50,7 +54,7 @@ impl Trie {
         at
     }
 
-    /// The node of a path that was added.
+    /// The node of a path that has been added.
     pub(super) fn node(&self, path: &str) -> u32 {
         let step = |at: u32, key: &str| self.nodes.get(at as usize).map_or(NONE, |node| node.child(key.as_bytes()));
         path.split('.').fold(0, step)
@@ -69,7 +73,8 @@ impl Trie {
         child
     }
 
-    /// Marks a node and those above it, so that array elements on the way are told apart.
+    /// Marks a node and those above it, so that the reader tells apart the array elements on the
+    /// way.
     pub(super) fn track(&mut self, mut at: u32) {
         while let Some(node) = self.nodes.get_mut(at as usize) {
             if std::mem::replace(&mut node.tracked, true) {
@@ -79,7 +84,7 @@ impl Trie {
         }
     }
 
-    /// Where a key of an event leads from a node; none if no pattern names it.
+    /// The node that a key of an event leads to. `None` if no pattern names it.
     #[inline(always)]
     pub(super) fn find(&self, node: &Node, key: &[u8]) -> Option<u32> {
         let child = node.child(key);
@@ -127,7 +132,7 @@ fn kind(key: &[u8]) -> u64 {
     1 << ((key.len() as u8).wrapping_mul(7).wrapping_add(last) & 63)
 }
 
-/// One bit, from a key's first byte. An empty key before others is followed by its dot at once.
+/// One bit, from a key's first byte. An empty key counts as a dot, as its dot follows at once.
 #[inline]
 fn first(key: &[u8]) -> u64 {
     1 << (key.first().copied().unwrap_or(b'.') & 63)

@@ -1,5 +1,7 @@
-//! What all patterns ask of one field, arranged by value: given a value, the conditions that it touches are found without
-//! looking at the others.
+//! What all patterns ask of one field, arranged by value. Given a value, it finds the conditions
+//! that the value touches without looking at the others.
+//!
+//! Invariant: the tests that it finds for a value are those for which `Test::holds` is true.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -12,18 +14,20 @@ use super::{
     wildcard::Wildcard,
 };
 
-/// A hash for tables whose keys come from patterns. An event's values are only looked up, so they cannot make a table slow.
+/// A hash table whose keys come from patterns. Values of events are only looked up, so they cannot
+/// make it slow.
 pub(super) type Map<K, V> = HashMap<K, V, FxBuildHasher>;
 
 /// What a value does to a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Effect {
     pub(super) condition: u32,
-    /// It is one of the values that the condition's `anything-but` leaves out; otherwise it satisfies the condition.
+    /// The condition's `anything-but` excludes the value. Otherwise the value satisfies the
+    /// condition.
     pub(super) excludes: bool,
 }
 
-/// Lists of effects, each by its number: one allocation for all.
+/// Lists of effects, each by its number, in one allocation.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     links: Vec<(Effect, u32)>,
@@ -38,7 +42,7 @@ impl Effects {
         self.links.len() as u32 - 1
     }
 
-    /// One more on a list, whose number stays.
+    /// Adds an effect to a list, whose number stays.
     fn append(&mut self, list: u32, effect: Effect) {
         let next = self.list(effect);
         self.links[next as usize].1 = self.links[list as usize].1;
@@ -56,7 +60,7 @@ impl Effects {
     }
 }
 
-/// Texts to lists, and what is common to such tables.
+/// The list of each text.
 #[derive(Debug, Default)]
 struct Texts(Map<Box<[u8]>, u32>);
 
@@ -76,12 +80,13 @@ impl Texts {
     }
 }
 
-/// Beginnings or ends of texts: a look-up for each length that occurs.
+/// The list of each beginning or end of texts. A search takes a look-up for each length that
+/// occurs.
 #[derive(Debug, Default)]
 struct Affixes {
     at_end: bool,
     texts: Texts,
-    /// Ascending.
+    /// The lengths that occur, ascending.
     lens: Vec<usize>,
 }
 
@@ -104,12 +109,13 @@ impl Affixes {
     }
 }
 
-/// Wildcards, found by what they begin with, end with, or by a few bytes out of their middle; then compared.
+/// Wildcards. A search finds candidates by their beginning, their end, or a few bytes of their
+/// middle, and then compares them.
 #[derive(Debug, Default)]
 struct Wildcards {
     all: Vec<Wild>,
     known: Map<Box<str>, usize>,
-    /// The lists here are of [`Wildcards::all`], told by `Effect::condition`.
+    /// In the lists of these three, `Effect::condition` is an index of [`Wildcards::all`].
     first: Affixes,
     last: Affixes,
     middle: Texts,
@@ -124,11 +130,11 @@ struct Wildcards {
 struct Wild {
     wildcard: Wildcard,
     list: u32,
-    /// Among all wildcards of the index.
+    /// Its number among all wildcards of the index.
     number: u32,
 }
 
-/// Bytes of a wildcard's middle by which it is found.
+/// How many bytes of a wildcard's middle a search uses.
 const GRAM: usize = 3;
 
 impl Wildcards {
@@ -156,7 +162,8 @@ impl Wildcards {
         *number += 1;
     }
 
-    /// `seen` holds for each wildcard of the index the last value that it was compared with.
+    /// Finds the lists of wildcards that match. `seen` holds, for each wildcard of the index, the
+    /// last value that it was compared with.
     fn find(&self, text: &[u8], seen: &mut [u64], value: u64, found: &mut impl FnMut(u32)) {
         let mut candidates = |list: u32| {
             for Effect { condition, .. } in self.lists.of(list) {
@@ -184,11 +191,11 @@ impl Wildcards {
     }
 }
 
-/// Blocks of addresses: a look-up for each length of a block that occurs.
+/// The list of each block of addresses. A search takes a look-up for each length that occurs.
 #[derive(Debug, Default)]
 struct Blocks {
     lists: Map<Cidr, u32>,
-    /// Lengths and families.
+    /// The lengths that occur, and whether the block is of IPv6.
     lens: Vec<(u8, bool)>,
 }
 
@@ -206,7 +213,7 @@ impl Blocks {
     }
 
     fn find(&self, text: &[u8], found: &mut impl FnMut(u32)) {
-        // Nothing longer is an address.
+        // No longer text is an address.
         let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= 45);
         let Some(address) = text.and_then(|text| text.parse::<IpAddr>().ok()) else { return };
         for &(len, _) in self.lens.iter().filter(|(_, v6)| *v6 == address.is_ipv6()) {
@@ -217,11 +224,11 @@ impl Blocks {
     }
 }
 
-/// What is asked of one field.
+/// The tests on one field, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Values {
     texts: Texts,
-    /// Texts without case, and beginnings and ends of such.
+    /// Texts without case, and beginnings and ends without case.
     folded: Texts,
     folded_prefixes: Affixes,
     folded_suffixes: Affixes,
@@ -231,26 +238,27 @@ pub(super) struct Values {
     blocks: Blocks,
     /// By the bits of the double.
     numbers: Map<u64, u32>,
-    /// Numbers that no double holds, by their text.
+    /// Numbers beyond all doubles, by their text.
     beyond: Texts,
     ranges: Ranges,
     /// `true`, `false` and `null`.
     literals: [Option<u32>; 3],
-    /// Whether more than `texts` must be looked at for a text.
+    /// Whether a text needs a look at more than `texts`.
     more_texts: bool,
     ignores_case: bool,
 }
 
-/// Room that a look-up needs.
+/// The buffers of a look-up.
 #[derive(Debug, Default)]
 pub(super) struct ValueRoom {
     folded: Vec<u8>,
-    /// One for each wildcard of the index.
+    /// For each wildcard of the index, the last value that it was compared with.
     pub(super) wildcards: Vec<u64>,
 }
 
 impl Values {
-    /// Adds a test other than `exists` and `anything-but`. `wildcards` counts those of the index.
+    /// Adds a test other than `exists` and `anything-but`. `wildcards` counts the wildcards of the
+    /// index.
     pub(super) fn add(&mut self, test: &Test, effect: Effect, effects: &mut Effects, wildcards: &mut u32) {
         let mut folded = Vec::new();
         self.more_texts |= matches!(test, Test::Affix(_) | Test::SameLetters(_) | Test::Wildcard(_) | Test::Cidr(_));
@@ -311,7 +319,8 @@ impl Values {
         }
     }
 
-    /// Gives the list of each test that holds for the value; `value` is a number that no value had before.
+    /// Gives the list of each test that holds for the value. `value` is a number that no value had
+    /// before.
     #[inline]
     pub(super) fn find(&self, scalar: Scalar<'_>, value: u64, room: &mut ValueRoom, mut found: impl FnMut(u32)) {
         match scalar {

@@ -1,17 +1,19 @@
-//! `wildcard`: a text in which each `*` stands for any run of characters.
+//! The operator `wildcard`: a text in which each `*` stands for any run of characters.
+//!
+//! Invariant: `middle` has a finder for each piece except the first and the last.
 
 use std::fmt;
 
 use memchr::memmem::Finder;
 
-/// `*` in one wildcard at most.
+/// The most `*` in one wildcard.
 pub(super) const STARS_MAX: usize = 64;
 
-/// The pieces between the stars. Each piece of the middle is looked for once, from the left, so a text is walked over once
-/// whatever the number of stars.
+/// The pieces between the stars. A match looks for each piece of the middle once, from the left. So
+/// it reads a text once, whatever the number of stars.
 #[derive(Clone, Debug)]
 pub(super) struct Wildcard {
-    /// One more than there are stars.
+    /// One more piece than there are stars.
     pieces: Box<[Box<str>]>,
     middle: Box<[Finder<'static>]>,
 }
@@ -23,7 +25,7 @@ impl PartialEq for Wildcard {
 }
 
 impl Wildcard {
-    /// Reads a wildcard: `\*` and `\\` stand for themselves.
+    /// Reads a wildcard. `\*` and `\\` stand for a star and a backslash.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let mut pieces = vec![String::new()];
         let mut piece = String::new();
@@ -31,7 +33,7 @@ impl Wildcard {
         let mut after_star = false;
         while let Some(character) = characters.next() {
             match character {
-                '*' if after_star => return Err("two stars in a row; one stands for any run already"),
+                '*' if after_star => return Err("two stars in a row; one already stands for any run"),
                 '*' if pieces.len() > STARS_MAX => return Err("more than 64 stars"),
                 '*' => {
                     if let Some(last) = pieces.last_mut() {
@@ -56,17 +58,17 @@ impl Wildcard {
         Ok(Self { pieces, middle })
     }
 
-    /// What the text must begin with.
+    /// The beginning that the text must have.
     pub(super) fn first(&self) -> &str {
         &self.pieces[0]
     }
 
-    /// What the text must end with.
+    /// The end that the text must have.
     pub(super) fn last(&self) -> &str {
         &self.pieces[self.pieces.len() - 1]
     }
 
-    /// What must stand somewhere in it: the longest piece.
+    /// The longest piece, which the text must have somewhere.
     pub(super) fn longest(&self) -> &str {
         self.pieces.iter().max_by_key(|piece| piece.len()).map_or("", |piece| piece)
     }

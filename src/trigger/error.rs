@@ -1,4 +1,4 @@
-//! What can be wrong with a trigger.
+//! Why a trigger cannot be made or bound.
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
@@ -8,8 +8,8 @@ use crate::pattern::PatternError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TriggerError {
-    /// A topic's attribute has a name that no attribute has.
-    #[error("{name:?} is no name of an attribute; these are made of a-z and 0-9")]
+    /// No attribute can have this name.
+    #[error("{name:?} is not the name of an attribute; these consist of a-z and 0-9")]
     Attribute {
         /// The name as given.
         name: Box<str>,
@@ -22,7 +22,7 @@ pub enum TriggerError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// A filter that MQTT does not allow.
+    /// MQTT does not allow the topic filter.
     #[error("the topic filter {filter:?} {problem}")]
     Topic {
         /// The filter, cut at 4 KiB.
@@ -30,10 +30,10 @@ pub enum TriggerError {
         /// What is wrong with it, and where.
         problem: Box<str>,
     },
-    /// The text is no pattern.
+    /// The text is not a pattern.
     #[error(transparent)]
     Pattern(#[from] PatternError),
-    /// The text is no schedule.
+    /// The text is not a schedule.
     #[cfg(feature = "schedule")]
     #[error("the schedule {schedule:?} {problem}")]
     Schedule {
@@ -42,21 +42,21 @@ pub enum TriggerError {
         /// What is wrong with it.
         problem: Box<str>,
     },
-    /// The schedule has no instant to come.
+    /// The schedule has no instant in the future.
     #[cfg(feature = "schedule")]
-    #[error("the schedule {schedule:?} can never fire; its date does not exist, or has passed")]
+    #[error("the schedule {schedule:?} can never fire; its date does not exist or has passed")]
     Never {
         /// The schedule.
         schedule: Box<str>,
     },
-    /// The method or the path of a route.
+    /// The method or the path of a route is invalid, or conflicts with another route.
     #[error("the route {method} {path:?} {problem}")]
     Route {
         /// The method as given.
         method: Box<str>,
         /// The path as given.
         path: Box<str>,
-        /// What is wrong with it, or which trigger has one that it conflicts with.
+        /// What is wrong with it, or which route it conflicts with.
         problem: Box<str>,
     },
     /// The id is not `[A-Za-z0-9._-]{1,64}`.
@@ -73,16 +73,16 @@ pub enum TriggerError {
         /// Source and target of the trigger that has it.
         holder: Box<str>,
     },
-    /// The target is missing, or no name that a function can have.
+    /// The target is missing, or no function can have its name.
     #[error(
-        "{target:?} is no target; give one by `Trigger::to`: a function's name, with a version or an alias after an `@` if need be"
+        "{target:?} is not a target; set one by `Trigger::to`: a function's name, perhaps with @ and a version or an alias"
     )]
     Target {
         /// The target as given.
         target: Box<str>,
     },
-    /// The runtime has as many triggers as it may.
-    #[error("the runtime has {limit} triggers, its limit; unbind one or raise `EventLimits::triggers`")]
+    /// The runtime has as many triggers as its limit allows.
+    #[error("the runtime has {limit} triggers, its limit; unbind one, or raise `EventLimits::triggers`")]
     TooMany {
         /// The limit.
         limit: usize,

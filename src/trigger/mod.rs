@@ -1,7 +1,7 @@
-//! Triggers: what makes events reach a function. The registry finds those that an event wakes.
+//! Triggers: which events reach which function, and how. The registry finds the triggers that an
+//! event matches.
 //!
-//! Invariant: a [`Trigger`] that exists has a source that can match; what is wrong with its target and its id is said when it is
-//! bound.
+//! Invariant: the source of every [`Trigger`] can match. Binding checks its target and its id.
 
 mod error;
 mod registry;
@@ -29,8 +29,8 @@ use crate::{
     pattern::{Explanation, Pattern},
 };
 
-/// What makes events reach a function: a source, a target, and how its deliveries are made. It comes into force by
-/// [`Runtime::bind`](crate::Runtime::bind).
+/// Which events reach a function: a source, a target, and options for the deliveries. It takes
+/// effect by [`Runtime::bind`](crate::Runtime::bind).
 ///
 /// ```
 /// use dormouse::{Event, Runtime, Trigger};
@@ -40,7 +40,8 @@ use crate::{
 /// runtime.bind("climate", Trigger::topic("subject", "sensors/+/temperature")?.to("record"))?;
 /// runtime.bind("large", Trigger::pattern(r#"{"type":["order.created"]}"#)?.to("audit"))?;
 ///
-/// let event = Event::builder("reading").id("1").source("/house").subject("sensors/7/temperature").build()?;
+/// let event = Event::builder("reading").id("1").source("/house");
+/// let event = event.subject("sensors/7/temperature").build()?;
 /// assert!(runtime.triggers().matches(&event)?.contains(&"climate".to_owned()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -71,23 +72,24 @@ pub(crate) enum Source {
     Route(Route),
 }
 
-/// How the deliveries of a trigger are made.
+/// How the runtime makes the deliveries of a trigger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delivering {
     pub(crate) input: Input,
     pub(crate) ordered: bool,
     pub(crate) retry: Retry,
-    /// The types that replies may have; none where replies are not published.
+    /// The types that replies may have. `None` if replies are not published.
     pub(crate) emits: Option<Arc<[Box<str>]>>,
 }
 
-/// Whether an event would wake a trigger, and if not, why: from [`Triggers::explain`](crate::Triggers::explain).
+/// Whether a trigger matches an event, and if not, why.
+/// [`Triggers::explain`](crate::Triggers::explain) returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It would.
+    /// The trigger matches.
     Matches,
-    /// It would not.
+    /// The trigger does not match.
     #[non_exhaustive]
     Fails {
         /// The attribute or field that fails first, with dots between its keys.
@@ -98,7 +100,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Of a pattern that does not match.
+    /// The verdict on a pattern.
     fn of(explanation: &Explanation) -> Self {
         let Explanation::Fails { field, .. } = explanation else { return Self::Matches };
         let text = explanation.to_string();
@@ -126,9 +128,9 @@ pub enum Input {
     /// The whole event in its JSON form, as [`Event::to_json`] writes it.
     #[default]
     Event,
-    /// The bytes of its data alone; no bytes where it has none.
+    /// The bytes of its data alone, or no bytes if it has no data.
     Data,
-    /// These bytes, whatever the event.
+    /// These bytes, whatever the event is.
     Constant(Arc<[u8]>),
 }
 
@@ -146,16 +148,19 @@ impl Trigger {
         }
     }
 
-    /// Events of exactly this type. Costs one look-up in a hash table, however many triggers there are.
+    /// Matches events of exactly this type. It costs one look-up in a hash table, however many
+    /// triggers there are.
     pub fn on(ty: &str) -> Self {
         Self::new(Source::Type(ty.into()))
     }
 
-    /// Events whose attribute is a topic that an MQTT filter matches: levels between slashes, `+` for one of any name, `#` as the last one
-    /// for all that follow and for the level above.
+    /// Matches events with an attribute that an MQTT topic filter matches. A filter has levels
+    /// between slashes. `+` stands for one level of any name. `#` as the last level stands for the
+    /// level above and all below it.
     ///
-    /// The rules are those of MQTT 5, section 4.7: levels may be empty, a filter that begins with a wildcard does not match topics that begin
-    /// with `$`, and a topic has no wildcards itself. Filters have 1 to 65,535 bytes and at most 128 levels.
+    /// The rules are those of MQTT 5, section 4.7. Levels may be empty. A filter that begins with a
+    /// wildcard does not match topics that begin with `$`. A topic itself has no wildcards. Filters
+    /// have 1 to 65,535 bytes and at most 128 levels.
     ///
     /// ```
     /// # use dormouse::Trigger;
@@ -165,7 +170,7 @@ impl Trigger {
     /// ```
     ///
     /// # Errors
-    /// [`TriggerError::Attribute`], [`TriggerError::Topic`].
+    /// [`TriggerError::Attribute`] or [`TriggerError::Topic`].
     pub fn topic(attribute: &str, filter: &str) -> Result<Self, TriggerError> {
         let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         if attribute.is_empty() || !attribute.bytes().all(is_name) {
@@ -174,7 +179,7 @@ impl Trigger {
         Ok(Self::new(Source::Topic { attribute: attribute.into(), filter: Filter::parse(filter)? }))
     }
 
-    /// Events that match a pattern: see [`Pattern`].
+    /// Matches events that match a [pattern](crate::pattern).
     ///
     /// # Errors
     /// [`TriggerError::Pattern`].
@@ -182,21 +187,31 @@ impl Trigger {
         Ok(Self::new(Source::Pattern(Pattern::parse(pattern)?)))
     }
 
-    /// Events at the instants of a schedule, in UTC, fired by [`Runtime::tick`](crate::Runtime::tick):
+    /// Fires events at the instants of a schedule, in UTC. [`Runtime::tick`](crate::Runtime::tick)
+    /// fires them. A schedule has one of these forms:
     ///
-    /// | | |
+    /// | form | meaning |
     /// |---|---|
-    /// | `*/5 * * * *` | cron of five fields, or six with seconds first: names, ranges, steps, `L`, `W`, `#`, a day of month *or* a day of week where both are given, and nicknames as `@daily`: the Open Cron Pattern Specification |
-    /// | `rate(5 minutes)` | as EventBridge has it: `minute`, `hour`, `day`, in the singular for 1 and in the plural above. The first is one period after binding |
-    /// | `cron(0 10 ? * MON-FRI *)` | the same: minutes, hours, day of month, month, day of week from 1 for Sunday, year from 1970 to 2199; one of the days is `?` |
-    /// | `at(2026-11-21T10:00:00)` | once |
+    /// | `*/5 * * * *` | cron, as in the Open Cron Pattern Specification |
+    /// | `rate(5 minutes)` | a rate, as in EventBridge |
+    /// | `cron(0 10 ? * MON-FRI *)` | cron, as in EventBridge |
+    /// | `at(2026-11-21T10:00:00)` | this instant, once |
     ///
-    /// The event has the type `dormouse.schedule`, the trigger's id as source, and the instant as time and id. Its data is
-    /// `{"count": 1, "first": "…", "last": "…"}`, where the count is above 1 if it stands for [missed](Self::missed) instants too. It wakes no other
-    /// trigger.
+    /// - Open cron has five fields, or six with seconds first. It has names, ranges, steps, `L`,
+    ///   `W`, `#`, and nicknames such as `@daily`. If both a day of month and a day of week are
+    ///   given, a day needs to be one of the two.
+    /// - A rate has the unit `minute`, `hour` or `day`, in the singular for 1 and in the plural
+    ///   above. Its first instant is one period after binding.
+    /// - EventBridge's cron has minutes, hours, day of month, month, day of week from 1 for Sunday,
+    ///   and year from 1970 to 2199. One of the two days is `?`.
     ///
-    /// An instant waits while a delivery of the one before has not ended, unless [overlapping](Self::overlapping) is allowed; then it counts as
-    /// missed. Instants that are caught up with run one after the other, as those of an [ordered](Self::ordered) trigger.
+    /// The event has the type `dormouse.schedule`, the trigger's id as source, and the instant as
+    /// time and id. Its data is `{"count": 1, "first": "…", "last": "…"}`. The count is above 1 if
+    /// the event also stands for [missed](Self::missed) instants. Other triggers do not match it.
+    ///
+    /// An instant that comes before the last delivery has ended waits for it, and counts as missed.
+    /// The exception is an [overlapping](Self::overlapping) trigger. Instants that the runtime
+    /// catches up on run one after the other, as with an [ordered](Self::ordered) trigger.
     ///
     /// ```
     /// # use dormouse::{Event, Runtime, Trigger, Timestamp};
@@ -208,18 +223,24 @@ impl Trigger {
     /// ```
     ///
     /// # Errors
-    /// [`TriggerError::Schedule`], [`TriggerError::Never`].
+    /// [`TriggerError::Schedule`] or [`TriggerError::Never`].
     #[cfg(feature = "schedule")]
     pub fn schedule(schedule: &str) -> Result<Self, TriggerError> {
         Ok(Self::new(Source::Schedule(Schedule::parse(schedule)?)))
     }
 
-    /// Requests of a method to a path, handed in by [`Runtime::request`](crate::Runtime::request). The path has the rules of the crate matchit:
-    /// `/items/{id}` for one segment, `/files/{*rest}` for all that follow; `{{` and `}}` for braces. A literal segment goes before a parameter.
+    /// Takes requests of a method to a path. The host hands them in by
+    /// [`Runtime::request`](crate::Runtime::request).
     ///
-    /// The event has the type `dormouse.request` and the trigger's id as source; see [`Request`](crate::Request) for its data. It wakes no other
-    /// trigger. As somebody waits for the answer, a failure is not tried again and a function that is not there is not waited for, unless
-    /// [`retry`](Self::retry) says otherwise after this.
+    /// The path follows the rules of the crate matchit. `/items/{id}` takes one segment and
+    /// `/files/{*rest}` takes all that follow. `{{` and `}}` stand for braces. A literal segment
+    /// takes precedence over a parameter.
+    ///
+    /// The event has the type `dormouse.request` and the trigger's id as source.
+    /// [`Request`](crate::Request) describes its data. Other triggers do not match it.
+    ///
+    /// A caller waits for the answer. So a failure is not retried, and a request does not wait for
+    /// a function that is not deployed. A later [`retry`](Self::retry) changes that.
     ///
     /// ```
     /// # use dormouse::{Runtime, Trigger};
@@ -229,49 +250,54 @@ impl Trigger {
     /// ```
     ///
     /// # Errors
-    /// [`TriggerError::Route`]; whether it conflicts with another is found when it is bound.
+    /// [`TriggerError::Route`]. A conflict with another route is an error of binding.
     pub fn route(method: &str, path: &str) -> Result<Self, TriggerError> {
         Ok(Self::new(Source::Route(Route::parse(method, path)?)).retry(Retry::never()))
     }
 
-    /// The function that its events go to, as [`Runtime::find`](crate::Runtime::find) takes it: a name, or `name@version`, or
-    /// `name@alias`. It need not be deployed yet: deliveries wait until it is.
+    /// Sets the function that the events go to, as [`Runtime::find`](crate::Runtime::find) takes
+    /// it: a name, `name@version` or `name@alias`. It need not be deployed yet. Deliveries wait
+    /// until it is.
     pub fn to(mut self, function: &str) -> Self {
         self.target = function.into();
         self
     }
 
-    /// What the function is given, instead of [`Input::Event`].
+    /// Sets what the function is given, instead of [`Input::Event`].
     pub fn input(mut self, input: Input) -> Self {
         self.delivery.input = input;
         self
     }
 
-    /// First in, first out: each delivery begins when the one before it has ended, by success or by being given up. Where events have
-    /// the extension `partitionkey`, the order holds among those of one key, and no key waits for another.
+    /// Makes deliveries first in, first out: each begins when the one before has succeeded or been
+    /// given up. If events have the extension `partitionkey`, the order holds among events of one
+    /// key. No key waits for another.
     ///
-    /// Without it deliveries begin in the order in which they were published, but those that are retried, or run by several workers, may
-    /// be overtaken.
+    /// Without it, deliveries begin in the order of publishing, except that others may overtake a
+    /// delivery that is retried or that runs on another worker.
     pub fn ordered(mut self) -> Self {
         self.delivery.ordered = true;
         self
     }
 
-    /// How often and how long to try, instead of [`Retry::default`].
+    /// Sets how failed deliveries are retried, instead of [`Retry::default`].
     pub fn retry(mut self, retry: Retry) -> Self {
         self.delivery.retry = retry;
         self
     }
 
-    /// Publishes the function's replies as events, if they have one of these types. The function answers with an event in its JSON form,
-    /// or with nothing. The runtime sets its `id`, its `source`, which is the trigger's id, and the extension
-    /// `dormousehops`, which counts how long the chain has become.
+    /// Publishes the function's replies as events, which must have one of these types. The function
+    /// answers with an event in its JSON form, or with nothing.
     ///
-    /// An answer that is no event, or one of another type, is a permanent failure of the delivery.
+    /// The runtime sets three attributes of the event: its `id`, its `source`, which is the
+    /// trigger's id, and the extension `dormousehops`, which counts the length of the chain.
+    ///
+    /// If the answer is not an event, or has another type, the delivery fails for good.
     ///
     /// ```
     /// # use dormouse::Trigger;
-    /// let validate = Trigger::on("image.uploaded").to("validate").emits(["image.valid", "image.broken"]);
+    /// let validate = Trigger::on("image.uploaded").to("validate");
+    /// let validate = validate.emits(["image.valid", "image.broken"]);
     /// let resize = Trigger::on("image.valid").to("resize");
     /// ```
     pub fn emits<'a>(mut self, types: impl IntoIterator<Item = &'a str>) -> Self {
@@ -279,32 +305,34 @@ impl Trigger {
         self
     }
 
-    /// What becomes of instants of a schedule that the host was late for, instead of [`Missed::Coalesce`].
+    /// Sets what happens to instants of a schedule that the host was late for, instead of
+    /// [`Missed::Coalesce`].
     #[cfg(feature = "schedule")]
     pub fn missed(mut self, missed: Missed) -> Self {
         self.missed = missed;
         self
     }
 
-    /// Lets an instant of a schedule fire while a delivery of the one before has not ended.
+    /// Lets an instant of a schedule fire before the delivery of the last one has ended.
     #[cfg(feature = "schedule")]
     pub fn overlapping(mut self) -> Self {
         self.overlapping = true;
         self
     }
 
-    /// Binds it switched off: it matches nothing until [`Triggers::enable`](crate::Triggers::enable).
+    /// Binds the trigger disabled. It matches nothing until
+    /// [`Triggers::enable`](crate::Triggers::enable).
     pub fn disabled(mut self) -> Self {
         self.enabled = false;
         self
     }
 
-    /// The function that its events go to.
+    /// The function that the events go to.
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// Whether it matches anything.
+    /// Whether the trigger is enabled. A disabled trigger matches nothing.
     pub fn is_enabled(&self) -> bool {
         self.enabled
     }
@@ -315,7 +343,7 @@ impl Trigger {
     }
 }
 
-/// Source and target, as errors name the holder of an id: `type image.uploaded to resize`.
+/// Source and target: `type image.uploaded to resize`.
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} to {}", self.source, self.target)
@@ -336,7 +364,8 @@ impl fmt::Display for Source {
 }
 
 impl Delivering {
-    /// What keeps the deliveries of an event in order: none where nothing does, else the event's key.
+    /// The key whose deliveries are kept in order with this event's: the event's key, if it has
+    /// one. `None` if the trigger is not ordered.
     pub(crate) fn order(&self, event: &Event) -> Option<Option<Box<str>>> {
         self.ordered.then(|| event.attribute("partitionkey").map(|key| key.to_string().into()))
     }

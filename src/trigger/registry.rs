@@ -1,6 +1,7 @@
-//! The triggers of a runtime: by id, and found by the events that they match.
+//! The triggers of a runtime. It finds them by their ids and by the events that they match.
 //!
-//! Invariant: a trigger stands in exactly one of the tables of sources, under its number; numbers grow in the order of binding.
+//! Invariant: a trigger stands in exactly one of the tables of sources, under its number. Numbers
+//! grow in the order of binding.
 
 use std::{
     cell::RefCell,
@@ -27,7 +28,7 @@ use crate::{
     pattern::{Explanation, MatchError, Matcher, PatternIndex},
 };
 
-/// A trigger in force, or one that was when its deliveries were made.
+/// A bound trigger, or one that was bound when its deliveries were made.
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) id: Arc<str>,
@@ -37,11 +38,11 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// What stands for the function of a trigger that is not bound: no function's name.
+    /// The function of a trigger that is not bound. No function has this name.
     #[cfg(feature = "durable")]
     pub(crate) const ABSENT: &str = "";
 
-    /// What stands for a trigger that an earlier process had, until one is bound under its id.
+    /// The stand-in for a trigger of an earlier process, until the host binds one under its id.
     #[cfg(feature = "durable")]
     pub(crate) fn absent(id: &str) -> Self {
         Self { id: id.into(), number: u64::MAX, trigger: Trigger::on(""), enabled: AtomicBool::new(false) }
@@ -51,7 +52,7 @@ impl Bound {
         self.enabled.load(Ordering::Relaxed)
     }
 
-    /// What the deliveries of this trigger wait for: the function's name without version or alias.
+    /// The function that the deliveries wait for: its name without version or alias.
     pub(crate) fn function(&self) -> &str {
         function_of(&self.trigger.target)
     }
@@ -61,7 +62,7 @@ fn function_of(target: &str) -> &str {
     target.split_once('@').map_or(target, |(name, _)| name)
 }
 
-/// The triggers that an event wakes.
+/// The triggers that an event matches.
 pub(crate) type Matched = SmallVec<[Arc<Bound>; 4]>;
 
 #[derive(Default)]
@@ -73,7 +74,8 @@ pub(crate) struct Registry {
 struct Tables {
     by_id: HashMap<Arc<str>, Arc<Bound>>,
     by_number: FxHashMap<u64, Arc<Bound>>,
-    /// Looked up with what an event says, but filled by the host alone, so that nobody can choose keys that collide.
+    /// Events are only looked up here, and the host alone adds keys. So no event can make keys
+    /// collide.
     types: FxHashMap<Box<str>, Vec<Arc<Bound>>>,
     topics: HashMap<Box<str>, Topics>,
     patterns: PatternIndex<u64>,
@@ -89,7 +91,7 @@ impl Registry {
     pub(crate) fn bind(&self, id: &str, trigger: Trigger, limit: usize) -> Result<Arc<Bound>, TriggerError> {
         #[cfg(feature = "schedule")]
         let trigger = match &trigger.source {
-            // Several of its instants may be caught up with at once.
+            // The runtime may catch up on several of its instants at once.
             Source::Schedule(_) if !trigger.overlapping => trigger.ordered(),
             _ => trigger,
         };
@@ -112,9 +114,9 @@ impl Registry {
             Source::Topic { attribute, filter } => {
                 tables.topics.entry(attribute.clone()).or_default().add(filter, number);
             }
-            // Numbers are never used twice.
+            // No number is used twice, so none is taken.
             Source::Pattern(pattern) => drop(tables.patterns.add(number, pattern)),
-            // Fired by ticks, not found by events.
+            // Ticks fire it. Events do not find it.
             #[cfg(feature = "schedule")]
             Source::Schedule(_) => {}
             Source::Route(route) => tables.routes.add(route, number)?,
@@ -165,7 +167,7 @@ impl Registry {
         self.tables.read().by_id.get(id).cloned()
     }
 
-    /// The trigger as it is now.
+    /// The trigger, with its present state of being enabled.
     pub(crate) fn trigger(&self, id: &str) -> Option<Trigger> {
         let bound = self.get(id)?;
         Some(Trigger { enabled: bound.is_enabled(), ..bound.trigger.clone() })
@@ -179,8 +181,8 @@ impl Registry {
         all.into_iter().map(|bound| bound.id.to_string()).collect()
     }
 
-    /// The enabled triggers that an event matches, in the order of binding. The cost follows the event and the matches, not the number
-    /// of triggers.
+    /// The enabled triggers that an event matches, in the order of binding. The cost follows the
+    /// event and the matches, not the number of triggers.
     pub(crate) fn find(&self, event: &Event) -> Result<Matched, MatchError> {
         let tables = self.tables.read();
         let mut found: SmallVec<[&Arc<Bound>; 16]> = SmallVec::new();
@@ -210,7 +212,8 @@ impl Registry {
         tables.routes.find(method, path, usable)
     }
 
-    /// Whether a trigger matches an event, and if not, which field fails; none if there is no such trigger.
+    /// Whether a trigger matches an event, and if not, which field fails. `None` if there is no
+    /// such trigger.
     pub(crate) fn explain(&self, event: &Event, id: &str) -> Option<Verdict> {
         let bound = self.get(id)?;
         let fails = |field: &str, reason: String| Some(Verdict::Fails { field: field.to_owned(), reason });
@@ -223,7 +226,7 @@ impl Registry {
             Source::Topic { attribute, filter } => match event.attribute(attribute) {
                 None => fails(attribute, "the event has no such attribute".to_owned()),
                 Some(value) => match value.as_str() {
-                    None => fails(attribute, format!("{value} is no text, so it is no topic")),
+                    None => fails(attribute, format!("{value} is not a string, so it is not a topic")),
                     Some(topic) => match filter.check(topic) {
                         Ok(()) => Some(Verdict::Matches),
                         Err(reason) => fails(attribute, reason),
@@ -236,13 +239,13 @@ impl Registry {
                 Err(error) => fails("data", error.to_string()),
             },
             #[cfg(feature = "schedule")]
-            Source::Schedule(_) => fails("type", "the trigger is woken by its schedule alone".to_owned()),
-            Source::Route(_) => fails("type", "the trigger is woken by requests alone".to_owned()),
+            Source::Schedule(_) => fails("type", "only its schedule fires the trigger".to_owned()),
+            Source::Route(_) => fails("type", "only requests reach the trigger".to_owned()),
         }
     }
 }
 
-/// What can only be said of a whole trigger.
+/// Checks what depends on the whole trigger.
 fn check(trigger: &Trigger) -> Result<(), TriggerError> {
     let (name, version) = trigger.target.split_once('@').unwrap_or((&trigger.target, "any"));
     if !is_name(name) || !is_name(version) {
@@ -260,11 +263,11 @@ fn check(trigger: &Trigger) -> Result<(), TriggerError> {
         }
         Some(ty) => Err(TriggerError::Type {
             ty: cut(ty),
-            problem: "cannot be emitted: types that begin with dormouse. are the runtime's own",
+            problem: "cannot be emitted; only the runtime publishes types that begin with dormouse.",
         }),
         None => Ok(()),
     }
 }
 
-/// How types begin that only the runtime itself publishes.
+/// The beginning of the types that only the runtime itself publishes.
 pub(crate) const RESERVED: &str = "dormouse.";

@@ -1,7 +1,7 @@
 //! How often and for how long a delivery is retried, and the delays between its attempts.
 //!
-//! Invariant: a delay follows from the seed, the delivery and its count of failures alone. So a run can
-//! be repeated, whichever threads do the work.
+//! Invariant: a delay follows from the seed, the delivery and its count of failures alone. So a run
+//! can be repeated, whichever threads do the work.
 
 use std::time::Duration;
 
@@ -9,19 +9,20 @@ use serde::{Deserialize, Serialize};
 
 /// How a failed delivery is retried: the delay before each attempt, and when the runtime gives up.
 ///
-/// Ages and delays are times of the runtime's clock. They do not grow while the process is not running.
+/// Ages and delays are times of the runtime's clock. They do not grow while the process is not
+/// running.
 ///
 /// ```
 /// use std::time::Duration;
 /// use dormouse::{Retry, Trigger};
 ///
-/// let trigger = Trigger::on("order.created")
-///     .to("charge")
-///     .retry(Retry::exponential(Duration::from_secs(1)).max_delay(Duration::from_secs(60)).attempts(8));
+/// let (delay, max_delay) = (Duration::from_secs(1), Duration::from_secs(60));
+/// let retry = Retry::exponential(delay).max_delay(max_delay).attempts(8);
+/// let trigger = Trigger::on("order.created").to("charge").retry(retry);
 /// ```
 ///
-/// Serde has it as a map, in which each field that is absent keeps its default and an unknown field is an
-/// error. The durations are in the form that serde has for [`Duration`].
+/// Serde has it as a map, in which each field that is absent keeps its default and an unknown field
+/// is an error. The durations are in the form that serde has for [`Duration`].
 ///
 /// ```
 /// # use {dormouse::Retry, std::time::Duration};
@@ -74,10 +75,11 @@ impl Retry {
         Self::fixed(Duration::ZERO).attempts(1)
     }
 
-    /// How often the function may run, the first attempt included. The default is 3, and 0 counts as 1.
+    /// How often the function may run, the first attempt included. The default is 3, and 0 counts
+    /// as 1.
     ///
-    /// An attempt that is refused before the guest runs, as [`Busy`](crate::InvokeErrorKind::Busy) is,
-    /// does not count.
+    /// An attempt that is refused before the guest runs, as [`Busy`](crate::InvokeErrorKind::Busy)
+    /// is, does not count.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
         self
@@ -98,8 +100,8 @@ impl Retry {
 
     /// Uses the delays exactly as computed.
     ///
-    /// By default each delay is shortened by a random part, up to half of it. So deliveries that failed
-    /// together are not retried together. The random numbers come from
+    /// By default each delay is shortened by a random part, up to half of it. So deliveries that
+    /// failed together are not retried together. The random numbers come from
     /// [`RuntimeBuilder::seed`](crate::RuntimeBuilder::seed).
     pub fn without_jitter(mut self) -> Self {
         self.jitter = false;
@@ -137,7 +139,8 @@ impl Default for Retry {
     }
 }
 
-/// A [`Retry`] as serde has it: the same fields, each optional, for formats that name no fields as well.
+/// A [`Retry`] as serde has it: the same fields, each optional, for formats that name no fields as
+/// well.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Given {

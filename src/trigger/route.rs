@@ -1,4 +1,5 @@
-//! Routes: requests by method and path, found by the router of the crate matchit.
+//! Routes: methods and path templates, and the search for the route of a request, by the crate
+//! matchit.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -16,16 +17,16 @@ pub(crate) struct Route {
 impl Route {
     pub(super) fn parse(method: &str, path: &str) -> Result<Self, TriggerError> {
         let route = Self { method: cut(method), path: cut(path) };
-        // What RFC 9110, section 5.6.2, allows in a token, as methods are written.
+        // The characters of RFC 9110, section 5.6.2, that methods are written with.
         if !(1..=32).contains(&method.len()) || !method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
-            return Err(route.wrong("has a method that is not 1 to 32 upper-case letters".to_owned()));
+            return Err(route.wrong("has a method that is not 1 to 32 of the characters A-Z and -".to_owned()));
         }
         if !path.starts_with('/') || path.len() > PATH_MAX {
             return Err(
                 route.wrong(format!("has a path that does not begin with / or is longer than {PATH_MAX} bytes"))
             );
         }
-        matchit::Router::new().insert(path, ()).map_err(|error| route.wrong(format!("is no route: {error}")))?;
+        matchit::Router::new().insert(path, ()).map_err(|error| route.wrong(format!("is not a route: {error}")))?;
         Ok(route)
     }
 
@@ -46,14 +47,14 @@ impl fmt::Display for Route {
 
 /// What a request finds.
 pub(crate) enum Found<T> {
-    /// The trigger, and the values of the parameters in its path.
+    /// A trigger, and the values of the parameters in its path.
     Trigger(T, Vec<(String, String)>),
-    /// The path takes these other methods.
+    /// No trigger, except that the path takes these other methods.
     Methods(Vec<String>),
     Nothing,
 }
 
-/// The routes by method, each with its trigger's number.
+/// The routes of each method, with the numbers of their triggers.
 #[derive(Default)]
 pub(super) struct Routes {
     by_method: BTreeMap<Box<str>, matchit::Router<u64>>,

@@ -1,6 +1,7 @@
-//! Schedules: three ways to write one, and the instants that they stand for, in UTC.
+//! Schedules: cron, rates and single instants, and the instants that they stand for, in UTC.
 //!
-//! Invariant: instants follow from the schedule and its anchor alone, never from when somebody looked, so that nothing drifts.
+//! Invariant: instants follow from the schedule and its anchor alone, whenever the host asks. So
+//! nothing drifts.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -14,20 +15,21 @@ use serde::{Deserialize, Serialize};
 use super::{TriggerError, error::cut};
 use crate::event::Timestamp;
 
-/// What becomes of the instants of a schedule that the host was late for: those that passed since its last
-/// [`tick`](crate::Runtime::tick), or while an earlier run had not ended.
+/// What happens to the missed instants of a schedule: those that passed since the host's last
+/// [`tick`](crate::Runtime::tick), or while an earlier delivery had not ended.
 ///
 /// Serde has it as `"skip"`, `"coalesce"` or `{"all": 10}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Missed {
-    /// Only the last one fires, and only if it is at most a minute ago.
+    /// Only the last one fires, if it is at most a minute ago.
     Skip,
-    /// One event stands for all of them. Its data says how many they are, and which were the first and the last.
+    /// One event stands for all of them. Its data has their count, the first and the last.
     #[default]
     Coalesce,
-    /// Each fires an event of its own, the last ones, so many at most, and never more than 10,000.
+    /// Each fires its own event. If there are more than so many, or more than 10,000, the last ones
+    /// do.
     All(u32),
 }
 
@@ -45,17 +47,17 @@ enum Rule {
     At(Timestamp),
 }
 
-/// The first and the last of some instants, and how many they are.
+/// The first and the last of some instants, and their count.
 pub(crate) struct Due {
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
     pub(crate) count: u32,
 }
 
-/// Instants of a cron schedule that are counted one by one.
+/// The most instants of a cron schedule that are counted one by one.
 const COUNTED_MAX: u32 = 10_000;
 
-/// Years of EventBridge's cron.
+/// The years that EventBridge's cron has.
 const YEARS: std::ops::RangeInclusive<u32> = 1970..=2199;
 
 impl Schedule {
@@ -88,7 +90,7 @@ impl Schedule {
         TriggerError::Never { schedule: self.text.clone() }
     }
 
-    /// The first instant after `after`; none if there is none any more. A rate counts from its anchor.
+    /// The first instant after `after`. `None` if there are no more. A rate counts from its anchor.
     pub(crate) fn next(&self, anchor: Timestamp, after: Timestamp) -> Option<Timestamp> {
         match &self.rule {
             Rule::Cron(cron) => instant(cron.find_next_occurrence(&civil(after)?, false).ok()?),
@@ -100,7 +102,7 @@ impl Schedule {
         }
     }
 
-    /// The last instant that is not after `until`; `next` is one, at the latest.
+    /// The last instant that is not after `until`. A single instant is returned in any case.
     fn last(&self, anchor: Timestamp, until: Timestamp) -> Option<Timestamp> {
         match &self.rule {
             Rule::Cron(cron) => instant(cron.find_previous_occurrence(&civil(until)?, true).ok()?),
@@ -111,7 +113,8 @@ impl Schedule {
         }
     }
 
-    /// The instants from `first`, which is one, to `until`. More than 10,000 of a cron schedule count as 10,000.
+    /// The instants from `first`, which is an instant of the schedule, to `until`. More than 10,000
+    /// instants of a cron schedule count as 10,000.
     pub(crate) fn due(&self, anchor: Timestamp, first: Timestamp, until: Timestamp) -> Due {
         let last = self.last(anchor, until).filter(|last| *last > first).unwrap_or(first);
         let count = match &self.rule {
@@ -167,7 +170,7 @@ fn nth(anchor: Timestamp, period: Duration, number: i128) -> Option<Timestamp> {
     Timestamp::from_unix_nanos(anchor.unix_nanos().checked_add(nanos)?)
 }
 
-/// An instant as croner takes it: whole seconds, those below are cut.
+/// An instant as croner takes it: whole seconds, cut below.
 fn civil(at: Timestamp) -> Option<NaiveDateTime> {
     let seconds = i64::try_from(at.unix_nanos().div_euclid(1_000_000_000)).ok()?;
     Some(DateTime::from_timestamp(seconds, 0)?.naive_utc())
@@ -177,7 +180,7 @@ fn instant(civil: NaiveDateTime) -> Option<Timestamp> {
     Timestamp::from_unix_nanos(i128::from(civil.and_utc().timestamp()) * 1_000_000_000)
 }
 
-/// `5 minutes`: singular for one, plural for more, and nothing else.
+/// Reads `5 minutes`: the unit is in the singular for 1, in the plural above.
 fn rate_of(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_once(' ').ok_or("is not rate(number unit)")?;
     let is_plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
@@ -190,14 +193,17 @@ fn rate_of(text: &str) -> Result<Duration, String> {
         (1, "minute") | (2.., "minutes") => 60,
         (1, "hour") | (2.., "hours") => 3_600,
         (1, "day") | (2.., "days") => 86_400,
-        (1, "minutes" | "hours" | "days") => return Err(format!("has {unit:?}; for 1 the unit is in the singular")),
-        (_, "minute" | "hour" | "day") => return Err(format!("has {unit:?}; above 1 the unit is in the plural")),
-        _ => return Err(format!("has {unit:?}, which is none of minute, minutes, hour, hours, day, days")),
+        (1, "minutes" | "hours" | "days") => {
+            return Err(format!("has {unit:?}; for 1 the unit must be in the singular"));
+        }
+        (_, "minute" | "hour" | "day") => return Err(format!("has {unit:?}; above 1 the unit must be in the plural")),
+        _ => return Err(format!("has {unit:?}, which is not one of minute, minutes, hour, hours, day, days")),
     };
     number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "has a rate beyond all dates".to_owned())
 }
 
-/// The six fields of EventBridge: minutes, hours, day of month, month, day of week from 1 for Sunday, year.
+/// Reads the six fields of EventBridge: minutes, hours, day of month, month, day of week from 1 for
+/// Sunday, year.
 fn eventbridge(text: &str) -> Result<Cron, String> {
     let fields: Vec<&str> = text.split_ascii_whitespace().collect();
     let [minutes, hours, day, month, weekday, year] = fields[..] else {
@@ -207,7 +213,7 @@ fn eventbridge(text: &str) -> Result<Cron, String> {
         ));
     };
     if (day == "?") == (weekday == "?") {
-        return Err("must have ? as day of month or as day of week, and not as both".to_owned());
+        return Err("must have ? as day of month or as day of week, not as both".to_owned());
     }
     if fields.iter().any(|field| field.contains('?') && *field != "?") || [minutes, hours, month, year].contains(&"?") {
         return Err("may have ? only as day of month or as day of week".to_owned());
@@ -227,9 +233,9 @@ fn eventbridge(text: &str) -> Result<Cron, String> {
 }
 
 fn cron(parser: &CronParser, pattern: &str) -> Result<Cron, String> {
-    // croner takes a list of nothing for one that no date is in, and looks for half a second for one that is.
+    // croner accepts a list with an empty part, and then searches half a second for a date in it.
     if let Some(field) = pattern.split_ascii_whitespace().find(|field| field.split(',').any(str::is_empty)) {
-        return Err(format!("has {:?}, a list with nothing between two commas or at an end", cut(field)));
+        return Err(format!("has {:?}, a list with an empty part", cut(field)));
     }
     parser.parse(pattern).map_err(|error| error.to_string())
 }

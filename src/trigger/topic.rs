@@ -1,7 +1,10 @@
-//! MQTT topic filters, many at once: a tree of levels, so that a topic is compared with the filters that share its
-//! beginning and with no others.
+//! MQTT topic filters, many at once, in a tree of levels. A search compares a topic only with the
+//! filters that share its beginning.
 //!
-//! Rules: MQTT 5, section 4.7 (the same as 3.1.1), and a bound on levels, as both walks recurse.
+//! The rules are those of MQTT 5, section 4.7, the same as in 3.1.1. Levels are bounded, as both
+//! walks recurse.
+//!
+//! Invariant: no node is empty, except the root.
 
 use std::{collections::HashMap, fmt};
 
@@ -10,7 +13,7 @@ use super::{TriggerError, error::cut};
 const BYTES_MAX: usize = 65_535;
 const LEVELS_MAX: usize = 128;
 
-/// A filter that keeps the rules.
+/// A filter that follows the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filter(Box<str>);
 
@@ -24,7 +27,7 @@ impl Filter {
             return wrong(format!("has {} bytes, above the limit of {BYTES_MAX}", text.len()));
         }
         if text.contains('\0') {
-            return wrong("contains U+0000, which no topic may".to_owned());
+            return wrong("contains U+0000, which no topic may contain".to_owned());
         }
         let levels = text.split('/').count();
         if levels > LEVELS_MAX {
@@ -32,10 +35,12 @@ impl Filter {
         }
         for (at, level) in text.split('/').enumerate() {
             match level {
-                "#" if at + 1 < levels => return wrong(format!("has # at level {}; it may only be the last", at + 1)),
+                "#" if at + 1 < levels => {
+                    return wrong(format!("has # at level {}; only the last level may be #", at + 1));
+                }
                 "+" | "#" => {}
                 level if level.contains(['+', '#']) => {
-                    return wrong(format!("has {level:?} at level {}; a wildcard fills its level alone", at + 1));
+                    return wrong(format!("has {level:?} at level {}; a wildcard must fill its level alone", at + 1));
                 }
                 _ => {}
             }
@@ -43,10 +48,10 @@ impl Filter {
         Ok(Self(text.into()))
     }
 
-    /// Whether it matches a topic by itself, and if not, why.
+    /// Checks whether it matches a topic, and if not, says why.
     pub(super) fn check(&self, topic: &str) -> Result<(), String> {
         if !is_topic(topic) {
-            return Err(format!("{topic:?} is no topic: it is empty, too long, or has wildcards"));
+            return Err(format!("{topic:?} is not a topic: it is empty, too long, or has wildcards"));
         }
         if topic.starts_with('$') && self.0.starts_with(['+', '#']) {
             return Err("a filter that begins with a wildcard does not match topics that begin with $".to_owned());
@@ -82,7 +87,7 @@ fn is_topic(text: &str) -> bool {
     !text.is_empty() && text.len() <= BYTES_MAX && !text.contains(['+', '#', '\0'])
 }
 
-/// Filters by number.
+/// Many filters, each with its number.
 #[derive(Debug, Default)]
 pub(super) struct Topics {
     root: Node,
@@ -92,9 +97,9 @@ pub(super) struct Topics {
 struct Node {
     levels: HashMap<Box<str>, Node>,
     any: Option<Box<Node>>,
-    /// Those whose filter ends here.
+    /// The filters that end here.
     here: Vec<u64>,
-    /// Those whose filter goes on with `#`.
+    /// The filters that go on with `#`.
     below: Vec<u64>,
 }
 
@@ -124,7 +129,7 @@ impl Topics {
         self.root.is_empty()
     }
 
-    /// Hands over the numbers of all filters that match, in no order.
+    /// Calls `found` with the number of each filter that matches, in no order.
     pub(super) fn find(&self, topic: &str, found: &mut impl FnMut(u64)) {
         if !is_topic(topic) {
             return;
@@ -148,7 +153,8 @@ fn split(topic: &str) -> (&str, Option<&str>) {
 }
 
 impl Node {
-    /// Levels left: none where the topic has ended. No deeper than the filters are.
+    /// Walks the levels left of a topic. `None` if the topic has ended. The walk is no deeper than
+    /// the filters.
     fn find(&self, topic: Option<&str>, found: &mut impl FnMut(u64)) {
         self.below.iter().for_each(|number| found(*number));
         let Some(topic) = topic else {
@@ -163,7 +169,7 @@ impl Node {
         }
     }
 
-    /// Takes a number out, and the nodes that it leaves empty.
+    /// Removes a number, and the nodes that become empty.
     fn remove(&mut self, filter: &str, number: u64) {
         let (first, rest) = split(filter);
         if first == "#" {

@@ -1,4 +1,5 @@
-//! Aliases of versions, and the concurrency of a function, both changed while it is in use.
+//! Aliases of versions, and the concurrency of a function. Both change while the function is in
+//! use.
 
 use std::{sync::Barrier, thread, time::Duration};
 

@@ -1,5 +1,7 @@
-//! The corpus of the fuzz targets, replayed: see `fuzz/`. Those that make something of any bytes are given random ones too, which
-//! runs many times faster than under libFuzzer: `DORMOUSE_PROGRAMS=100000 cargo test --release random_programs`.
+//! The corpus of the fuzz targets, replayed: see `fuzz/`.
+//!
+//! Targets that make something of any bytes get random bytes too. That runs many times faster than
+//! under libFuzzer: `DORMOUSE_PROGRAMS=100000 cargo test --release random_programs`.
 
 use std::{fs, path::PathBuf};
 
@@ -71,11 +73,11 @@ fn the_corpus_of_schedules_passes() {
     replay("schedule", targets::schedule);
 }
 
-/// Gives a target random bytes, as many times as the variable says.
+/// Runs a target with random bytes, as many times as the variable says.
 fn at_random(variable: &str, default: u64, most: u64, run: fn(&[u8])) {
     let first = count("DORMOUSE_FIRST_SEED", 0);
     for seed in first..first + count(variable, default) {
-        // Shown where a test fails.
+        // This shows only if the test fails.
         println!("seed {seed}");
         let mut random = Random::new(seed);
         let len = random.below(most) as usize;

@@ -1,4 +1,5 @@
-//! Deliveries: published and dispatched, retried, ordered, parked, expired, given up, counted.
+//! Deliveries: how they are published, dispatched, retried, ordered, parked, expired, given up and
+//! counted.
 
 use std::{
     cell::RefCell,
@@ -136,7 +137,7 @@ fn unless_told_otherwise_a_delivery_has_three_attempts_and_an_hour() {
     let letters: Vec<_> =
         letters.iter().map(|letter| (letter.trigger(), letter.reason(), letter.attempts(), letter.age())).collect();
     let [("a", Reason::Attempts, 3, age), ("b", Reason::Age, 0, hour)] = letters[..] else { panic!("{letters:?}") };
-    // A second and two, each shortened by up to a half.
+    // One second and two seconds, each shortened by up to a half.
     assert!((Duration::from_millis(1_500)..=Duration::from_secs(3)).contains(&age), "{age:?}");
     assert_eq!(hour, Duration::from_secs(3_600));
     let given_up_at = scene.runtime.deliveries().dead_letters()[1].given_up_at();
@@ -395,7 +396,7 @@ fn a_tick_runs_what_was_at_hand_when_it_began() {
         scene.bind(id, "f", twice());
     }
     let now = timestamp("2026-01-01T00:00:00Z");
-    // One waits for its next attempt, and one publishes another.
+    // One waits for its next attempt. One publishes another.
     scene.publish("a", "trap");
     scene.run();
     scene.publish("a", "ok|b");
@@ -403,7 +404,7 @@ fn a_tick_runs_what_was_at_hand_when_it_began() {
     assert_eq!(scene.runtime.tick(now).ran, 1);
     assert_eq!(scene.seen(), ["f trap", "f ok|b", "f ok"]);
 
-    // A delivery that is running is not at hand.
+    // A running delivery cannot be dropped.
     let (sender, receiver) = mpsc::channel();
     let tick = move |guest: &mut dormouse::Context<'_>, _: u32, _: u32| {
         let deliveries = guest.runtime().deliveries().stats();
@@ -546,7 +547,7 @@ fn workers_wake_for_a_retry_of_what_the_host_ran_itself() {
     runtime.deployment("f", &guest("deed")).host("test", "note", note).deploy().unwrap();
     runtime.bind("a", Trigger::on("a").to("f").retry(Retry::fixed(Duration::from_millis(5)))).unwrap();
     let workers = runtime.deliveries().workers(1).unwrap();
-    // Whether the worker has gone to sleep by then or not.
+    // This must hold whether the worker sleeps by then or not.
     for _ in 0..20 {
         let dispatched = runtime.dispatch(Event::builder("a").id("1").source("/t").build().unwrap()).unwrap();
         assert!(matches!(dispatched[0].outcome, Outcome::Failed { next: Next::Retry(_), .. }), "{dispatched:?}");
@@ -556,7 +557,8 @@ fn workers_wake_for_a_retry_of_what_the_host_ran_itself() {
     assert_eq!(runtime.deliveries().stats().succeeded, 20);
 }
 
-/// The guard is dropped by the delivery that its only worker runs, which also publishes: there is no other order.
+/// The delivery that the only worker runs drops the guard, and also publishes. So there is only one
+/// order.
 #[test]
 fn what_is_published_after_their_guard_has_gone_is_left_to_others() {
     struct Ends(mpsc::Sender<()>);
@@ -607,7 +609,7 @@ fn a_tick_trims_what_is_idle_and_replaces_what_grew() {
     let scene = scene();
     scene.bind("a", "f", twice());
     let now = timestamp("2026-01-01T00:00:00Z");
-    // What deployment left is neither idle for long nor made anew.
+    // The instance that deployment left has not been idle for long, and is not made again.
     let left = scene.deploy("left");
     scene.runtime.tick(now);
     assert_eq!(left.invoke(b"ok").unwrap().report().start(), Start::Cold);

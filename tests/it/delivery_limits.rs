@@ -1,4 +1,5 @@
-//! The limits of the queue, of events and of dead letters: what does not fit is refused, or something goes for it.
+//! The limits of the queue, of events and of dead letters. What does not fit is refused, or takes
+//! the place of something else.
 
 use std::time::Duration;
 
@@ -76,7 +77,7 @@ fn a_full_queue_drops_the_oldest_if_told_so() {
     assert!(matches!(error, PublishError::QueueFull { needed: 3, .. }), "three never fit two");
     assert_eq!(scene.stats().refused, 3);
 
-    // By their bytes, as many as it takes.
+    // By their bytes, so many go that the new one fits.
     let limits = EventLimits { delivery_bytes: 10_000, when_full: WhenFull::DropOldest, ..EventLimits::default() };
     let scene = Scene::new(limits);
     scene.bind("a", "f", twice());

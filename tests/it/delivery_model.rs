@@ -1,5 +1,8 @@
-//! Random sequences of operations against a model that keeps all deliveries in one list and looks through it each time. After
-//! each step all figures, all dead letters and all that functions were given are the same, and the figures balance.
+//! Random sequences of operations, compared with a model that keeps all deliveries in one list and
+//! searches it each time.
+//!
+//! After each step, the counters, the dead letters and the inputs of functions are the same as the
+//! model's, and the counters balance.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,7 +16,8 @@ const AGE: u64 = 60;
 const HOPS: u32 = 2;
 const LETTERS: usize = 4;
 
-/// Triggers in the order of binding: id, the type that they match, function, whether they are ordered and emit.
+/// Triggers in the order of binding: id, type that it matches, function, whether it is ordered,
+/// whether it emits.
 const TRIGGERS: [(&str, &str, &str, bool, bool); 6] = [
     ("a1", "a", "f", false, false),
     ("a2", "a", "g", false, false),
@@ -44,7 +48,7 @@ struct Entry {
     state: State,
 }
 
-/// What is published: a type, and what stands in the event.
+/// A published event: its type and its contents.
 #[derive(Clone, Debug)]
 struct Message {
     ty: &'static str,
@@ -56,7 +60,7 @@ struct Message {
 
 struct Model {
     now: u64,
-    /// Seconds that the date is ahead of the clock; none before the first tick.
+    /// By how many seconds the date is ahead of the clock. `None` before the first tick.
     date: Option<i64>,
     next: u64,
     entries: Vec<Entry>,
@@ -76,7 +80,7 @@ impl Model {
         entry.expires.is_some_and(|end| date.is_some_and(|date| date >= end as i64))
     }
 
-    /// Nobody of its order is before it.
+    /// Whether no delivery of its order is before it.
     fn is_first(&self, entry: &Entry) -> bool {
         !TRIGGERS[entry.trigger].3
             || !self
@@ -107,7 +111,7 @@ impl Model {
         (0..TRIGGERS.len()).filter(|at| TRIGGERS[*at].1 == ty && self.enabled[*at]).collect()
     }
 
-    /// The new ids; none where they do not fit.
+    /// The new ids. `None` if they do not fit.
     fn admit(&mut self, message: &Message, triggers: &[usize], ended: Option<u64>) -> Option<Vec<u64>> {
         let others = self.entries.len() - usize::from(ended.is_some());
         let excess = (others + triggers.len()).saturating_sub(self.capacity);
@@ -245,7 +249,7 @@ impl Model {
         }
     }
 
-    /// A delivery has succeeded, and leads to another event.
+    /// Records that a delivery has succeeded, and adds the event that it leads to.
     fn lead_on(&mut self, at: usize, message: &Message, triggers: Vec<usize>) {
         let id = self.entries[at].id;
         if message.hops > HOPS {
@@ -447,7 +451,7 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
                 let (entry, _) = model.letters[letter].clone();
                 let Entry { deed, key, expires, hops, trigger, .. } = entry;
                 let message = Message { ty: TRIGGERS[trigger].1, deed, key, expires, hops };
-                // One that is dropped at once stays a letter.
+                // A letter whose delivery is dropped at once stays a letter.
                 let admitted = model.admit(&message, &[trigger], None).filter(|ids| !ids.is_empty());
                 if admitted.is_some() {
                     model.letters.remove(letter);
@@ -469,7 +473,7 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
         }
         let place = format!("seed {seed}, step {step}, operation {operation}: {:?}", model.entries);
         let mut figures = scene.stats();
-        // What is not on disk yet is no part of the model.
+        // The model does not have what is not on disk yet.
         figures.unsaved = 0;
         assert_eq!(figures, model.figures(), "{place}");
         assert_eq!(scene.seen(), std::mem::take(&mut model.seen), "{place}");

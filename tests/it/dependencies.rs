@@ -1,13 +1,14 @@
-//! What a host gets when it links this crate: every crate by name and licence, none of which can open a socket.
+//! What a host links with this crate: each crate by name and licence. None of them can open a
+//! socket.
 //!
-//! The lists are kept by hand on purpose: a new dependency, also one of a dependency's, is a decision. What counts is
-//! what is linked, so crates that only tests, build scripts and macros use are left out.
+//! The lists are kept by hand on purpose, as a new dependency is a decision, even one of a
+//! dependency's. Only linked crates count, not those that only tests, build scripts and macros use.
 
 use std::{collections::BTreeMap, env, fs, process::Command};
 
 use serde_json::Value as Json;
 
-/// The crates that may be linked, with all features on, and their licences as their manifests have them.
+/// The crates that may be linked with all features on, and the licences in their manifests.
 const LINKED: &[(&str, &str)] = &[
     ("arc-swap", "MIT OR Apache-2.0"),
     ("base64", "MIT OR Apache-2.0"),
@@ -69,10 +70,10 @@ const LINKED: &[(&str, &str)] = &[
     ("zmij", "MIT"),
 ];
 
-/// The licences under which a crate may come: one of the alternatives that it offers must be made of these alone.
+/// The allowed licences. A crate must offer an alternative that consists of these alone.
 const LICENCES: &[&str] = &["MIT", "Apache-2.0", "BSD-3-Clause"];
 
-/// Crates that open sockets, or bring in those that do, or executors that are there for them.
+/// Crates that open sockets, crates that depend on such crates, and executors for them.
 const BANNED: &[&str] = &[
     "async-io",
     "async-net",
@@ -114,7 +115,7 @@ struct Linked {
     features: Vec<String>,
 }
 
-/// Runs cargo on this package without network; `Err` with its words if it fails.
+/// Runs cargo on this package without network. If it fails, `Err` has its words.
 fn cargo(args: &[&str]) -> Result<String, String> {
     let output = Command::new(env!("CARGO"))
         .args(args)
@@ -128,9 +129,11 @@ fn cargo(args: &[&str]) -> Result<String, String> {
     }
 }
 
-/// The same with all features on. A machine that has built nothing but `cargo test` has not downloaded the crates of
-/// the features that are off by default; there the default features must do, unless CI asks for all. `Err` with cargo's words if they do not
-/// do either.
+/// The same with all features on.
+///
+/// A machine that has only run `cargo test` lacks the crates of features that are off by default.
+/// There the default features are enough, unless CI asks for all. If those fail too, `Err` has
+/// cargo's words.
 fn cargo_all_features(args: &[&str]) -> Result<String, String> {
     let with_all = [args, &["--all-features"]].concat();
     cargo(&with_all).or_else(|all| {
@@ -144,8 +147,10 @@ fn cargo_all_features(args: &[&str]) -> Result<String, String> {
     })
 }
 
-/// What is linked into a host on this platform, this package excepted. From `cargo tree`, not from `cargo metadata`,
-/// which counts the features that dependencies of tests turn on (hashbrown, say, which no host gets).
+/// What is linked into a host on this platform, except this package.
+///
+/// It comes from `cargo tree`. `cargo metadata` counts the features that dependencies of tests turn
+/// on, such as hashbrown, which no host gets.
 fn linked() -> Vec<Linked> {
     let tree = cargo_all_features(&[
         "tree",
@@ -173,7 +178,7 @@ fn linked() -> Vec<Linked> {
     linked.into_values().collect()
 }
 
-/// Whether one alternative of a licence expression is made of allowed licences alone.
+/// Whether one alternative of a licence expression consists of allowed licences alone.
 fn is_allowed(licence: &str) -> bool {
     let alternatives = licence.split(" OR ").flat_map(|part| part.split('/'));
     alternatives.into_iter().any(|all| all.split(" AND ").all(|one| LICENCES.contains(&one.trim_matches(['(', ')']))))
@@ -228,7 +233,7 @@ fn nothing_that_can_open_a_socket_is_linked() {
             "rustix is linked with its feature `net`: leave it off (`cargo tree -e features -i rustix` shows who turns it on)"
         );
     }
-    // cargo-deny, where it is installed, says the same from its own list.
+    // If cargo-deny is installed, it checks the same from its own list.
     let policy = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deny.toml")).unwrap_or_default();
     for banned in policy.lines().filter_map(|line| line.trim().strip_prefix("{ crate = \"")?.split('"').next()) {
         assert!(BANNED.contains(&banned), "deny.toml bans {banned}: add it to BANNED");
@@ -245,7 +250,8 @@ fn the_manifest_asks_for_a_compiler_that_all_linked_crates_accept() {
     let filter = format!("--filter-platform={host}");
     let text = match cargo_all_features(&["metadata", "--format-version=1", &filter]) {
         Ok(text) => text,
-        // It wants all packages of the workspace, and what the C library turns on is not there where only this one has been built.
+        // It needs all packages of the workspace. A machine that has built only this one lacks what
+        // the C library turns on.
         Err(problem) => return println!("not looked at before `cargo fetch`, except in CI. cargo said:\n{problem}"),
     };
     let metadata: Json = serde_json::from_str(&text).expect("cargo writes JSON");

@@ -1,4 +1,4 @@
-//! Deploying: what is refused, and how.
+//! Deployments that are refused, and their errors.
 
 use std::{
     sync::{
@@ -101,7 +101,7 @@ fn a_module_cut_short_anywhere_is_refused_where_it_ends() {
     for module in [guest("echo"), guest("passive"), guest("start"), guest("table")] {
         let mut refused = 0;
         for len in 0..module.len() {
-            // A module that ends between two sections can be a whole one.
+            // A module that ends between two sections can be complete.
             let whole = wasmparser::Validator::new().validate_all(&module[..len]).is_ok();
             match Runtime::new().deploy("f", &module[..len]) {
                 Ok(_) => assert!(whole, "{len} of {} bytes", module.len()),
@@ -193,7 +193,7 @@ fn an_import_of_another_type_is_told_what_is_provided() {
         assert_eq!(imports[0].provided.as_deref(), Some("func (i32, i64) -> f64"), "{ty}");
         assert_eq!(imports[1].provided, None);
     }
-    // The type that fits is not among those that are missing.
+    // The import whose type fits is not among the missing ones.
     assert_eq!(deploy("(func (param i32 i64) (result f64))").len(), 1);
 }
 
@@ -224,7 +224,7 @@ fn missing_proposals_are_told_by_name() {
         ("threads", "(module (memory 1 1 shared))"),
         ("threads", "(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))"),
         ("threads", "(module (func (atomic.fence)))"),
-        // Invalid further on too, which is told when this is mended.
+        // The module is invalid further on too. The error says so once this is repaired.
         ("threads", "(module (memory 1 1 shared) (func (result i32)))"),
         ("exception-handling", "(module (tag $e) (func (throw $e)))"),
         ("exception-handling", "(module (tag $e (param i32)))"),
@@ -323,7 +323,7 @@ fn initialisation_that_never_ends_runs_out_of_fuel() {
     let limits = || Limits { fuel: 300_000, ..Limits::default() };
     let out = || InvokeErrorKind::OutOfFuel { limit: 300_000 };
     fails_in(runtime.deployment("f", &guest("start-loop")).limits(limits()).deploy(), "the start function", out());
-    // One budget for all its steps.
+    // All steps share one budget.
     let module = wat(r#"(module (func $some (local $n i32) (local.set $n (i32.const 20000))
         (loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
         (func (export "_initialize") (call $some)) (start $some))"#);
@@ -402,7 +402,7 @@ fn an_entry_that_is_missing_or_of_another_type_is_refused() {
             other => panic!("{entry}: {other:?}"),
         }
     }
-    // A good entry is of no use without the rest of the contract.
+    // A good entry is useless without the rest of the contract.
     let module = wat(r#"(module (func (export "on_event") (param i32 i32) (result i64) (i64.const 0)))"#);
     let error = runtime.deployment("f", &module).entry("on_event").deploy().unwrap_err().to_string();
     assert!(error.contains("no memory") && error.contains("no function \"alloc\""), "{error}");
@@ -504,7 +504,7 @@ fn exports_that_look_like_our_own_are_left_alone() {
     for export in ["dormouse", "dormouse:::", "dormouse:g0", "dormouse:start", "dormouse:0:g0", "dormouse:1:start"] {
         assert_eq!(function.call(export, &[]).unwrap().values(), [Value::I32(9)], "{export}");
     }
-    // Ours cannot be called under any name.
+    // The exports that the library adds cannot be called under any name.
     for number in 0..9 {
         let name = format!("dormouse:{number}:start");
         let called = function.call(&name, &[]).map(|returned| returned.values().to_vec());
@@ -517,7 +517,7 @@ fn exports_that_look_like_our_own_are_left_alone() {
 
 #[test]
 fn long_names_like_our_own_make_deployment_neither_slow_nor_large() {
-    // Each export's name shares all but its last part with a prefix that only grows.
+    // Each export's name begins with the one before, so the shared prefix grows.
     let exports: String =
         (0..30).map(|n| format!(r#"(export "dormouse{}{n}" (func $f))"#, ":".repeat(99_000))).collect();
     let globals = "(global (mut i32) (i32.const 0))".repeat(1_000);
@@ -550,7 +550,8 @@ fn a_deployment_that_panics_in_the_host_is_refused_and_leaves_nothing() {
     assert!(runtime.find("f").is_none());
 }
 
-/// Each would keep the validator busy for a minute: a block of a wide type is three bytes, a target of a branch table one.
+/// Each would keep the validator busy for a minute. A block of a wide type takes three bytes, and a
+/// target of a branch table takes one.
 #[test]
 fn code_that_moves_operands_without_end_is_refused_in_time() {
     let many = |n: usize| "i32 ".repeat(n);

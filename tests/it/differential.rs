@@ -1,6 +1,7 @@
-//! Every call is compared with raw wasmi: see the oracle, `fuzz/src/oracle.rs`.
+//! Compares every call with raw wasmi: see the oracle, `fuzz/src/oracle.rs`.
 //!
-//! `DORMOUSE_SEEDS=100000 cargo test --release differential` runs longer; `DORMOUSE_FIRST_SEED` begins elsewhere.
+//! `DORMOUSE_SEEDS=100000 cargo test --release differential` runs longer. `DORMOUSE_FIRST_SEED`
+//! begins elsewhere.
 
 use dormouse::{Limits, Reset, Runtime, Value};
 
@@ -9,7 +10,7 @@ use crate::{
     targets::{self, Oracle, RESETS, ours},
 };
 
-/// Compares random calls; what ours refuses without a reason that the oracle shares is a defect.
+/// Compares random calls. If the library refuses one, the oracle must have the same reason.
 fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> u64 {
     targets::compare(bytes, seed, calls, reset).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
 }
@@ -32,12 +33,14 @@ fn generated_modules_run_as_on_a_fresh_raw_instance() {
         calls += compared;
     }
     println!("{modules} modules of {seeds} seeds, {calls} calls compared");
-    // With vectors and 64-bit addresses fewer modules have an export that takes and gives numbers only.
+    // With vectors and 64-bit addresses, fewer modules have an export that takes and returns only
+    // numbers.
     let least = if cfg!(any(feature = "simd", feature = "memory64")) { seeds / 10 } else { seeds / 4 };
     assert!(modules >= least, "too few modules can be compared: {modules} of {seeds}");
 }
 
-/// The modules of our own generator. Their exports take and give integers only, so NaNs need not be made the same.
+/// The modules of this package's generator. Their exports take and return only integers, so NaNs
+/// need not be made the same.
 #[test]
 fn shaped_modules_run_as_on_a_fresh_raw_instance() {
     let (first, seeds) = (count("DORMOUSE_FIRST_SEED", 0), count("DORMOUSE_SHAPES", 500));
@@ -74,7 +77,8 @@ fn hand_written_guests_run_as_on_a_fresh_raw_instance() {
     }
 }
 
-/// Growth is a call of the host here and an operator there; with just too little fuel both must end at the same place.
+/// Growth is a call of the host here, and an operator in raw wasmi. With just too little fuel, both
+/// must end at the same place.
 #[test]
 fn every_limit_of_fuel_around_a_growth_ends_as_in_raw_wasmi() {
     let module = crate::support::wat(
@@ -115,11 +119,12 @@ fn every_limit_of_fuel_around_a_growth_ends_as_in_raw_wasmi() {
     }
 }
 
-/// Which of two NaNs a sum is made of depends on where the operands lie, on which machine and compiler; with this feature it does not.
+/// Which of two NaNs a sum takes depends on where the operands lie, on the machine and on the
+/// compiler. With this feature it does not.
 #[cfg(feature = "deterministic")]
 #[test]
 fn arithmetic_on_two_nans_has_the_same_bits_wherever_they_lie() {
-    // As a constant, in a local, and as what was computed last.
+    // As a constant, in a local, and as the last result.
     let operand = |float: &str, local: u32, lies: &str| match lies {
         "constant" => format!("{float}.const nan:0x40000{}", local + 1),
         "local" => format!("local.get {local}"),

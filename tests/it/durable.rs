@@ -1,4 +1,5 @@
-//! Deliveries on disk: what a restart finds, and processes killed at random moments.
+//! Deliveries on disk: what a restart finds, and what remains of processes that are killed at
+//! random moments.
 
 use std::{
     collections::BTreeSet,
@@ -220,7 +221,7 @@ fn what_waits_grows_older_over_restarts() {
         scene.publish("queued", "ok");
         scene.advance(35);
     }
-    // Nothing is done here.
+    // This process runs no deliveries.
     drop(opened());
     let scene = opened();
     scene.advance(30);
@@ -259,7 +260,7 @@ fn the_file_is_free_when_the_runtime_is_gone_though_the_guard_of_its_workers_is_
     let workers = scene.runtime.deliveries().workers(2).unwrap();
     scene.publish("a", "ok");
     drop(scene);
-    // A worker may still be at its last delivery, and holds the runtime for as long.
+    // A worker may still run its last delivery, and holds the runtime until it ends.
     let opened = (0..1_000).find_map(|_| {
         let opened = Runtime::builder().open(&path);
         thread::sleep(Duration::from_millis(if opened.is_ok() { 0 } else { 5 }));
@@ -269,7 +270,7 @@ fn the_file_is_free_when_the_runtime_is_gone_though_the_guard_of_its_workers_is_
     drop(workers);
 }
 
-/// Where the children of the kill test work.
+/// The folder in which the children of the kill test work.
 const PLACE: &str = "DORMOUSE_KILL_PLACE";
 
 fn append(path: &Path, line: &str) {
@@ -281,7 +282,7 @@ fn lines(path: &Path) -> BTreeSet<String> {
     fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-/// A runtime on the file, whose function appends to `done` what it is given.
+/// A runtime on the file. Its function appends its input to `done`.
 fn worker(place: &Path) -> Runtime {
     let runtime = Runtime::builder().open(place.join("deliveries")).unwrap();
     let done = place.join("done");
@@ -295,7 +296,7 @@ fn worker(place: &Path) -> Runtime {
     runtime
 }
 
-/// The child: publishes and works until it is killed. Without its variable it is no test.
+/// The child, which publishes and works until it is killed. Without its variable it tests nothing.
 #[test]
 fn killed_child() {
     let Some(place) = env::var_os(PLACE).map(PathBuf::from) else { return };

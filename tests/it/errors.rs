@@ -1,4 +1,4 @@
-//! What errors say: what happened, where, and what to do; and that text from guests cannot forge a line of a log.
+//! Errors say what happened, where, and what to do. Text from guests cannot forge a line of a log.
 
 use std::{error::Error as _, time::Duration};
 
@@ -12,7 +12,7 @@ fn deploy(text: &str) -> Result<Function, DeployError> {
     Runtime::new().deploy("f", &wat(text))
 }
 
-/// Each part is in the error's text, which is in print.
+/// Checks that each part is in the error's text, and that the text is printable.
 #[track_caller]
 fn says(error: &dyn std::error::Error, parts: &[&str]) {
     let text = error.to_string();
@@ -22,7 +22,7 @@ fn says(error: &dyn std::error::Error, parts: &[&str]) {
     assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
 }
 
-/// The same, on one line, with the function's name and version where the guest ran.
+/// The same on one line, with the function's name and version if the guest ran.
 #[track_caller]
 fn invocation_says(error: &InvokeError, ran: bool, name: &str, parts: &[&str]) {
     says(error, parts);
@@ -200,7 +200,8 @@ fn names_of_imports_are_escaped_and_cut() {
 
 #[test]
 fn the_validators_words_about_names_are_escaped_and_cut() {
-    // The text format has no way to say that two exports have one name, so the second's last letter is changed.
+    // The text format cannot give two exports one name, so the test changes the second's last
+    // letter.
     let duplicate = |name: &str| {
         let mut module = wat(&format!(r#"(module (func) (export "{name}a" (func 0)) (export "{name}b" (func 0)))"#));
         let at = module.iter().rposition(|byte| *byte == b'b').unwrap();
@@ -224,7 +225,7 @@ fn the_codecs_words_about_a_reply_are_escaped_and_cut() {
     let echo = Runtime::new().deploy("echo", &guest("echo")).unwrap();
     let read = |text: &str| echo.invoke_as::<_, Only>(Json, text).unwrap_err();
     let error = read("\u{1b}[2J\n");
-    // The guest did its part; what it replied is the trouble.
+    // The guest did its part. The error is about its reply.
     assert_eq!(error.kind().name(), "codec");
     assert_eq!(error.report().unwrap().outcome(), "ok");
     says(&error, &["the output is not what the codec expects", r"\u{1b}[2J\n"]);
@@ -281,7 +282,7 @@ fn errors_convert_into_the_one_and_keep_their_words() {
 
 #[test]
 fn a_failure_costs_its_fuel_in_the_report() {
-    // The trap comes after work whose fuel is known from the run without it.
+    // The trap comes after work. The run without the trap tells its fuel.
     let module = wat(r#"(module (func $work (local $n i32) (local.set $n (i32.const 1000))
             (loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
         (func (export "well") (call $work))

@@ -1,4 +1,5 @@
-//! Events: each rule of CloudEvents 1.0 and of its JSON form, kept and broken.
+//! Events: each rule of CloudEvents 1.0 and of its JSON form, with events that follow it and events
+//! that break it.
 
 use dormouse::{Attribute, DataKind, Event, EventError, Timestamp};
 
@@ -103,7 +104,7 @@ fn no_attribute_may_be_empty() {
         let error = refused(&format!(r#",{name:?}:"""#));
         assert_eq!(error, EventError::Empty { attribute: name.into() });
     }
-    // An extension may.
+    // An extension may be so.
     assert_eq!(parse(r#","x":"""#).unwrap().attribute("x"), Some("".into()));
 }
 
@@ -176,13 +177,14 @@ fn a_string_is_json_or_text_as_its_media_type_says() {
         assert_eq!((event.data(), event.data_kind()), (Some("a\"bä".as_bytes()), Some(DataKind::Text)), "{ty}");
         assert_eq!(Event::parse(&event.to_json()).unwrap(), event);
     }
-    // What is no string is what it is.
+    // A value other than a string is kept unchanged.
     let event = parse(r#","datacontenttype":"application/xml","data":{"a":1}"#).unwrap();
     assert_eq!(event.data_kind(), Some(DataKind::Json));
     assert_eq!(Event::parse(&event.to_json()).unwrap(), event);
 }
 
-/// RFC 8259, 7: each escape is read, and what must be escaped is written so that other readers find the same.
+/// RFC 8259, section 7: each escape is read. What must be escaped is written so that other readers
+/// find the same.
 #[test]
 fn each_escape_is_read_and_each_character_is_written_as_other_readers_have_it() {
     let escapes = r#"\"\\\/\b\f\n\r\t\u0041\u00e9\u20AC\uD83d\uDE00"#;
@@ -264,7 +266,7 @@ fn strings_hold_no_control_characters_and_no_non_characters() {
     for lone in [r"\ud800", r"\udc00", r"\ud800\u0041", r"\udc00\ud800"] {
         assert!(matches!(parse(&format!(r#","subject":"a{lone}""#)), Err(EventError::Json(_))), "{lone}");
     }
-    // Data may hold them: they are escaped there.
+    // Data may hold them, as they are escaped there.
     assert!(parse(r#","data":"\u0000\uffff""#).is_ok());
 }
 
@@ -371,7 +373,7 @@ fn times_are_rfc_3339() {
 #[test]
 fn timestamps_are_written_as_they_are_read() {
     let mut nanos: i128 = -62_167_219_200_000_000_000;
-    // Steps of 97 days and some: each month and many leap years.
+    // Steps of some 97 days meet each month and many leap years.
     while let Some(instant) = Timestamp::from_unix_nanos(nanos) {
         assert_eq!(instant.to_string().parse(), Ok(instant), "{nanos}");
         nanos += 97 * 86_400_000_000_000 + 3_599_001_000_000;

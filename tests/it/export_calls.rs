@@ -1,4 +1,5 @@
-//! Plain calls of exports: each gets the numbers that it was given, in their order, and gives those that it has computed, whatever its type.
+//! Plain calls of exports: each receives its arguments in their order and returns what it has
+//! computed, whatever its type.
 
 use dormouse::{InvokeErrorKind, Runtime, Value, ValueType};
 
@@ -26,12 +27,12 @@ const PARAMS: &[&[ValueType]] = &[
 
 const RESULTS: &[&[ValueType]] = &[&[], &[I32], &[I64], &[F32], &[F64], &[I32, I64], &[I64, F32, F64, I32, I32]];
 
-/// What the guests compute of their arguments, and leave in memory too.
+/// What the guests compute from their arguments. They also leave it in memory.
 fn digest(args: &[Value]) -> u64 {
     args.iter().fold(7, |sum: u64, arg| sum.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(arg.as_u64()))
 }
 
-/// The digest in all types.
+/// The digest as a value of each type.
 fn answer(results: &[ValueType], digest: u64) -> Vec<Value> {
     let value = |ty: &ValueType| match ty {
         I32 => Value::I32(digest as i32),
@@ -47,7 +48,7 @@ fn list(word: &str, types: &[ValueType]) -> String {
     format!("({word}{types})")
 }
 
-/// An export for each list of parameters and each list of results: `p2r1`.
+/// A module with an export for each list of parameters and each list of results, such as `p2r1`.
 fn module() -> Vec<u8> {
     let mut functions = String::new();
     for (p, params) in PARAMS.iter().enumerate() {
@@ -81,7 +82,7 @@ fn module() -> Vec<u8> {
     wat(&format!("(module (memory (export \"memory\") 1) {functions})"))
 }
 
-/// Values of these types, each another and none of them small; their bits are kept by a float.
+/// Different values of these types. None is small, and a float keeps their bits.
 fn values(types: &[ValueType], seed: u64) -> Vec<Value> {
     let value = |(at, ty): (usize, &ValueType)| {
         let bits = (seed + at as u64 + 1).wrapping_mul(0xd134_2543_de82_ef95);
@@ -101,7 +102,7 @@ fn exports_of_all_types_get_their_arguments_in_order_and_give_what_they_computed
     for (p, params) in PARAMS.iter().enumerate() {
         for (r, results) in RESULTS.iter().enumerate() {
             let name = format!("p{p}r{r}");
-            // The first call of an instance finds the export, later ones have it.
+            // The first call on an instance finds the export. Later calls have it.
             for seed in 0..3 {
                 let args = values(params, seed);
                 let called = function.session(|guest| Ok((guest.call(&name, &args)?, guest.read(0, 8)?)));

@@ -1,5 +1,8 @@
-//! Extism plug-ins: how one is found, started and called, what counts as an error, and that nothing of an invocation stays. What the
-//! functions of `extism:host/env` answer is in `extism_calls.rs`; blocks, and those who mean harm by them, in `extism_blocks.rs`.
+//! Extism plug-ins: how one is found, started and called, what counts as an error, and that nothing
+//! of an invocation stays.
+//!
+//! `extism_calls.rs` has the answers of the functions of `extism:host/env`. `extism_blocks.rs` has
+//! the blocks and the attacks on them.
 
 use std::sync::{
     Arc,
@@ -53,7 +56,8 @@ fn import(name: &str, params: &str, results: &str) -> String {
     format!(r#"(import "extism:host/env" "{name}" (func ${name} (param {params}) (result {results})))"#)
 }
 
-/// A plug-in: all imports under their names, a memory, and `$text`, which copies bytes of it into a new block.
+/// A plug-in with all imports under their names, a memory, and `$text`, which copies bytes of the
+/// memory into a new block.
 pub(crate) fn plugin(body: &str) -> Vec<u8> {
     let imports: String = FUNCTIONS.iter().map(|(name, params, results)| import(name, params, results)).collect();
     wat(&format!(
@@ -82,7 +86,7 @@ pub(crate) fn deploy_with(body: &str, with: impl FnOnce(Deployment) -> Deploymen
     with(runtime.deployment("plugin", &module)).deploy().unwrap()
 }
 
-/// Invokes four times, once on an instance of its own: the same outcome each time, with the same fuel and log.
+/// Invokes four times, once on a new instance. Outcome, fuel and log are the same each time.
 #[track_caller]
 pub(crate) fn alike(function: &Function, input: &[u8]) -> Result<(Vec<u8>, String), InvokeErrorKind> {
     let mut first = None;
@@ -140,7 +144,7 @@ fn every_function_of_the_interface_is_there_by_its_type_and_no_other() {
     assert!(!unknown.contains("before 1.0"), "{unknown}");
 }
 
-/// A plug-in that sets the error `no luck`, as its event says, and then ends as it says.
+/// A plug-in that sets the error `no luck` if its event says so, and then ends as the event says.
 fn errors() -> Function {
     deploy(
         r#"(data (i32.const 0) "no luck\ff")
@@ -178,7 +182,7 @@ fn an_error_that_is_set_comes_before_how_the_run_ends_and_that_before_its_code()
         message: message.into(),
         ended: ended.map(Box::new),
     };
-    // No error: the code decides.
+    // Without an error, the code decides.
     for input in ["-0", "i0", "c0", "f0"] {
         assert_eq!(output(&function, input.as_bytes()), input);
     }
@@ -186,20 +190,20 @@ fn an_error_that_is_set_comes_before_how_the_run_ends_and_that_before_its_code()
         assert_eq!(failure(&function, input.as_bytes()), said(7, "", None), "{input}");
     }
     assert_eq!(failure(&function, b"-/"), said(-1, "", None));
-    // An error is one whatever the code is.
+    // An error counts whatever the code is.
     for input in ["e0", "o0"] {
         assert_eq!(failure(&function, input.as_bytes()), said(0, "no luck", None), "{input}");
     }
     assert_eq!(failure(&function, b"e3"), said(3, "no luck", None));
     assert_eq!(failure(&function, b"u0"), said(0, "no luck\u{fffd}", None));
-    // A trap alone is a trap, after an error it is how the run ended.
+    // A trap alone is a trap. After an error, the error counts.
     let trap = InvokeErrorKind::Trap(Trap::Unreachable);
     assert_eq!(failure(&function, b"-t"), trap);
     assert_eq!(failure(&function, b"ct"), trap);
     assert_eq!(failure(&function, b"et"), said(-1, "no luck", Some(trap)));
     let InvokeErrorKind::GuestError { code: -1, ended: Some(host), .. } = failure(&function, b"eh") else { panic!() };
     assert!(matches!(*host, InvokeErrorKind::HostFunction { .. }), "{host}");
-    // The host's bounds come before all.
+    // The host's limits come first.
     let spun = function.invocation(b"es").fuel(10_000).run().unwrap_err();
     assert_eq!(*spun.kind(), InvokeErrorKind::OutOfFuel { limit: 10_000 });
     // An error carries no more than 4 KiB.
@@ -246,7 +250,7 @@ fn initialisation_is_haskells_or_constructors_or_initialize_once() {
     assert_eq!(run(&[&haskell, &initialize]), 13);
     assert_eq!(run(&[&haskell, &constructors]), 3);
     assert_eq!(run(&[&haskell, &constructors, &initialize, &start]), 13);
-    // Of another type none of them is what it seems to be.
+    // With another type, none of them has its special meaning.
     assert_eq!(run(&[&step("hs_init", "i32", 3), &step("__wasm_call_ctors", "i32", 2), &initialize]), 1);
     assert_eq!(run(&[&step("_initialize", "i32", 1), r#"(func $s (global.set $n (i32.const 5))) (start $s)"#]), 5);
 
@@ -282,7 +286,7 @@ fn initialisation_is_paid_once_and_what_it_sets_is_what_every_invocation_begins_
     let reply = function.invoke(b"").unwrap();
     assert_eq!((reply.output(), &*reply.log()), (&b"v!"[..], ""));
     assert!(reply.report().fuel() < 1_000);
-    // From the image, too.
+    // The same on an instance from the image.
     let _other = function.invoke(b"").unwrap();
     function
         .session(|_| {
@@ -366,7 +370,7 @@ fn a_contract_can_be_named_and_what_fits_none_says_what_was_found() {
     assert!(matches!(failure(&named, b"event"), InvokeErrorKind::GuestError { code: 3, .. }));
     let refused = runtime.deployment("f", &guest("echo")).contract(ContractKind::Extism).deploy().unwrap_err();
     assert!(refused.to_string().contains("does not fit the Extism contract"), "{refused}");
-    // Nothing that could be given an event.
+    // No export can take an event.
     let function = deploy(r#"(func (export "add") (param i32) (result i32) (local.get 0))"#);
     assert_eq!(function.deploy_report().unwrap().contract(), "plain");
     assert_eq!(function.call("add", &[Value::I32(4)]).unwrap().values(), [Value::I32(4)]);
@@ -396,7 +400,7 @@ fn a_plug_in_that_imports_wasi_gets_both() {
           (if (i64.eq (call $length) (i64.const 2)) (then (call $exit (i32.const 5))))))"#;
     let function = Runtime::new().deploy("f", &wat(text)).unwrap();
     assert_eq!(function.deploy_report().unwrap().contract(), "extism");
-    // What it prints is its log; an exit with 0 is success, and its output holds.
+    // What it prints is its log. An exit with 0 is success, and its output counts.
     assert_eq!(alike(&function, b"three").unwrap(), (b"three".to_vec(), "hello\nhello\n".to_owned()));
     assert_eq!(alike(&function, b"1").unwrap(), (b"1".to_vec(), "hello\nhello\n".to_owned()));
     assert!(matches!(failure(&function, b"22"), InvokeErrorKind::Exit { code: 5, .. }));
@@ -438,12 +442,12 @@ fn host_functions_read_write_make_and_free_blocks() {
         Ok(made)
     });
     assert_eq!(output(&function, b"event"), "event");
-    // All of it is paid for: 1 for each 64 bytes.
+    // It pays fuel for all of it: 1 for each 64 bytes.
     let (little, much) =
         (deploy(|_, handle| Ok(handle)), deploy(|guest, handle| Ok((guest.read_block(handle)?, handle).1)));
     let fuel = |function: &Function| function.invoke(&[7; 6_400]).unwrap().report().fuel();
     assert_eq!(fuel(&much) - fuel(&little), 100);
-    // More than there is room for.
+    // More than the room allows.
     let function = deploy(|guest, _| match guest.new_block(&vec![0; 65 << 20]) {
         Err(InvokeErrorKind::MemoryLimit { wanted, limit }) => Err(format!("{wanted} of {limit}").into()),
         other => panic!("{other:?}"),
@@ -470,7 +474,8 @@ fn host_functions_read_write_make_and_free_blocks() {
 
 #[test]
 fn nothing_of_an_invocation_stays_whatever_it_did() {
-    // Looks at what there is, answers with it, then leaves all that it can behind and ends as its event says.
+    // Reads what is there and answers with it. Then it leaves behind all that it can, and ends as
+    // its event says.
     let body = r#"(data (i32.const 0) "k")
         (func $add (param $at i32) (param $value i64) (i64.store (local.get $at) (local.get $value)))
         (func (export "handle") (local $block i64)
@@ -511,14 +516,14 @@ fn nothing_of_an_invocation_stays_whatever_it_did() {
             let _ = function.invocation(before.as_bytes()).fuel(100_000).run();
             assert_eq!(look(), first, "{reset:?}, after {before:?}");
         }
-        // On another instance, in the middle of this one's run.
+        // On another instance, during the run of this one.
         function
             .session(|_| {
                 assert_eq!(look(), first);
                 Ok(())
             })
             .unwrap();
-        // Sessions and calls leave nothing either.
+        // Sessions and calls leave nothing behind either.
         function.session(|guest| guest.call("handle", &[]).map(drop)).unwrap();
         assert_eq!(look(), first);
     }

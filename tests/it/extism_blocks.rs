@@ -1,4 +1,5 @@
-//! The blocks of Extism plug-ins: against a model of them, at their limits, what they cost, and in the hands of those who mean harm.
+//! The blocks of Extism plug-ins: compared with a model, at their limits, their cost, and under
+//! attack.
 
 use std::collections::HashMap;
 
@@ -9,7 +10,7 @@ use crate::{
     support::{Random, count},
 };
 
-/// A plug-in that exports every function of the interface as it imports it, and a few that mean harm.
+/// A plug-in that exports every function of the interface as it imports it, and a few attacks.
 fn everything(limits: Limits) -> Function {
     let exports: String = FUNCTIONS.iter().map(|(name, ..)| format!(r#"(export "{name}" (func ${name}))"#)).collect();
     let module = plugin(&format!(
@@ -38,13 +39,13 @@ fn call(guest: &mut Guest<'_>, name: &str, args: &[u64]) -> Result<u64, InvokeEr
     Ok(guest.call(name, &args)?.first().map_or(0, |value| value.as_u64()))
 }
 
-/// Calls functions one after the other on one instance, and gives what they answer.
+/// Calls functions one after the other on one instance, and returns their answers.
 fn answers(function: &Function, calls: &[(&str, &[u64])]) -> Vec<u64> {
     let run = function.session(|guest| calls.iter().map(|(name, args)| call(guest, name, args)).collect());
     run.unwrap().into_value()
 }
 
-/// Runs on an instance and gives the fuel that it took.
+/// Runs on an instance and returns the fuel that it used.
 fn fuel(function: &Function, run: impl FnOnce(&mut Guest<'_>)) -> u64 {
     let ran = function.session(|guest| {
         run(guest);
@@ -59,7 +60,8 @@ fn an_allocation_that_cannot_be_answers_0() {
     for len in [0, u64::MAX, 1 << 63, (1 << 63) - 1, 1 << 32, (1 << 32) - 1, 64 << 20] {
         assert_eq!(answers(&function, &[("alloc", &[len])]), [0], "{len}");
     }
-    // With memory a page, nearly all of the rest can be had, and freed for another.
+    // Beside a memory of one page, the plug-in can allocate nearly all of the rest, free it, and
+    // allocate again.
     let most = 48 << 20;
     let taken = answers(&function, &[("alloc", &[most]), ("alloc", &[most]), ("alloc", &[1])]);
     assert!(taken[0] != 0 && taken[1] == 0 && taken[2] != 0, "{taken:?}");
@@ -70,7 +72,7 @@ fn an_allocation_that_cannot_be_answers_0() {
             let second = call(guest, "alloc", &[most])?;
             assert_ne!(second, 0);
             assert_eq!(call(guest, "alloc", &[most])?, 0);
-            // A smaller one may lie where there was a larger.
+            // A smaller block may lie where a larger one was.
             call(guest, "free", &[second])?;
             assert_ne!(call(guest, "alloc", &[most / 2])?, 0);
             Ok(())
@@ -92,7 +94,7 @@ fn model(guest: &mut Guest<'_>, random: &mut Random, seed: u64) -> Result<(), In
     let mut known: Vec<u64> = vec![0];
     for step in 0..300 {
         let place = format!("seed {seed}, step {step}");
-        // A handle that is or was one, with an offset that mostly lies within.
+        // A present or former handle, with an offset that mostly lies within its block.
         let handle = known[random.below(known.len() as u64) as usize];
         let block = live.get(&handle).map_or(0, |block| block.len() as u64);
         let offset = match random.below(8) {
@@ -102,7 +104,7 @@ fn model(guest: &mut Guest<'_>, random: &mut Random, seed: u64) -> Result<(), In
             _ => random.below(block + 1),
         };
         let at = handle.wrapping_add(offset);
-        // Where the address leads, by the model.
+        // The block of the address, by the model.
         let (owner, from) = (at & !0xffff_ffff, (at & 0xffff_ffff) as usize);
         let bytes = |len: usize| live.get(&owner).and_then(|block| block.get(from..from.checked_add(len)?));
         match random.below(10) {
@@ -237,7 +239,7 @@ fn blocks_and_linear_memory_share_one_limit() {
     let function = everything(Limits { memory: 10 << 16, ..Limits::default() });
     function
         .session(|guest| {
-            // One page of ten is the guest's own.
+            // One page of ten is the guest's memory.
             let block = call(guest, "alloc", &[4 << 16])?;
             assert_ne!(block, 0);
             assert_eq!(guest.call("grow", &[Value::I32(6)])?[0].as_i32(), -1);
@@ -245,14 +247,14 @@ fn blocks_and_linear_memory_share_one_limit() {
             assert_eq!(call(guest, "alloc", &[1 << 16])?, 0);
             assert_ne!(call(guest, "alloc", &[1 << 15])?, 0);
             assert_eq!(guest.call("grow", &[Value::I32(1)])?[0].as_i32(), -1);
-            // A new beginning gives it back.
+            // A reset frees it.
             call(guest, "reset", &[])?;
             assert_eq!(guest.call("grow", &[Value::I32(5)])?[0].as_i32(), 5);
             assert_eq!(call(guest, "alloc", &[1])?, 0);
             Ok(())
         })
         .unwrap();
-    // However small they are.
+    // This holds however small they are.
     for len in [1, 16, 100, 5_000] {
         let made = function.session(|guest| call(guest, "alloc_for_ever", &[len])).unwrap().into_value();
         let most = (9 << 16) / len.max(16);
@@ -305,14 +307,14 @@ fn the_runtimes_memory_counts_blocks_and_gets_them_back() {
     invoke("hold").unwrap();
     invoke("keep").unwrap();
     let (_, idle) = runtime.in_use();
-    // What an idle instance keeps of its blocks is small.
+    // An idle instance keeps little for its blocks.
     assert!(idle < (64 << 10) + (64 << 10) + 20_000, "{idle}");
     for _ in 0..3 {
         invoke("hold").unwrap();
         invoke("keep").unwrap();
         assert_eq!(runtime.in_use(), (1, idle));
     }
-    // While it runs they count.
+    // They count while it runs.
     let limits = RuntimeLimits { resident_memory: idle + 500_000, ..RuntimeLimits::default() };
     let small = Runtime::builder().limits(limits).build();
     let function = small.deploy("plugin", &module).unwrap();
@@ -337,7 +339,7 @@ fn calls_cost_their_price_in_fuel() {
     {
         assert_eq!(price(name, args), nothing, "{name}");
     }
-    // What is not made is not paid for.
+    // A block that is not made costs nothing.
     for len in [0, u64::MAX, 1 << 40] {
         assert_eq!(price("alloc", &[len]), nothing, "{len}");
     }

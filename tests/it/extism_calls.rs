@@ -1,4 +1,5 @@
-//! What the functions of `extism:host/env` answer: the event and the reply, configuration, variables, logs and requests.
+//! What the functions of `extism:host/env` answer: the event and the reply, configuration,
+//! variables, logs and requests.
 
 use dormouse::{Context, DeployError, Extism, HostError, InvokeErrorKind, Limits, LogLevel, Runtime};
 
@@ -6,7 +7,7 @@ use crate::extism::{alike, deploy, deploy_with, failure, output, plugin, run};
 
 #[test]
 fn the_event_is_read_by_bytes_and_by_words_and_nothing_beyond_it() {
-    // Answers with what it loaded, eight bytes each.
+    // It answers with what it loaded, eight bytes each.
     let function = deploy(
         r#"(func $out (param $at i32) (param $value i64) (i64.store (local.get $at) (local.get $value)))
            (func (export "look") (local $n i64) (local.set $n (call $input_length))
@@ -32,7 +33,7 @@ fn the_event_is_read_by_bytes_and_by_words_and_nothing_beyond_it() {
     let input = b"\xff23456789z";
     let (one, two) = (word(&input[1..9]), word(&input[2..10]));
     assert_eq!(look(input), [10, 0xff, u64::from(b'z'), 0, 0, one, two, 0, 0, 10, one, 0]);
-    // No event: no block.
+    // Without an event there is no block.
     assert_eq!(look(b""), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 }
 
@@ -129,7 +130,7 @@ fn configuration_is_what_the_deployment_gave() {
     };
     assert_eq!([get("unit"), get("größe"), get("")], ["vowels", "100 µm", "nameless"]);
     assert_eq!(function.invocation(b"unit").entry("key_is_freed").run().unwrap().output(), b"");
-    // Absent and empty look the same.
+    // An absent value and an empty one look the same.
     for key in ["no such", "empty", "uni"] {
         assert_eq!(output(&function, key.as_bytes()), "", "{key}");
     }
@@ -137,8 +138,8 @@ fn configuration_is_what_the_deployment_gave() {
     assert!(not_text.to_string().contains("config_get failed: the key of a configuration is no UTF-8"), "{not_text}");
 }
 
-/// A plug-in that does with variables what its entry says: `set` sets `k` to the event, `get` answers with the variable that the
-/// event names.
+/// A plug-in whose entries use variables: `set` sets `k` to the event, and `get` answers with the
+/// variable that the event names.
 const VARS: &str = r#"(data (i32.const 0) "k")
     (func $key (result i64) (call $text (i32.const 0) (i32.const 1)))
     (func (export "get") (call $reply (call $var_get (call $input_offset))))
@@ -187,11 +188,11 @@ fn variables_hold_a_mebibyte_and_no_more() {
         assert!(error.to_string().contains("Variable store is full"), "{error}");
     };
     full("set", &vec![b'x'; most + 1]);
-    // What is replaced counts too, as in Extism.
+    // A replaced value counts too, as in Extism.
     full("twice", &vec![b'x'; most]);
     assert_eq!(run(&function, "twice", &vec![b'x'; most - 50]).unwrap().len(), most - 50);
     full("many", b"");
-    // Memory is the other bound.
+    // Memory is the other limit.
     let limits = Limits { memory: (64 << 10) + 4_000, ..Limits::default() };
     let function = deploy_with(VARS, |deployment| deployment.limits(limits));
     assert_eq!(run(&function, "set", &[b'x'; 1_000]).unwrap().len(), 1_000);

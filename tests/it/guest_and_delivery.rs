@@ -1,4 +1,5 @@
-//! What a guest and its delivery tell each other: the environment, and the wish not to be tried again.
+//! What passes between a guest and its delivery: the environment of the guest, and its request not
+//! to be retried.
 
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ fn a_program_finds_its_delivery_in_its_environment() {
     let dispatched = runtime.dispatch(event(0)).unwrap();
     let Outcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
     assert_eq!(lines(&reply.log()), expected(1, 1));
-    // The same delivery, once more.
+    // The same delivery, retried.
     let dispatched = runtime.dispatch(event(9)).unwrap();
     let Outcome::Failed { error: DeliveryError::Invoke(error), .. } = &dispatched[0].outcome else { panic!() };
     let InvokeErrorKind::Exit { code: 9, log } = error.kind() else { panic!("{error}") };
@@ -229,14 +230,15 @@ fn a_rejection_is_an_error_of_its_own_kind_and_leaves_the_instance_as_good_as_an
         let report = error.report().unwrap();
         assert_eq!((report.outcome(), report.start()), ("rejected", start));
     }
-    // Only that answer: a length like that is still one that is too large.
+    // This holds for that answer alone. Another length of that kind is still too large.
     let error = Runtime::new().deploy("bad", &guest("bad-answer")).unwrap().invoke(b"w").unwrap_err();
     assert_eq!(error.kind().name(), "output_too_large");
 }
 
 #[test]
 fn a_plug_in_finds_its_delivery_in_its_configuration_and_asks_not_to_be_tried_again() {
-    // Logs the value of a key as information and answers what the deployment says.
+    // Logs the value of a key at the level of information, and answers with the first byte of its
+    // input.
     let plug_in = wat(r#"(module
         (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
         (import "extism:host/env" "store_u8" (func $store (param i64 i32)))

@@ -1,5 +1,6 @@
-//! A corpus of real guests with the outcomes that they must have: a folder with modules and a list of cases, which
-//! `DORMOUSE_GUESTS` names. Without it only the guests in `tests/guests` are run, by `guests.rs` and `wasi.rs`.
+//! A corpus of real guests with their right outcomes: a folder with modules and a list of cases.
+//! `DORMOUSE_GUESTS` names the folder. Without it, `guests.rs` and `wasi.rs` still run the guests
+//! of `tests/guests`.
 //!
 //! Each case runs cold and three times warm, with the same outcome and the same fuel.
 
@@ -30,7 +31,7 @@ fn every_case_of_the_corpus_has_its_outcome_four_times_with_equal_fuel() {
     for case in &cases {
         match corpus.run(case) {
             Ok(()) => {}
-            // A proposal that this build leaves off is refused by name.
+            // The error names a proposal that this build leaves off.
             Err(problem) if problem.contains("the WebAssembly proposal") => {
                 println!("{} {}: {problem}", case["file"], case["name"]);
                 refused += 1;
@@ -54,7 +55,7 @@ impl Corpus {
         text.or_else(|| get("_hex").map(hex)).or_else(|| get("_file").map(|name| self.file(name)))
     }
 
-    /// Whether the case comes out as it must.
+    /// Checks the outcome of the case.
     fn run(&self, case: &Json) -> Result<(), String> {
         let abi = case["abi"].as_str().expect("every case has one");
         let trap = case["trap"].as_str();

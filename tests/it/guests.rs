@@ -1,4 +1,5 @@
-//! Real guests, in several languages: each answers as its source says, cold and warm, with the same fuel.
+//! Real guests, in several languages: each answers as its source says, cold and warm, with the same
+//! fuel.
 
 use dormouse::{Runtime, Start};
 
@@ -34,7 +35,7 @@ fn echoes_in_five_languages_answer_the_same_cold_and_warm() {
 fn counters_that_keep_state_never_get_past_one() {
     for name in ["counter.c.reactor", "counter.rust.reactor", "counter.zig.reactor", "counter.as.reactor"] {
         check(name, b"click", b"count=1 seen=5");
-        // Whatever others have counted: events of other lengths, some of which make the guest's memory grow.
+        // Other events may come between. Some make the guest's memory grow.
         let function = Runtime::new().deploy(name, &guest(name)).unwrap();
         for len in [0, 1, 100_000, 5, 1_000, 200_000, 3] {
             let reply = function.invoke(&vec![b'c'; len]).unwrap();
@@ -61,7 +62,7 @@ fn other_handlers_answer_as_their_sources_say() {
     );
 }
 
-/// The guests of the example `polyglot`: what differs between the languages is not in the answer.
+/// The guests of the example `polyglot`: all languages answer the same.
 #[test]
 fn the_handlers_of_the_examples_answer_alike() {
     let texts: [(&[u8], &str); 4] = [

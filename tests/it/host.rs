@@ -1,4 +1,4 @@
-//! Custom host functions, nesting, deadlines and cancelling, typed payloads.
+//! Host functions, nested invocations, deadlines, cancelling, and typed payloads.
 
 use std::{fmt, sync::mpsc, thread, time::Duration};
 
@@ -96,7 +96,7 @@ fn a_guest_that_only_calls_the_host_runs_out_of_fuel_too() {
     let function = runtime.deployment("f", &module).host("env", "nop", |_: &mut Context<'_>| ()).deploy().unwrap();
     let error = function.invocation(b"").fuel(300_000).call("run", &[]).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::OutOfFuel { limit: 300_000 });
-    // Each turn costs 1 for the loop, 1 for the call, 1 for the branch, and 1 for the host function.
+    // Each turn costs 1 for the loop, the call, the branch and the host function each.
     assert_eq!(error.report().unwrap().host_calls(), 75_000);
 }
 
@@ -124,7 +124,7 @@ fn a_host_function_invokes_another_function_within_the_callers_deadline() {
     let runtime = Runtime::builder().clock(clock.clone()).build();
     let spin = runtime.deploy("spin", &guest("loop")).unwrap();
     let call = move |guest: &mut Context<'_>| -> Result<(), HostError> {
-        // The inner function may run for 30 s by itself, but the outer has 1 s.
+        // The inner function may run for 30 s by itself. The outer one has 1 s.
         clock.step(Duration::from_millis(100));
         let error = guest.runtime().find("spin").ok_or("gone")?.call("spin", &[]).unwrap_err();
         guest.log(&error.to_string())?;
@@ -159,7 +159,7 @@ fn an_invocation_is_cancelled_from_another_thread() {
         assert_eq!(*error.kind(), InvokeErrorKind::Cancelled);
         assert!(error.report().unwrap().fuel() > 0);
     });
-    // The next one is not: the instance has forgotten the handle.
+    // The next one is not cancelled, as the instance has forgotten the handle.
     let error = function.invocation(b"").fuel(200_000).call("spin", &[]).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::OutOfFuel { limit: 200_000 });
 }
@@ -270,7 +270,7 @@ impl fmt::Display for Unprintable {
 
 impl std::error::Error for Unprintable {}
 
-/// A failure here kills the test process: no panic can pass through the interpreter.
+/// A failure here kills the test process, as no panic can pass through the interpreter.
 #[test]
 fn a_host_error_that_panics_when_it_is_printed_ends_that_invocation_alone() {
     let module = wat(r#"(module (import "host" "f" (func $f)) (func (export "run") (call $f)))"#);
@@ -299,7 +299,7 @@ fn a_host_function_does_the_same_however_it_is_called() {
         match what {
             0 => return Err("no".into()),
             1 => panic!("boom"),
-            // Up to the end of a slice of fuel, and beyond it.
+            // One charges up to the end of a slice of fuel, the other beyond it.
             2 => guest.charge(99_990)?,
             3 => guest.charge(150_000)?,
             4 => drop(guest.charge(u64::MAX)),
@@ -322,7 +322,8 @@ fn a_host_function_does_the_same_however_it_is_called() {
     }
 }
 
-/// A failure here kills the test process: wasmi 2.0.0 returns from such a call with a dangling stack pointer.
+/// A failure here kills the test process, as wasmi 2.0.0 returns from such a call with a dangling
+/// stack pointer.
 #[test]
 fn tail_calls_of_imports_without_parameters_and_results_are_refused() {
     let deploy = |tail: &str| {

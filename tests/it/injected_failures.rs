@@ -1,6 +1,8 @@
-//! Something fails at the first place where it can, then at the second, and so on, until a run passes without a failure: a host
-//! function's call, a unit of fuel, a growth of memory, a reading of the clock. After each failure the next invocations are
-//! right and find nothing of it.
+//! Failures at every possible place. Something fails at the first place where it can, then at the
+//! second, and so on, until a run passes without a failure.
+//!
+//! What fails is a call of a host function, a unit of fuel, a growth of memory, or a reading of the
+//! clock. After each failure the next invocations are right and find nothing of it.
 
 use std::{
     sync::{
@@ -20,8 +22,9 @@ use crate::{
     targets::RESETS,
 };
 
-/// Spoils memory in three pages, a global and a table, calls the host or grows its memory in between, and answers with what it
-/// found, so that what an earlier run left would show. `look` tells all of it, and changes nothing.
+/// Writes to three pages of memory, a global and a table, and calls the host or grows its memory in
+/// between. It answers with what it found, so that what an earlier run left would show. `look`
+/// answers with all of it, and changes nothing.
 fn module(initialisation: &str) -> Vec<u8> {
     wat(&format!(
         r#"(module
@@ -64,7 +67,7 @@ enum Fault {
 /// A host function that answers with its argument, until the call whose turn it is.
 #[derive(Clone, Default)]
 struct Host {
-    /// Calls until the fault; 0 for none.
+    /// Calls until the fault, or 0 for no fault.
     left: Arc<AtomicU64>,
 }
 
@@ -72,7 +75,7 @@ impl Host {
     fn step(&self, fault: Fault) -> impl Fn(&mut Context<'_>, i32) -> Result<i32, HostError> + Send + Sync + 'static {
         let left = Arc::clone(&self.left);
         move |guest, number| {
-            // What the host writes and logs must go too.
+            // What the host writes and logs must disappear too.
             guest.write(8_192, &number.to_le_bytes())?;
             guest.log("a step")?;
             match left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
@@ -84,12 +87,12 @@ impl Host {
     }
 }
 
-/// What `look` tells of a fresh instance.
+/// The answer of `look` on a fresh instance.
 fn pristine() -> Vec<u64> {
     vec![7, u64::from_le_bytes(*b"pristine"), 0, 0, 1, 3]
 }
 
-/// Sees that an invocation after a fault finds nothing of it, and that the next ones are right.
+/// Checks that an invocation after a fault finds nothing of it, and that the next ones are right.
 #[track_caller]
 fn is_clean(function: &Function, right: u64, after: &str) {
     let look = function.call("look", &[]).unwrap_or_else(|error| panic!("{after}: {error}"));
@@ -105,7 +108,7 @@ fn is_clean(function: &Function, right: u64, after: &str) {
     assert!(idle == live && live <= 1, "{after}: {idle} of {live}");
 }
 
-/// A function whose host fails as `fault` says, and what three steps come to.
+/// A function whose host fails as `fault` says, and the right answer of three steps.
 fn deploy(runtime: &Runtime, host: &Host, fault: Fault, limits: Limits) -> (Function, u64) {
     let module = module("");
     let deployment = runtime.deployment("f", &module).host("host", "step", host.step(fault)).instances(0..=1);
@@ -157,7 +160,8 @@ fn whichever_call_of_the_host_fails_in_initialisation_nothing_is_left_of_the_dep
         let mut failing = 1;
         loop {
             host.left.store(failing, Relaxed);
-            // A module that writes its table initialises each instance anew, which may not call the host.
+            // A module that writes its table initialises each instance anew, which may not call the
+            // host.
             match deploy() {
                 Err(DeployError::Initialise { step: "the start function", cause }) => {
                     assert!(cause.to_string().contains("the fault"), "{cause}");
@@ -212,7 +216,7 @@ fn whichever_growth_its_limit_refuses_the_next_invocation_is_right() {
                 is_clean(&function, right, &format!("{reset:?}, {pages} pages"));
             }
         }
-        // The guest sees which growth failed, and the same each time.
+        // The guest sees which growth failed, the same each time.
         assert!(answers.chunks(3).all(|same| same.iter().all(|answer| *answer == same[0])), "{answers:?}");
         answers.dedup();
         assert_eq!(answers.len(), 10, "each limit shows");
@@ -223,7 +227,8 @@ fn whichever_growth_its_limit_refuses_the_next_invocation_is_right() {
 fn whichever_growth_the_runtime_has_no_room_for_the_next_invocation_is_right() {
     for reset in RESETS {
         let mut refused = 0;
-        // Room for three pages and what an instance takes beside them, and then for ever more.
+        // There is room for three pages and for the rest of an instance, and then for more each
+        // time.
         for pages in 4.. {
             let limits = RuntimeLimits { resident_memory: pages << 16, ..RuntimeLimits::default() };
             let runtime = Runtime::builder().reset(reset).limits(limits).build();
@@ -241,7 +246,7 @@ fn whichever_growth_the_runtime_has_no_room_for_the_next_invocation_is_right() {
     }
 }
 
-/// Stands still until a number of readings, then is an hour ahead.
+/// A clock that stands still for a number of readings, and then is an hour ahead.
 #[derive(Clone, Default)]
 struct Jumping {
     left: Arc<AtomicU64>,
@@ -282,7 +287,7 @@ fn whichever_reading_of_the_clock_is_past_the_deadline_the_next_invocation_is_ri
     }
 }
 
-/// What a host grants through WASI is code of the host too.
+/// The functions that a host grants through WASI are host code too.
 #[cfg(feature = "wasi")]
 #[test]
 fn whichever_reading_of_a_granted_clock_panics_the_next_invocation_is_right() {
@@ -351,7 +356,7 @@ fn a_delivery_that_a_panic_unwinds_through_is_run_again() {
         let deliveries = runtime.deliveries().stats();
         assert!(deliveries.is_balanced(), "after reading {readings}: {deliveries:?}");
         assert_eq!((deliveries.succeeded, deliveries.pending()), (1, 0), "after reading {readings}: {deliveries:?}");
-        // Nothing counts as run that was not: the ledger knows the runs that came to their end.
+        // Only runs that ended count: the ledger has those alone.
         assert_eq!(runtime.ledger().functions()[0].invocations(), 1, "after reading {readings}");
         if ran.is_ok() {
             break;

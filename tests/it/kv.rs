@@ -1,4 +1,4 @@
-//! The key-value store: each call against every store, and what a store keeps to.
+//! The key-value store: each call with every kind of store, and the rules that a store follows.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,14 +17,15 @@ pub(crate) const FULL: i32 = -5;
 pub(crate) const STAGED: i32 = -6;
 pub(crate) const ROOM: i32 = -7;
 
-/// Where the guest's memory holds what: 2 MiB each.
+/// The areas of the guest's memory, 2 MiB each.
 pub(crate) const KEY_AT: u32 = 0;
 pub(crate) const EXPECTED_AT: u32 = 2 << 20;
 pub(crate) const VALUE_AT: u32 = 4 << 20;
 pub(crate) const OUT_AT: u32 = 6 << 20;
 pub(crate) const MEMORY: u32 = 8 << 20;
 
-/// Exports every call as it imports it, and a handler that sets `a` to its input and then does what the first letter of it says.
+/// Exports every call as it imports it. Its handler sets `a` to its input, and then does what the
+/// input's first letter says.
 pub(crate) const GUEST: &str = r#"(module
     (import "dormouse:kv" "get" (func $get (param i32 i32 i32 i32) (result i32)))
     (import "dormouse:kv" "set" (func $set (param i32 i32 i32 i32) (result i32)))
@@ -47,7 +48,7 @@ pub(crate) const GUEST: &str = r#"(module
       (if (i32.eq (local.get $what) (i32.const 119)) (then (return (i64.const -68719476728))))        ;; w: wild
       (i64.const 0)))"#;
 
-/// The stores that the same tests hold for.
+/// The stores that all tests here run on.
 pub(crate) fn stores(test: impl Fn(Arc<dyn KeyValue>)) {
     test(Arc::new(kv::Memory::new()));
     #[cfg(feature = "durable")]
@@ -79,7 +80,7 @@ pub(crate) fn call(guest: &mut Guest<'_>, name: &str, args: &[u32]) -> Answer<i3
     Ok(guest.call(name, &args)?[0].as_i32())
 }
 
-/// Writes bytes to be an argument; what has no bytes has the length -1.
+/// Writes the bytes of an argument. The length -1 stands for no bytes.
 pub(crate) fn put(guest: &mut Guest<'_>, at: u32, bytes: Option<&[u8]>) -> Answer<[u32; 2]> {
     let Some(bytes) = bytes else { return Ok([at, u32::MAX]) };
     guest.write(at, bytes)?;
@@ -251,7 +252,7 @@ fn functions_see_each_others_keys_only_where_the_host_grants_the_same_namespace(
         assert_eq!([who(&a), who(&b), who(&c), who(&d)], [b"a", b"b", b"c", b"c"]);
         assert_eq!(run(&d, |guest| delete(guest, b"who")), 1);
         assert_eq!((who(&a), run(&c, |guest| get(guest, b"who"))), (b"a".to_vec(), None));
-        // Another store is another world.
+        // Another store shares nothing.
         let other = deploy(&runtime, "a", Grant::new(Arc::new(kv::Memory::new())));
         assert_eq!(run(&other, |guest| get(guest, b"who")), None);
     });

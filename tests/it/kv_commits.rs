@@ -1,4 +1,5 @@
-//! The key-value store: what an invocation stages, when it is committed, and what invocations see of each other.
+//! The key-value store: what an invocation stages, when that is committed, and what invocations see
+//! of each other.
 
 use std::{
     sync::{
@@ -41,7 +42,7 @@ fn an_invocation_sees_what_it_has_written_and_nobody_else_does() {
             for room in [7, 8, 15, 1_000] {
                 assert_eq!(texts(list_all(guest, b"a/", room)?), ["a/0", "a/1", "a/2", "a/4"], "{room}");
             }
-            // Nobody else, not even the same function within.
+            // No other invocation sees it, not even a nested one of the same function.
             assert_eq!(texts(run(&f, |other| list_all(other, b"", 1_000))), ["a/1", "a/2", "a/3"]);
             assert_eq!(store.get("f", b"a/2").unwrap(), Some(b"two".to_vec()));
             Ok(())
@@ -139,7 +140,8 @@ fn a_program_commits_with_exit_code_0_and_with_no_other() {
     assert_eq!(plain.deploy_report().unwrap().contract(), "plain", "it is no WASI program");
 }
 
-/// A run on `f` that does one thing, in which another comes between, and then another.
+/// A run on `f` that does one thing. Then another run does something, and then the first does
+/// another thing.
 pub(crate) fn between(
     f: &Function,
     first: impl FnOnce(&mut Guest<'_>) -> Answer<()>,
@@ -168,7 +170,7 @@ fn what_a_compare_and_set_has_compared_holds_at_the_commit_or_nothing_is_written
             Ok(())
         };
         let conflict = || InvokeErrorKind::KeyValue(kv::Error::Conflict { namespace: "f".into(), key: "n".into() });
-        // Changed, deleted, or changed by the same step: the update of the other one is not lost.
+        // Changed, deleted, or changed by the same step: the other run's update is not lost.
         for other in [Some(&b"7"[..]), None, Some(b"2")] {
             let ended = between(&f, increment, |guest| cas(guest, b"n", Some(b"1"), other).map(drop), |_| Ok(()));
             assert_eq!(ended, Err(conflict()));
@@ -176,18 +178,18 @@ fn what_a_compare_and_set_has_compared_holds_at_the_commit_or_nothing_is_written
             assert_eq!(store.get("f", b"beside").unwrap(), None, "all or nothing");
             write(&store, "f", b"n", b"1");
         }
-        // Back at what it was: whatever was done in between, it might have been done before.
+        // The value is as it was, so the run could have begun after the change.
         let there_and_back = |guest: &mut Guest<'_>| {
             set(guest, b"n", b"9")?;
             set(guest, b"n", b"1").map(drop)
         };
         assert_eq!(between(&f, increment, there_and_back, |_| Ok(())), Ok(()));
         assert_eq!(store.get("f", b"n").unwrap(), Some(b"2".to_vec()));
-        // Invoked again it succeeds.
+        // The next invocation succeeds.
         write(&store, "f", b"n", b"1");
         run(&f, increment);
         assert_eq!(store.get("f", b"n").unwrap(), Some(b"2".to_vec()));
-        // A key that was not there must still not be.
+        // A key that did not exist must still not exist.
         let create = |guest: &mut Guest<'_>| cas(guest, b"n", None, Some(b"mine")).map(drop);
         store.commit("f", &[Change::delete(b"n")], Size::MAX).unwrap();
         assert_eq!(between(&f, create, create, |_| Ok(())), Err(conflict()));
@@ -217,14 +219,14 @@ fn what_was_compared_stays_compared_when_the_key_is_written_again() {
             assert!(matches!(ended, Err(InvokeErrorKind::KeyValue(kv::Error::Conflict { .. }))), "{ended:?}");
             write(&store, "f", b"n", b"1");
         }
-        // With a write of its own it compares that, which says nothing about what is committed.
+        // After its own write, it compares that, which does not depend on what is committed.
         let write_first = |guest: &mut Guest<'_>| {
             set(guest, b"n", b"2")?;
             assert_eq!(cas(guest, b"n", Some(b"2"), Some(b"3"))?, 1);
             Ok(())
         };
         assert_eq!(between(&f, write_first, other, |_| Ok(())), Ok(()));
-        // A comparison that did not hold depends on nothing.
+        // After a comparison that failed, it depends on nothing.
         let miss = |guest: &mut Guest<'_>| {
             assert_eq!((cas(guest, b"n", Some(b"no"), Some(b"4"))?, set(guest, b"m", b"5")?), (0, 0));
             Ok(())
@@ -285,7 +287,7 @@ fn threads_that_compare_and_set_lose_no_update() {
         let increment = |guest: &mut Guest<'_>| {
             let found = get(guest, b"n")?;
             let next = found.as_deref().map_or(0, |bytes| u32::from_le_bytes(bytes.try_into().unwrap())) + 1;
-            // Not set if somebody has committed since the reading.
+            // It is not set if another run has committed since the reading.
             Ok(cas(guest, b"n", found.as_deref(), Some(&next.to_le_bytes()))? == 1)
         };
         thread::scope(|scope| {
@@ -331,7 +333,7 @@ fn a_delivery_that_meets_a_conflict_is_made_again_and_succeeds() {
         let (runs, inner) = (Arc::new(AtomicU32::new(0)), store.clone());
         let counted = Arc::clone(&runs);
         let pause = move |_: &mut dormouse::Context<'_>| {
-            // Somebody comes between, once.
+            // Another run comes between, once.
             if counted.fetch_add(1, Relaxed) == 0 {
                 write(&inner, "counter", b"n", &100u32.to_le_bytes());
             }

@@ -1,4 +1,5 @@
-//! The key-value store at its limits: each figure and one more, hostile calls, fuel, grants that are refused, and stores that fail.
+//! The key-value store at its limits: each limit and one more, hostile calls, fuel, refused grants,
+//! and stores that fail.
 
 use std::{
     sync::{
@@ -87,13 +88,13 @@ fn what_an_invocation_stages_is_bounded_exactly_and_what_is_refused_changes_noth
             assert_eq!(set(guest, b"b", &[1; 71])?, 0);
             assert_eq!((delete(guest, b"c")?, set(guest, b"a", &[1; 72])?), (STAGED, STAGED));
             assert_eq!(get(guest, b"a")?, Some(vec![1; 71]), "as it was");
-            // What is written again takes what it takes now.
+            // A key that is written again takes the room of its new value.
             assert_eq!((set(guest, b"a", &[2; 10])?, set(guest, b"b", &[2; 132])?), (0, 0));
             assert_eq!(set(guest, b"b", &[2; 133])?, STAGED);
             Ok(())
         });
         assert_eq!(store.size("f").unwrap(), Size { entries: 2, bytes: 11 + 133 });
-        // What is compared is kept too, until the commit.
+        // A compared value is kept too, until the commit.
         run(&f, |guest| {
             assert_eq!(cas(guest, b"b", Some(&[2; 132]), Some(&[3; 140]))?, STAGED);
             assert_eq!(cas(guest, b"b", Some(&[2; 132]), Some(&[3; 139]))?, 1);
@@ -127,7 +128,8 @@ fn a_namespace_holds_no_more_entries_and_bytes_than_its_quota() {
             Ok(())
         });
         assert_eq!(store.size("f").unwrap(), Size { entries: 3, bytes: 100 });
-        // Beyond it already, as when the host lowers it: what makes it no larger is allowed.
+        // The store is beyond its limit, as when the host lowers that. A write that does not
+        // enlarge it is allowed.
         let f = function(&store, kv::Limits { entries: 1, bytes: 10, ..kv::Limits::default() });
         run(&f, |guest| {
             assert_eq!((set(guest, b"a", &[3; 97])?, set(guest, b"a", &[3; 98])?), (0, FULL));
@@ -182,7 +184,7 @@ fn ranges_outside_the_memory_are_told_by_a_code_and_change_nothing() {
                     assert_eq!(call(guest, name, args)?, FAULT, "{name} {args:?}");
                 }
             }
-            // Lengths beyond all limits are refused before anything of theirs is looked at.
+            // Lengths beyond all limits are refused before the store looks at their bytes.
             for len in [u32::MAX, u32::MAX - 1, 1 << 31, MEMORY] {
                 assert_eq!(call(guest, "get", &[0, len, 0, 0])?, KEY);
                 assert_eq!(call(guest, "delete", &[0, len])?, KEY);
@@ -193,12 +195,12 @@ fn ranges_outside_the_memory_are_told_by_a_code_and_change_nothing() {
                 let expected = if len == u32::MAX { 0 } else { VALUE };
                 assert_eq!(call(guest, "compare_and_set", &[KEY_AT, 1, 0, len, 0, 1])?, expected);
             }
-            // A value at the last byte, and answers up to it.
+            // A value at the end of memory, and answers up to the end.
             guest.write(last, b"x")?;
             assert_eq!(call(guest, "set", &[KEY_AT, 1, last, 1])?, 0);
             assert_eq!(call(guest, "get", &[KEY_AT, 1, last, 1])?, 1);
             assert_eq!(call(guest, "list", &[0, 0, 0, 0, MEMORY - 5, 5])?, 5);
-            // Reading and writing the same place.
+            // The same place is read and written.
             assert_eq!(call(guest, "list", &[KEY_AT, 1, KEY_AT, 0, KEY_AT, 100])?, 5);
             assert_eq!(guest.read(KEY_AT, 5)?, b"\x01\0\0\0k");
             Ok(())
@@ -208,7 +210,7 @@ fn ranges_outside_the_memory_are_told_by_a_code_and_change_nothing() {
     });
 }
 
-/// Fuel of a run.
+/// The fuel of a run.
 fn fuel(function: &Function, body: impl FnOnce(&mut Guest<'_>) -> Answer<i32>) -> u64 {
     function.session(body).unwrap().report().fuel()
 }
@@ -231,7 +233,7 @@ fn calls_cost_fuel_by_the_bytes_that_they_move_the_same_cold_and_warm() {
             call(guest, "get", &[KEY_AT, 1, OUT_AT, 0])
         });
         assert_eq!(measured, base + 101, "a value that does not fit was fetched all the same");
-        // What is expected, what is found, and what is set.
+        // The expected value, the found one and the new one.
         let swapped = fuel(&f, |guest| cas(guest, b"k", Some(&value(64)), Some(&value(128))));
         assert_eq!(swapped, base + 1 + 101 + 2);
         // Five keys of two bytes: 8 for each, a line of 64 bytes read and one written.

@@ -1,4 +1,4 @@
-//! The ledger: what functions used over time, whoever invoked them.
+//! The ledger: what functions used over time, by all their callers.
 
 use std::{thread, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::{
     support::{guest, wat},
 };
 
-/// Takes what its input says: traps on `t`, loops on `f`, else answers with two bytes.
+/// Traps on `t`, loops on `f`, and otherwise answers with two bytes.
 const GUEST: &str = r#"(module (memory (export "memory") 1)
     (func (export "alloc") (param i32) (result i32) (i32.const 16))
     (func (export "handle") (param $at i32) (param i32) (result i64)

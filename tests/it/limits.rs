@@ -1,5 +1,5 @@
-//! Every limit of a module and of an instance: at the limit all is well, one more is refused, with the limit's name and
-//! the figures.
+//! Every limit of a module and of an instance. The limit itself is accepted. One more is refused,
+//! with the limit's name and the figures.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn holds_at(n: u64, bound: Bound, limits: impl Fn(u64) -> Limits, module: impl F
     }
 }
 
-/// `part` n times within a module.
+/// A module with `part` n times.
 fn repeated(before: &str, n: u64, part: impl Fn(u64) -> String) -> Vec<u8> {
     wat(&format!("(module {before} {})", (0..n).map(part).collect::<String>()))
 }
@@ -80,7 +80,7 @@ fn the_defaults_are_the_documented_figures() {
 
 #[test]
 fn a_module_of_one_byte_more_is_refused() {
-    // A custom section that fills the module up: id, size, an empty name.
+    // A custom section fills the module: id, size, an empty name.
     let module = |n: u64| {
         let mut bytes = b"\0asm\x01\0\0\0\0".to_vec();
         bytes.push(n as u8 - 10);
@@ -101,7 +101,7 @@ fn imported_functions_count_as_functions() {
     let limits = |n| Limits { functions: n as u32, ..Limits::default() };
     let two = r#"(import "env" "a" (func)) (import "env" "b" (func))"#;
     holds_at(5, Bound::Functions, limits, |n| repeated(two, n - 2, |_| "(func)".into()));
-    // Also where they are all that there is.
+    // Also if the module has nothing else.
     holds_at(2, Bound::Functions, limits, |n| repeated("", n, |_| r#"(import "env" "a" (func))"#.into()));
 }
 
@@ -128,7 +128,7 @@ fn one_global_more_is_refused() {
 fn one_type_more_is_refused() {
     let limits = |n| Limits { types: n as u32, ..Limits::default() };
     holds_at(5, Bound::Types, limits, |n| repeated("", n, |_| "(type (func))".into()));
-    // Types that the growth of memory needs behind the scenes are not the guest's.
+    // The types that the library adds for the growth of memory do not count.
     let grows = "(memory 1) (type $f (func)) (func (type $f) (drop (memory.grow (i32.const 1))))";
     holds_at(5, Bound::Types, limits, |n| repeated(grows, n - 1, |_| "(type (func))".into()));
 }
@@ -190,7 +190,8 @@ fn as_many_types_as_the_interpreter_takes_leave_no_room_for_that_of_a_growth() {
     );
 }
 
-/// Each import and export counts, and each parameter and result of one that is a function; a global that code sets is exported.
+/// Each import and export counts, and each parameter and result of its function. A global that code
+/// sets is exported.
 #[test]
 fn types_of_exports_as_large_as_the_interpreter_takes_leave_no_room_for_those_that_are_added() {
     let many = "i32 ".repeat(1_000);
@@ -251,7 +252,8 @@ fn one_local_more_is_refused_and_parameters_do_not_count() {
 
 #[test]
 fn operands_by_the_million_are_refused_before_room_is_made_for_them() {
-    // Each call is two bytes and puts 1,000 operands on the stack: 20 MB of them from 10 KB of code.
+    // Each call takes two bytes and puts 1,000 operands on the stack. So 10 KB of code make 20 MB
+    // of them.
     let results = "i32 ".repeat(1_000);
     let module = |calls| {
         let calls = "call $g ".repeat(calls);
@@ -282,7 +284,7 @@ fn locals_by_the_billion_are_refused_before_room_is_made_for_them() {
 
 #[test]
 fn a_count_of_billions_is_refused_before_room_is_made_for_it() {
-    // Each section that is a vector, announcing 2^32 - 1 entries and having none.
+    // Each section that is a vector announces 2^32 - 1 entries and has none.
     for (id, bound) in [
         (1, Bound::Types),
         (2, Bound::Imports),
@@ -325,7 +327,7 @@ fn initial_memories_count_together() {
     deploy(&module, limits(3 * PAGE)).unwrap();
     let error = deploy(&module, limits(3 * PAGE - 1)).unwrap_err();
     assert!(matches!(error, DeployError::TooLarge { bound: Bound::Memory, found: 196_608, .. }), "{error:?}");
-    // Sums that do not fit into 64 bits are no way around it.
+    // Sums that do not fit into 64 bits do not evade it.
     let huge = wat("(module (memory 65536) (memory 65536) (memory 65536))");
     let error = deploy(&huge, Limits::default()).unwrap_err();
     assert!(
@@ -438,7 +440,8 @@ fn as_many_nested_calls_as_the_limit_work_and_one_more_traps() {
     }
 }
 
-/// What the library adds to a guest, to zero the interpreter's stack, takes nothing of the guest's limits.
+/// What the library adds to a guest to zero the interpreter's stack does not count against the
+/// guest's limits.
 #[test]
 fn guests_have_all_of_the_stack_that_their_limits_say() {
     let recursion = |before: &str, after: &str| {
@@ -489,7 +492,7 @@ fn a_value_stack_of_one_cell_less_traps() {
         let limits = Limits { stack, call_depth: 1_000_000, ..Limits::default() };
         is_overflow(deploy(&module, limits).unwrap().call(export, args))
     };
-    // The least stack with which depth(n) works.
+    // The smallest stack with which depth(n) works.
     let needed = |n| {
         let (mut below, mut enough) = (4_096, 1 << 20);
         assert!(!overflows(enough, "depth", &[Value::I32(n)]));
@@ -501,8 +504,8 @@ fn a_value_stack_of_one_cell_less_traps() {
         enough
     };
     let (some, twice) = (needed(1_000), needed(2_000));
-    // A frame has its parameter and what is on its stack, in cells of 8 bytes; the limit is in bytes. The library raises it by
-    // the cell that it adds to each call, up to twice the limit.
+    // A frame has its parameter and its operands, in cells of 8 bytes. The limit is in bytes. The
+    // library raises it by the cell that it adds to each call, up to twice the limit.
     let frame = (twice - some) / 1_000;
     assert_eq!((twice - some) % 1_000, 0);
     assert!(frame % 4 == 0 && (8..=64).contains(&frame), "{frame} bytes a frame");
@@ -547,7 +550,7 @@ fn modules_at_the_default_figures_are_accepted() {
     }
 }
 
-/// A memory of 64 bits is asked for more than any machine has, with limits that allow it.
+/// A memory of 64 bits grows by more than any machine has, with limits that allow it.
 #[cfg(feature = "memory64")]
 #[test]
 fn growths_by_more_than_any_machine_has_are_answered() {

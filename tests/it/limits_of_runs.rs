@@ -1,4 +1,5 @@
-//! Every limit of an invocation and of a function's pool: at the limit all is well, one more is cut or refused.
+//! Every limit of an invocation and of a function's pool. The limit itself is accepted. One more is
+//! cut or refused.
 
 use std::{
     sync::{
@@ -18,7 +19,8 @@ use crate::support::{guest, wat};
 
 use crate::limits::deploy;
 
-/// Runs `run` with exactly the fuel that it needs, with one less, and within a function's limit of one less.
+/// Runs `run` with exactly the fuel that it needs, with one unit less, and within a function's
+/// limit of one unit less.
 #[track_caller]
 fn needs_its_fuel(module: &[u8], run: impl Fn(dormouse::Invocation<'_>) -> Result<u64, InvokeError>) {
     let function = deploy(module, Limits::default()).unwrap();
@@ -32,7 +34,7 @@ fn needs_its_fuel(module: &[u8], run: impl Fn(dormouse::Invocation<'_>) -> Resul
         assert!(report.fuel() < fuel, "{} of {fuel}", report.fuel());
     };
     out(run(function.invocation(b"hello").fuel(fuel - 1)));
-    // What went before costs nothing afterwards.
+    // Earlier runs cost later ones nothing.
     assert_eq!(run(function.invocation(b"hello").fuel(fuel)).unwrap(), fuel);
 
     let function = deploy(module, Limits { fuel: fuel - 1, ..Limits::default() }).unwrap();
@@ -47,11 +49,11 @@ fn exactly_enough_fuel_is_enough_and_an_invocation_cannot_ask_for_more() {
         move |invocation: dormouse::Invocation<'_>| Ok(invocation.call(export, args)?.report().fuel())
     };
     needs_its_fuel(&guest("fib"), call("fib", &[Value::I32(10)]));
-    // Longer than one slice.
+    // This is longer than one slice.
     needs_its_fuel(&guest("fib"), call("fib", &[Value::I32(22)]));
     needs_its_fuel(&guest("bomb"), call("grow", &[Value::I32(3)]));
     needs_its_fuel(&guest("bomb"), call("grow", &[Value::I32(-1)]));
-    // One operator that takes more than a slice, and is the last.
+    // The last operator takes more than a slice.
     needs_its_fuel(&guest("bomb"), call("grow", &[Value::I32(200)]));
     let fill = wat(r#"(module (memory 200)
         (func (export "fill") (memory.fill (i32.const 0) (i32.const 1) (i32.const 13_000_000))))"#);
@@ -310,7 +312,7 @@ fn an_output_of_gigabytes_is_refused_without_making_room_for_it() {
 #[test]
 fn a_log_is_cut_after_its_last_byte_and_the_invocation_goes_on() {
     let runtime = Runtime::new();
-    // log(n) logs a line of n bytes, then one of one, and answers n.
+    // log(n) logs a line of n bytes, then a line of one byte, and answers n.
     let module = wat(r#"(module (import "env" "log" (func $log (param i32)))
         (func (export "log") (param i32) (result i32)
             (call $log (local.get 0)) (call $log (i32.const 1)) (local.get 0)))"#);

@@ -1,4 +1,5 @@
-//! Every limit of a runtime, and of invocations within invocations: at the limit all is well, one more is refused.
+//! Every limit of a runtime and of nested invocations. The limit itself is accepted. One more is
+//! refused.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,8 @@ fn one_function_more_than_the_runtime_may_hold_is_refused() {
     assert!(runtime.find("c").is_none());
     assert_eq!(runtime.trim(Duration::ZERO), 1, "what the deployment of b left");
     assert_eq!(runtime.in_use(), (0, 0));
-    // A redeployment needs no room, and an undeployed function leaves its own, though handles to it remain.
+    // A redeployment needs no room. An undeployed function frees its room, even if handles to it
+    // remain.
     runtime.deploy("a", &guest("echo")).unwrap();
     assert!(runtime.undeploy("b"));
     runtime.deploy("c", &module).unwrap();
@@ -35,7 +37,8 @@ fn one_function_more_than_the_runtime_may_hold_is_refused() {
     assert!(b.version().is_none());
 }
 
-/// A runtime of `limits` with the functions a, b and c, each of one page and with any number of instances.
+/// A runtime of `limits` with the functions a, b and c, each of one page and with any number of
+/// instances.
 fn three(limits: RuntimeLimits) -> (Runtime, Hands, [Function; 3]) {
     let hands = Hands { each_reading: 1, ..Hands::default() };
     let runtime = Runtime::builder().limits(limits).clock(hands.clone()).build();
@@ -49,7 +52,7 @@ fn size(function: &Function) -> Result<Start, InvokeErrorKind> {
     function.call("size", &[]).map(|returned| returned.report().start()).map_err(InvokeError::into_kind)
 }
 
-/// What one instance of those functions holds.
+/// The memory that one instance of those functions holds.
 fn one_instance() -> u64 {
     let (runtime, _, [a, ..]) = three(RuntimeLimits::default());
     size(&a).unwrap();
@@ -82,7 +85,7 @@ fn one_instance_more_than_the_runtime_may_have_costs_the_least_recently_used() {
             Ok(())
         });
         inner.map_err(InvokeError::into_kind)?;
-        // c is idle again, and has to go.
+        // c is idle again, and is dropped.
         assert_eq!(size(&b), Ok(Start::Cold));
         Ok(())
     });
@@ -135,10 +138,11 @@ fn held(text: &str) -> u64 {
 #[test]
 fn tables_and_element_segments_count_as_resident_memory() {
     let none = held("(module (func $f))");
-    // Four bytes an element, measured; each instance has its own.
+    // Each instance has four bytes for an element, measured.
     let table = held("(module (func $f) (table 100000 funcref))");
     assert!((400_000..2_000_000).contains(&(table - none)), "{}", table - none);
-    // Of those that code changes an instance keeps what they began with, and growing reserves as many ahead.
+    // An instance keeps the first state of tables that code changes, and growing reserves as many
+    // elements ahead.
     let text = "(module (table 100000 funcref) (func (table.set (i32.const 0) (ref.null func))))";
     let written = held(text) - none;
     assert!((1_950_000..3_000_000).contains(&written), "{written}");
@@ -152,7 +156,7 @@ fn functions_and_globals_count_as_resident_memory() {
     let module = |parts: &[&str]| held(&format!("(module {})", parts.concat()));
     let none = module(&[]);
     let (with_functions, with_globals) = (module(&[&functions]) - none, module(&[&globals]) - none);
-    // 56 to 96 bytes each, and some 40, measured.
+    // They take 56 to 96 bytes each, and some 40 more, measured.
     assert!((56_000..200_000).contains(&with_functions), "{with_functions}");
     assert!((30_000..100_000).contains(&with_globals), "{with_globals}");
     assert_eq!(module(&[&functions, &globals]), none + with_functions + with_globals);
@@ -166,7 +170,7 @@ fn a_running_guest_that_grows_beyond_the_budget_ends_as_busy() {
     let grow = |pages| a.call("grow", &[Value::I32(pages)]);
     assert_eq!(runtime.in_use(), (0, 0));
     assert_eq!(grow(2).unwrap().values(), [Value::I32(1)]);
-    // It grew, so it was thrown away.
+    // The instance grew, so it was dropped.
     assert_eq!(runtime.in_use(), (0, 0));
     size(&a).unwrap();
     assert_eq!(runtime.in_use(), (1, one));
@@ -174,7 +178,7 @@ fn a_running_guest_that_grows_beyond_the_budget_ends_as_busy() {
     assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeMemory { wanted: 3 * PAGE, limit }));
     assert_eq!(error.report().unwrap().outcome(), "busy");
     assert_eq!(runtime.in_use(), (1, one));
-    // Page by page it is the third that fails, and all is given back.
+    // Page by page, the third growth fails, and everything is given back.
     let error = a.call("grow_all", &[]).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeMemory { wanted: PAGE, limit }));
     assert_eq!(error.report().unwrap().memory(), 3 * PAGE);
@@ -211,7 +215,7 @@ fn what_all_instances_held_is_given_back() {
     assert_eq!(runtime.in_use().0, 9);
     assert_eq!(runtime.trim(Duration::ZERO), 9);
     assert_eq!(runtime.in_use(), (0, 0));
-    // By undeploying, and by being replaced.
+    // Once by undeploying, once by replacing.
     for function in [&a, &b, &c] {
         function.prewarm(3).unwrap();
     }
@@ -229,7 +233,7 @@ fn what_all_instances_held_is_given_back() {
 fn prewarming_more_than_the_runtime_may_have_is_busy() {
     let (runtime, _, [a, b, _]) = three(RuntimeLimits { instances: 3, ..RuntimeLimits::default() });
     size(&b).unwrap();
-    // The idle one of b goes, and then there is nothing to gain by dropping one's own.
+    // The idle instance of b is dropped. After that, dropping its own instances gains nothing.
     let error = a.prewarm(4).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeInstances { limit: 3 }));
     assert_eq!((a.instances(), b.instances()), ((3, 3), (0, 0)));
@@ -241,7 +245,8 @@ fn prewarming_more_than_the_runtime_may_have_is_busy() {
     assert!(runtime.in_use().0 <= 3, "{:?}", runtime.in_use());
 }
 
-/// Deploys `down`: `down(n)` calls the host, which calls `down(n - 1)` of the same function, and answers the depth.
+/// Deploys `down`: `down(n)` calls the host, which calls `down(n - 1)` of the same function, and
+/// answers the depth.
 fn nesting(runtime: &Runtime, instances: usize) -> Function {
     let module = wat(r#"(module (import "env" "down" (func $down (param i32) (result i32)))
         (func (export "down") (param i32) (result i32)
@@ -269,7 +274,7 @@ fn invocations_nest_four_below_the_outermost_and_no_deeper() {
         InvokeErrorKind::HostFunction { message, .. } => assert!(message.contains("nested 5 deep"), "{message}"),
         other => panic!("{other:?}"),
     }
-    // By type, where the embedder's own code nests.
+    // By type, if the host's own code nests.
     fn down(function: &Function, levels: usize) -> Result<(), InvokeErrorKind> {
         if levels == 0 {
             return Ok(());

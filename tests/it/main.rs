@@ -1,4 +1,4 @@
-//! The library's behaviour, seen from outside: one file a room.
+//! The library's behaviour, seen from outside. Each file holds the tests of one room.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
 mod aliases;

@@ -1,8 +1,8 @@
-//! What the interpreter mistranslates answers what the specification says: see
+//! Code that the interpreter mistranslates answers as the specification says: see
 //! `docs/interpreter-faults.md`.
 //!
-//! Each call follows one that left a secret on the interpreter's value stack, so that a slot which
-//! nobody wrote shows.
+//! Each call follows one that left a secret on the interpreter's value stack, so that a slot
+//! without a write shows.
 
 use dormouse::{Function, Reset, Runtime, Value};
 
@@ -144,7 +144,7 @@ fn a_table_of_branches_leads_back_to_loops_and_out_of_tables() {
     });
 }
 
-/// A reference that a call never had must not come out of a slot that nobody wrote.
+/// A call must not read a reference that it never had from a slot without a write.
 #[test]
 fn a_table_of_branches_takes_null_references_and_functions_as_they_are() {
     for (ty, null) in [("funcref", "ref.null func"), ("externref", "ref.null extern")] {

@@ -1,4 +1,4 @@
-//! Patterns within their limits, work within its bounds, and many patterns in one index.
+//! Patterns at their limits, bounds on the work of matching, and many patterns in one index.
 
 use std::{
     sync::{
@@ -27,7 +27,7 @@ fn a_pattern_has_256_fields_at_most() {
     let event = fields(256).replace("[1]", "1");
     assert_eq!(most.matches(format!("{{{event}}}").as_bytes()), Ok(true));
     assert_eq!(most.matches(format!("{{{}}}", event.replace("f255", "f256")).as_bytes()), Ok(false));
-    // All conditions of the largest rule are reconciled where there are arrays.
+    // With arrays, all conditions of the largest rule are reconciled.
     let of_elements = pattern(&format!("{{\"o\":{{{}}}}}", fields(256)));
     assert_eq!(of_elements.matches(format!("{{\"o\":[{{\"f0\":1}},{{{event}}}]}}").as_bytes()), Ok(true));
     let (one, other) = event.split_once(",\"f9").unwrap();
@@ -98,7 +98,7 @@ fn many_stars_on_a_long_text_are_no_trouble() {
 
 #[test]
 fn keys_repeated_around_arrays_are_searched_within_bounds() {
-    // Thirty fields, of which each of fifteen arrays can give any one: no choice is as good as another.
+    // Each of fifteen arrays can give any one of thirty fields. No choice is as good as another.
     let fields: Vec<String> = (0..30).map(|at| format!("\"f{at}\":[1]")).collect();
     let text = pattern(&format!("{{\"o\":{{{}}}}}", fields.join(",")));
     let elements: Vec<String> = (0..30).map(|at| format!("{{\"f{at}\":1}}")).collect();
@@ -109,7 +109,7 @@ fn keys_repeated_around_arrays_are_searched_within_bounds() {
     let index = PatternIndex::new();
     index.add(1, &text).unwrap();
     assert_eq!(index.matches(event.as_bytes()), Err(refused));
-    // Few of them are searched to the end.
+    // Few of these searches reach their end.
     let pair = pattern(r#"{"o":{"x":[1],"y":[1],"z":[1]}}"#);
     assert_eq!(pair.matches(br#"{"o":[{"x":1},{"y":1}],"o":[{"x":1},{"z":1}],"o":[{"y":1},{"z":1}]}"#), Ok(true));
     assert_eq!(pair.matches(br#"{"o":[{"x":1},{"y":1}],"o":[{"x":1},{"z":1}]}"#), Ok(false));
@@ -139,7 +139,7 @@ fn ten_thousand_patterns_come_and_go() {
         (0..10_000).map(|at| pattern(&format!(r#"{{"type":["t"],"id":[{at},{{"prefix":"p{at}-"}}]}}"#))).collect();
     for (key, pattern) in parsed.iter().enumerate() {
         index.add(key, pattern).unwrap();
-        // Matching in between does not make adding dearer.
+        // Matching in between does not make adding cost more.
         assert_eq!(index.matches(format!(r#"{{"id":"p{key}-x","type":"t"}}"#).as_bytes()).unwrap(), [key]);
     }
     for key in 0..9_990 {
@@ -156,7 +156,8 @@ fn ten_thousand_patterns_come_and_go() {
 fn hundreds_of_ranges_of_numbers_are_found_as_each_pattern_finds_them() {
     let index = PatternIndex::new();
     let ranges = (0..300i32).map(|at| {
-        // Nested, overlapping, disjoint, open at an end, of one number; below zero and between whole numbers.
+        // The ranges are nested, overlapping, disjoint, open at an end, or of one number. Some are
+        // below zero or between integers.
         let (low, high) = (f64::from(at * 37 % 301 - 150) / 2.0, f64::from(at * 53 % 89 % (at % 7 * 9 + 1)) / 2.0);
         let (low, high) = (low, low + high);
         match at % 5 {
@@ -203,12 +204,13 @@ fn one_matcher_serves_several_indexes_in_turn() {
 
 #[test]
 fn a_match_sees_the_patterns_of_one_moment() {
-    // Two patterns that are always both there or both replaced: no match may see one without the other.
+    // Two patterns are always added and replaced together. No match may see one without the other.
     let index = PatternIndex::new();
     let text = pattern(r#"{"a":[1]}"#);
     index.add(0_u32, &text).unwrap();
     let done = AtomicBool::new(false);
-    // The writer begins when both readers run: on a busy machine they might be started after it was done.
+    // The writer begins when both readers run. On a busy machine, they might start after it was
+    // done.
     let begin = Barrier::new(3);
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -217,7 +219,8 @@ fn a_match_sees_the_patterns_of_one_moment() {
                 loop {
                     let keys = index.matches(br#"{"a":1}"#).unwrap();
                     assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "{keys:?}");
-                    // Keys are added in ascending order and the oldest goes first, so there is never a gap.
+                    // Keys are added in ascending order and the oldest is removed first, so there
+                    // is never a gap.
                     assert!(keys.last().is_some_and(|last| (last - keys[0]) as usize == keys.len() - 1), "{keys:?}");
                     if done.load(Relaxed) {
                         break;
@@ -248,7 +251,7 @@ fn patterns_and_indexes_go_anywhere() {
 #[test]
 fn of_what_no_pattern_names_only_strings_and_brackets_are_looked_at() {
     let wanted = pattern(r#"{"a":[1]}"#);
-    // Long enough for more than one block of the scanner, at each place in it.
+    // The text spans more than one block of the scanner, and begins at each place of a block.
     for before in 0..70 {
         let pad = "1".repeat(before);
         for byte in (0x20..0x7f).map(char::from).filter(|byte| !"[]{}\"\\".contains(*byte)) {

@@ -1,4 +1,5 @@
-//! Events as JSON under patterns: what is malformed and where, what is stepped over, and how deep.
+//! Matching of JSON: what is malformed and where, what matching steps over, and how deep events may
+//! be.
 
 use dormouse::{JsonProblem, MatchError, Pattern};
 
@@ -76,7 +77,7 @@ fn events_are_one_json_object() {
 #[test]
 fn members_are_read_alike_with_space_around_them_and_without() {
     let pattern = pattern(r#"{"want":["yes"]}"#);
-    // Without the spaces of `event`, which stand between members alone.
+    // This leaves out the spaces of `event`, which stand only between members.
     let outcome = |event: &str| match pattern.matches(event.as_bytes()) {
         Err(MatchError::Json(error)) => {
             let spaces = event.as_bytes()[..error.offset()].iter().filter(|&&byte| byte == b' ').count();
@@ -140,7 +141,7 @@ fn of_an_array_or_object_that_no_pattern_names_the_end_is_found_and_no_more() {
     for (event, offset) in [(r#"{"b":[1"#, 7), (r#"{"b":["]"#, 8), (r#"{"b":["\"]"#, 10), (r#"{"b":[{}"#, 8)] {
         assert_eq!(problem(&pattern, event.as_bytes()), (offset, JsonProblem::End), "{event}");
     }
-    // Where a pattern looks, every byte counts.
+    // Where a pattern looks, matching checks every byte.
     for (event, offset, expected) in [
         (r#"{"a":[1 2]}"#, 8, JsonProblem::Comma),
         (r#"{"a":[1,]}"#, 8, JsonProblem::Value),

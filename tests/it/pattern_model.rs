@@ -1,7 +1,8 @@
-//! Random patterns against random events, compared with a naive evaluator that follows the rules word by word: it holds whole events
-//! as trees and tries every way to choose values.
+//! Random patterns and random events, compared with a naive evaluator that follows the rules word
+//! by word. It holds whole events as trees and tries every way to choose values.
 //!
-//! `DORMOUSE_PATTERN_CASES=10000000 cargo test --release pattern_model` runs longer; `DORMOUSE_FIRST_SEED` begins elsewhere.
+//! `DORMOUSE_PATTERN_CASES=10000000 cargo test --release pattern_model` runs longer.
+//! `DORMOUSE_FIRST_SEED` begins elsewhere.
 
 use std::fmt::Write;
 
@@ -9,7 +10,7 @@ use dormouse::{Explanation, Pattern, PatternIndex};
 
 use crate::support::{Random, count};
 
-/// Patterns that meet each event.
+/// How many patterns are matched with each event.
 const PATTERNS: u64 = 20;
 
 #[test]
@@ -20,7 +21,7 @@ fn the_index_agrees_with_a_naive_evaluator() {
     for seed in first..first + cases.div_ceil(PATTERNS * PATTERNS) {
         matched += compare(seed);
     }
-    // What never matches, or always, would compare nothing.
+    // If patterns always matched, or never, the test would compare nothing.
     assert!(matched > cases / 20 && matched < cases / 2, "{matched} of {cases} match");
 }
 
@@ -39,7 +40,7 @@ fn compare(seed: u64) -> u64 {
             let members = members(&mut random, 0, &mut 6);
             let text = write_pattern(&members, &mut random);
             let Ok(pattern) = Pattern::parse(&text) else {
-                // Duplicates by dots, mostly; the rules of parsing have tests of their own.
+                // These are mostly duplicates by dots. Other tests check the rules of parsing.
                 continue;
             };
             let key = (round << 32) + held.len() as u64 + random.next() % 1_000_000 * 100;
@@ -145,9 +146,9 @@ const NUMBERS: [&str; 18] = [
 ];
 const LITERALS: [&str; 3] = ["true", "false", "null"];
 
-/// One of these, the first ones more often.
+/// One of these. The first ones are more frequent.
 fn pick<T: Copy>(random: &mut Random, of: &[T]) -> T {
-    // Half of the time one of the first few, so that patterns and events meet.
+    // Half of the time it is one of the first few, so that patterns and events match.
     let few = if random.below(2) == 0 { of.len().min(3) } else { of.len() };
     of[random.below(few as u64) as usize]
 }
@@ -258,7 +259,7 @@ fn space(out: &mut String, random: &mut Random) {
     }
 }
 
-/// A string, some of its characters as escapes without need.
+/// A string, with some needless escapes.
 fn quote(text: &str, out: &mut String, random: &mut Random) {
     out.push('"');
     for character in text.chars() {
@@ -373,7 +374,7 @@ fn test(random: &mut Random) -> Test {
 }
 
 fn excluded(random: &mut Random, kind: u64) -> Test {
-    // Not the empty one.
+    // The empty string is not allowed here.
     let text = TEXTS[1 + random.below(TEXTS.len() as u64 - 1) as usize];
     match kind {
         0 => Test::Is(Scalar::Text(text)),
@@ -474,7 +475,8 @@ fn combinations<'a>(members: &'a [Member], path: Option<&str>) -> Vec<Vec<Field<
     all
 }
 
-/// Tries each value for each field, and absence where it is asked for; absence is judged when all values are chosen.
+/// Tries each value for each field, and absence if the field may be absent. It judges absence when
+/// all values are chosen.
 fn choose<'a>(fields: &[Field<'_>], leaves: &'a [Leaf<'a>], chosen: &mut Vec<Option<&'a Leaf<'a>>>) -> bool {
     let agree = |a: &Leaf<'_>, b: &Leaf<'_>| {
         a.positions.iter().all(|(array, at)| b.positions.iter().all(|(other, there)| array != other || at == there))
@@ -548,7 +550,7 @@ fn holds(test: &Test, value: &Scalar) -> bool {
     }
 }
 
-/// One character is the other's only capital, and that the other's only small letter.
+/// Whether one character is the other's only capital, and the other is its only small letter.
 fn same_letter(a: char, b: char) -> bool {
     let pair = |small: char, capital: char| {
         small.to_uppercase().collect::<Vec<_>>() == [capital] && capital.to_lowercase().collect::<Vec<_>>() == [small]

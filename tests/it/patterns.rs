@@ -1,10 +1,11 @@
-//! The pattern language: each rule kept and broken, and each place where Amazon's event-ruler is odd and this is not.
+//! The pattern language: each rule, with patterns that follow it and patterns that break it, and
+//! each place where Amazon's event-ruler is odd and this library is not.
 
 use dormouse::{Event, Explanation, Mismatch, Pattern, PatternError};
 
 pub(crate) fn pattern(text: &str) -> Pattern {
     let pattern = Pattern::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-    // Whatever is accepted is written so that it is read again.
+    // Every accepted pattern can be read again as it is written.
     assert_eq!(Pattern::parse(&pattern.to_string()).as_ref(), Ok(&pattern), "{text}");
     pattern
 }
@@ -17,7 +18,7 @@ pub(crate) fn hit(text: &str, event: &str) -> bool {
     pattern(text).matches(event.as_bytes()).unwrap_or_else(|error| panic!("{event}: {error}"))
 }
 
-/// Holds the tests of one field against values of it, all as JSON.
+/// Checks the tests of one field with values of it, all as JSON.
 #[track_caller]
 fn field(tests: &str, hits: &[&str], misses: &[&str]) {
     let pattern = pattern(&format!(r#"{{"a":[{tests}]}}"#));
@@ -30,7 +31,7 @@ fn field(tests: &str, hits: &[&str], misses: &[&str]) {
     assert_eq!(pattern.matches(b"{}"), Ok(tests.contains(r#""exists":false"#)), "{tests} on no field");
 }
 
-/// That a field's test is refused, with its path and what was found in the message.
+/// Checks that a field's test is refused, with its path and what was found in the message.
 #[track_caller]
 fn bad(test: &str, found: &str) {
     let error = refused(&format!(r#"{{"outer":{{"a":[{test}]}}}}"#)).to_string();
@@ -68,7 +69,7 @@ fn a_number_that_no_double_holds_matches_its_own_text_alone() {
     field(r#"{"numeric":[">",0]}"#, &["1e308"], &["1e400", "-1e400"]);
     field("5", &[], &["1e400"]);
     field(r#"{"exists":true}"#, &["1e400"], &[]);
-    // It is another number than 5, whatever it is.
+    // Whatever this number is, it is not 5.
     field(r#"{"anything-but":5}"#, &["1e400"], &["5"]);
     field(r#"{"anything-but":1e400}"#, &["5", "1e401"], &["1e400"]);
     bad(r#"{"numeric":["<",1e400]}"#, "1e400");
@@ -432,7 +433,7 @@ fn or_that_is_no_choice_between_patterns_is_a_field() {
     assert!(hit(r#"{"$or":["x"]}"#, r#"{"$or":"x"}"#));
     assert!(hit(r#"{"$or":[{"prefix":"x"},{"suffix":"y"}]}"#, r#"{"$or":"xz"}"#));
     assert!(hit(r#"{"$or":{"a":[1]}}"#, r#"{"$or":{"a":1}}"#));
-    // One object, or objects and values, are no choice; then `a` is no operator.
+    // One object, or objects with values, are not a choice. Then `a` is not an operator.
     assert!(matches!(refused(r#"{"$or":[{"a":[1]}]}"#), PatternError::UnknownOperator { path, .. } if *path == *"$or"));
     assert!(matches!(refused(r#"{"$or":[{"a":[1]},5]}"#), PatternError::UnknownOperator { .. }));
     assert!(matches!(refused(r#"{"$or":[{"a":[1]},{"prefix":"x"}]}"#), PatternError::UnknownOperator { .. }));
@@ -443,25 +444,25 @@ fn or_that_is_no_choice_between_patterns_is_a_field() {
 #[test]
 fn a_value_in_an_array_hides_what_stands_in_other_elements_of_that_array_alone() {
     let text = r#"{"a":{"a":[{"exists":false}]},"$or":[{"a":["x"]},{"b":[1]}]}"#;
-    // `x` may be taken from outside, or from the array, which hides its other element.
+    // `x` may be taken from outside, or from the array. The array then hides its other element.
     assert!(hit(text, r#"{"a":[{"a":1},"x"],"a":"x"}"#));
     assert!(!hit(text, r#"{"a":[{"a":1}],"a":"x"}"#));
-    // One value hides in one array.
+    // One value is hidden in one array.
     assert!(!hit(text, r#"{"a":[{"a":1},"x"],"a":[{"a":1},"x"]}"#));
     assert!(!hit(text, r#"{"a":[{"a":1},"y"],"b":1}"#));
 }
 
-// Where event-ruler 2.0.1 is odd.
+// Cases in which event-ruler 2.0.1 is odd.
 
 #[test]
 fn unlike_event_ruler_absence_does_not_depend_on_the_order_of_names() {
-    // The element whose one field matches has no other field, whichever name comes first in the alphabet.
+    // The element whose one field matches has no other field, whichever name comes first.
     for (there, gone) in [("a", "b"), ("b", "a")] {
         let text = format!(r#"{{"o":{{"{there}":[1],"{gone}":[{{"exists":false}}]}}}}"#);
         assert!(hit(&text, &format!(r#"{{"o":[{{"{there}":1}},{{"{there}":2,"{gone}":3}}]}}"#)), "{text}");
         assert!(!hit(&text, &format!(r#"{{"o":[{{"{there}":1,"{gone}":3}},{{"{there}":2}}]}}"#)), "{text}");
     }
-    // Without a field that chooses an element, it must be gone from all.
+    // Without a field that chooses an element, it must be absent from all.
     assert!(!hit(r#"{"o":{"b":[{"exists":false}]}}"#, r#"{"o":[{"a":1},{"b":1}]}"#));
     assert!(hit(r#"{"o":{"b":[{"exists":false}]}}"#, r#"{"o":[{"a":1},{"c":1}]}"#));
 }

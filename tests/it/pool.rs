@@ -1,4 +1,5 @@
-//! Instances: bounded, most recently used first, waiting or busy, trimmed, quarantined; and right from many threads.
+//! Instances: their number is bounded, the last used is lent first, and callers wait or are
+//! refused. They are trimmed and quarantined, and right from many threads.
 
 use std::{
     collections::HashSet,
@@ -14,7 +15,7 @@ use dormouse::{Busy, Clock, Context, Function, HostError, InvokeErrorKind, Limit
 
 use crate::support::{Random, guest, wat};
 
-/// A clock that a test moves, by a fixed step at each reading if it likes.
+/// A clock that a test moves, or that moves by a fixed step at each reading.
 #[derive(Clone, Default)]
 pub(crate) struct TestClock(Arc<(AtomicU64, AtomicU64)>);
 
@@ -34,7 +35,7 @@ impl Clock for TestClock {
     }
 }
 
-/// A function whose `run` calls the host, which can hold it there.
+/// A function whose `run` calls the host, and the host can hold it there.
 fn holding(
     runtime: &Runtime,
     instances: std::ops::RangeInclusive<usize>,
@@ -59,7 +60,7 @@ fn the_instance_that_deployment_initialised_serves_the_first_invocation_or_goes_
     assert_eq!(first.instances(), (1, 1), "an instance that was used stays");
     assert_eq!((second.instances(), third.instances()), ((0, 0), (1, 1)));
     assert_eq!(start(&second), Start::Cold);
-    // Asked for ahead of time, it is a warm start.
+    // An instance that was made ahead of time gives a warm start.
     assert_eq!(third.prewarm(1).unwrap(), 1);
     assert_eq!((start(&third), third.instances()), (Start::Warm, (1, 1)));
     let off = runtime.deployment("off", &guest("counter")).instances(0..=0).deploy().unwrap();
@@ -77,7 +78,8 @@ fn threads_that_take_turns_share_one_instance() {
     assert_eq!(function.instances(), (1, 1));
 }
 
-/// Instances that were made ahead of time lie in the lanes of different threads: one thread finds them all.
+/// Instances that were made ahead of time lie in the lanes of different threads. One thread finds
+/// all of them.
 #[test]
 fn one_thread_uses_trims_and_counts_the_instances_of_all_lanes() {
     let clock = TestClock::default();
@@ -198,7 +200,8 @@ fn a_waiting_invocation_gets_the_instance_that_is_given_back() {
     });
 }
 
-/// Who is forgotten looks once more at the end of the wait and finds what there is then: so the time tells, not the answer.
+/// A forgotten caller looks once more at the end of its wait, and finds an instance then. So the
+/// test looks at the time, not at the answer.
 #[test]
 fn who_waits_is_told_when_an_instance_comes_back_and_when_one_is_lost() {
     let forgotten_for = Duration::from_secs(60);
@@ -212,7 +215,7 @@ fn who_waits_is_told_when_an_instance_comes_back_and_when_one_is_lost() {
                 let holds = std::panic::AssertUnwindSafe(|| {
                     function.session(|_| {
                         held.wait();
-                        // Most often the other one sleeps by then; if not, this round shows nothing.
+                        // Mostly the other one sleeps by then. If not, this round shows nothing.
                         thread::sleep(Duration::from_millis(2));
                         if is_lost { std::panic::resume_unwind(Box::new(())) } else { Ok(()) }
                     })
@@ -313,7 +316,8 @@ fn the_minimum_is_made_at_deployment_and_kept_by_trim() {
 
 #[test]
 fn a_function_that_keeps_failing_to_initialise_is_quarantined_for_a_while() {
-    // Changes its table, so each instance initialises itself anew: for longer than one slice of fuel.
+    // It changes its table, so each instance runs its own initialisation, for longer than one slice
+    // of fuel.
     let module = wat(r#"(module (table 1 funcref) (func $f)
              (func $init (local i32)
                (loop (local.set 0 (i32.add (local.get 0) (i32.const 1))) (br_if 0 (i32.lt_u (local.get 0) (i32.const 60000)))))
@@ -341,7 +345,7 @@ fn a_function_that_keeps_failing_to_initialise_is_quarantined_for_a_while() {
     (0..3).for_each(|_| fail());
     let remaining = left_alone_for(3);
     assert!(!remaining.is_zero() && remaining <= second, "{remaining:?}");
-    // It is tried again at the very end of that time, and left alone for twice as long if it fails.
+    // It is tried again at the very end of that time. If it fails, it rests for twice as long.
     clock.advance(remaining);
     fail();
     let remaining = left_alone_for(4);
@@ -349,7 +353,7 @@ fn a_function_that_keeps_failing_to_initialise_is_quarantined_for_a_while() {
     clock.advance(remaining);
     function.call("run", &[]).unwrap();
     function.call("run", &[]).unwrap();
-    // What failed before a success does not count.
+    // Failures before a success do not count.
     assert_eq!(function.trim(Duration::ZERO), 1);
     (0..3).for_each(|_| fail());
     left_alone_for(3);
@@ -411,7 +415,8 @@ fn a_report_names_the_version_that_ran() {
     assert_eq!(versions.into_iter().collect::<Vec<_>>(), [function.version().unwrap()]);
 }
 
-/// Initialises itself anew for each instance, as it changes its table, for longer than a slice of fuel.
+/// It changes its table, so each instance runs its own initialisation, for longer than a slice of
+/// fuel.
 const SLOW: &str = r#"(module (import "host" "hold" (func $hold)) (table 1 funcref)
     (func $start (local i32)
       (loop (local.set 0 (i32.add (local.get 0) (i32.const 1))) (br_if 0 (i32.lt_u (local.get 0) (i32.const 60000)))))
@@ -464,7 +469,8 @@ fn all_callers_that_wait_for_a_function_learn_that_it_is_quarantined() {
         let began = Instant::now();
         let waiting: Vec<_> =
             (0..8).map(|_| scope.spawn(|| function.call("run", &[]).map(|_| ()).unwrap_err())).collect();
-        // Time for all of them to wait; a clock that runs from now on, so that each initialisation takes too long.
+        // All of them have time to begin their wait. From now on the clock runs, so that each
+        // initialisation takes too long.
         thread::sleep(Duration::from_millis(50));
         clock.step(Duration::from_millis(1));
         leave.wait();

@@ -1,4 +1,5 @@
-//! Events, patterns and triggers as Rust values: their equality, their texts, and what serde makes of them.
+//! Events, patterns and triggers as Rust values: their equality, their texts, and what serde makes
+//! of them.
 
 use std::{collections::HashSet, time::Duration};
 

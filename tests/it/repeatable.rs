@@ -1,7 +1,8 @@
-//! Each call of a generated module answers alike whatever an earlier one left in the interpreter's stack: see `fuzz/src/repeatable.rs`.
+//! Each call of a generated module answers the same, whatever an earlier call left on the
+//! interpreter's stack: see `fuzz/src/repeatable.rs`.
 //!
-//! `DORMOUSE_SHAPES=2000000 DORMOUSE_FIRST_SEED=0 cargo test --release --test it repeatable:: -- --nocapture` runs longer, on all
-//! cores, and prints what the modules were made of.
+//! `DORMOUSE_SHAPES=2000000 DORMOUSE_FIRST_SEED=0 cargo test --release --test it repeatable:: --
+//! --nocapture` runs longer, on all cores, and prints what the modules consist of.
 
 use std::{
     cell::Cell,
@@ -18,7 +19,7 @@ use crate::{
     targets::{Census, repeatable},
 };
 
-/// What all threads have done.
+/// The counts of all threads.
 #[derive(Default)]
 struct Done {
     modules: u64,
@@ -30,11 +31,11 @@ struct Done {
 }
 
 thread_local! {
-    /// The seed that this thread is at.
+    /// The seed that this thread runs.
     static SEED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Tells the seed before a panic that ends the process, as some of the interpreter's do.
+/// Prints the seed before a panic that ends the process, as some of the interpreter's panics do.
 fn tell_seeds() {
     let usual = take_hook();
     set_hook(Box::new(move |info| {
@@ -45,7 +46,7 @@ fn tell_seeds() {
     }));
 }
 
-/// Runs the seeds from `next` on up to an end, in turn with the other threads.
+/// Runs seeds from `next` to an end, which it shares with the other threads.
 fn run(next: &AtomicU64, end: u64, done: &Mutex<Done>) {
     let mut own = Done::default();
     loop {

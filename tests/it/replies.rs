@@ -1,4 +1,4 @@
-//! Replies that are published as events: chains of functions.
+//! Replies that the runtime publishes as events: chains of functions.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ fn an_answer_that_is_no_event_or_of_another_type_is_given_up_with_its_reason() {
 #[test]
 fn a_chain_of_replies_ends_at_the_limit_of_hops_as_a_loop() {
     let scene = scene(EventLimits { hops: 3, ..EventLimits::default() });
-    // Answers with the same fixed event for ever.
+    // It answers with the same event for ever.
     let again = answer("a", "anything");
     let trigger = Trigger::on("a").to("f").input(Input::Constant(again.as_bytes().into())).emits(["a"]);
     scene.runtime.bind("loop", trigger).unwrap();
@@ -98,7 +98,7 @@ fn a_reply_takes_the_bytes_of_the_delivery_that_it_ends() {
     let scene = scene(EventLimits { delivery_bytes: 1_000, ..EventLimits::default() });
     scene.runtime.bind("first", on("a", "f").emits(["b"])).unwrap();
     scene.runtime.bind("second", on("b", "g")).unwrap();
-    // Two of these do not fit.
+    // Two of these events do not fit.
     scene.publish("a", &answer("b", &"o".repeat(300)));
     assert_eq!((scene.run(), scene.stats().succeeded), (2, 2));
 }
@@ -135,7 +135,7 @@ fn a_reply_that_finds_no_room_makes_its_delivery_fail_and_try_again() {
     assert_eq!(scene.stats().queued, 2);
     scene.run();
     scene.advance(10);
-    // Alone in the queue, its own place is free for one of them.
+    // The delivery is alone in the queue, so its own place is free for one of them.
     assert_eq!(scene.run(), 3);
     assert_eq!(scene.stats().succeeded, 4);
 }

@@ -1,4 +1,5 @@
-//! Cleaning instances, by every technique: after any run, on any thread, no byte of memory differs from the image.
+//! Cleaning instances, by every technique: after any run, on any thread, no byte of memory differs
+//! from the image.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -12,8 +13,8 @@ use crate::support::{Random, count, wat};
 
 const ALL: [Reset; 4] = [Reset::Portable, Reset::Auto, Reset::Gated, Reset::Scanned];
 
-/// Some pages with data far apart; `poke` writes a word, `fill` a range, `peek` reads a word, all at addresses that are
-/// given.
+/// Some pages with data far apart. `poke` writes a word, `fill` writes a range and `peek` reads a
+/// word, all at given addresses.
 fn module(pages: u32) -> Vec<u8> {
     wat(&format!(
         r#"(module (import "host" "call" (func $host)) (memory (export "memory") {pages})
@@ -40,7 +41,7 @@ fn deploy(
     deployment.host("host", "call", call).deploy().unwrap()
 }
 
-/// The whole memory, as a session of its own sees it.
+/// The whole memory, as a new session sees it.
 fn memory(function: &Function, pages: u32) -> Vec<u8> {
     function.session(|guest| guest.read(0, pages as usize * 65_536)).unwrap().into_value()
 }
@@ -53,7 +54,7 @@ fn image(pages: u32) -> Vec<u8> {
     image
 }
 
-/// One random run: light or heavy, ended well or by a trap or for want of fuel, or a write of the host.
+/// One random run: light, heavy, or a write by the host. It ends well, by a trap or without fuel.
 fn disturb(function: &Function, random: &mut Random, pages: u32) {
     let size = u64::from(pages) * 65_536;
     let at = |random: &mut Random| Value::I32(random.below(size - 16) as i32);
@@ -153,7 +154,7 @@ fn an_instance_that_wanders_between_two_threads_is_clean_on_both() {
         let function = deploy(reset, pages, 1, |_| {});
         let image = image(pages);
         for round in 0..60 {
-            // T1, T2, T1: each writes to a page of its own, some of them for the first time.
+            // T1, T2, T1: each writes to its own page, some of them for the first time.
             let poke = |page: i32| {
                 let at = Value::I32((page % 32) * 4_096 + 4);
                 function.call("poke", &[at, Value::I32(-1)]).unwrap();
@@ -170,7 +171,7 @@ fn a_run_within_a_run_on_one_thread_hides_nothing_of_the_outer() {
     let pages = 17;
     for reset in ALL {
         let function = deploy(reset, pages, 2, |guest| {
-            // The inner run takes faults of its own and looks at the thread's count.
+            // The inner run takes its own faults and reads the thread's count.
             let runtime = guest.runtime();
             let function = runtime.find("f").unwrap();
             function.call("poke", &[Value::I32(50_000), Value::I32(-1)]).unwrap();

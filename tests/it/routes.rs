@@ -1,4 +1,4 @@
-//! Routes: requests in, responses out, and what goes wrong between.
+//! Routes: requests go in, responses come out, and failures between.
 
 use dormouse::{EventLimits, Input, Limits, Reason, Request, Runtime, Trigger, TriggerError};
 use serde_json::{Value as Json, json};

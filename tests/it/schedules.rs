@@ -1,5 +1,5 @@
-//! Schedules: which instants they stand for, and which of them fire. The expected instants were worked out from calendars, and those of the
-//! EventBridge dialect are of the examples in its documentation.
+//! Schedules: which instants they stand for, and which of them fire. The expected instants come
+//! from calendars. Those of EventBridge's cron come from the examples in its documentation.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
@@ -14,7 +14,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// A runtime whose host tells it the date.
+/// A runtime whose host sets the date.
 struct Host {
     scene: Scene,
     date: Timestamp,
@@ -33,7 +33,7 @@ impl Host {
         self.scene.runtime.bind("s", trigger.to("f").retry(Retry::never())).unwrap();
     }
 
-    /// Lets time pass, and ticks. Returns the times and counts of what fired.
+    /// Lets time pass, and ticks. Returns the times and counts of the events that fired.
     fn pass(&mut self, time: Duration) -> Vec<String> {
         self.scene.clock.advance(time);
         self.date = self.date.checked_add(time).unwrap();
@@ -70,7 +70,8 @@ impl Host {
     }
 }
 
-/// The first instants of a schedule that is bound at a date, found by sleeping from one to the next.
+/// The first instants of a schedule that is bound at a date. It sleeps from one to the next to find
+/// them.
 #[track_caller]
 fn instants(schedule: &str, from: &str, expected: &[&str]) {
     let mut host = Host::new(from);
@@ -160,16 +161,16 @@ fn a_rate_counts_from_its_binding_and_an_instant_fires_once() {
 }
 
 #[test]
-fn what_is_no_schedule_is_refused_with_its_reason() {
+fn what_is_not_a_schedule_is_refused_with_its_reason() {
     let cases = [
         ("rate(1 minutes)", "singular"),
         ("rate(5 minute)", "plural"),
         ("rate(0 minutes)", "above 0"),
         ("rate(-1 minutes)", "above 0"),
         ("rate(1.5 hours)", "above 0"),
-        ("rate(5 weeks)", "none of minute"),
+        ("rate(5 weeks)", "not one of minute"),
         ("rate(5minutes)", "rate(number unit)"),
-        ("rate(5  minutes)", "none of minute"),
+        ("rate(5  minutes)", "not one of minute"),
         ("cron(0 10 * * *)", "5 fields"),
         ("cron(0 10 * * * *)", "must have ?"),
         ("cron(0 10 ? * ? *)", "must have ?"),
@@ -186,9 +187,9 @@ fn what_is_no_schedule_is_refused_with_its_reason() {
         ("61 * * * *", ""),
         ("nonsense", ""),
         ("0 0 * * MON#6", ""),
-        (", * * * 1", "has \",\", a list with nothing"),
-        ("0 1,,2 * * *", "has \"1,,2\", a list with nothing"),
-        ("cron(0 10 ? * MON, *)", "has \"MON,\", a list with nothing"),
+        (", * * * 1", "has \",\", a list with an empty part"),
+        ("0 1,,2 * * *", "has \"1,,2\", a list with an empty part"),
+        ("cron(0 10 ? * MON, *)", "has \"MON,\", a list with an empty part"),
     ];
     for (schedule, expected) in cases {
         match Trigger::schedule(schedule) {
@@ -204,7 +205,7 @@ fn a_schedule_that_can_never_fire_is_refused() {
         let error = Trigger::schedule(schedule).unwrap_err();
         assert_eq!(error, TriggerError::Never { schedule: schedule.into() });
     }
-    // Those whose time has passed, where the date is known.
+    // If the date is known, instants in the past are refused.
     let host = Host::new("2026-11-21T00:00:00Z");
     for schedule in ["at(2026-11-20T23:59:59)", "cron(0 0 1 1 ? 2026)"] {
         let error = host.scene.runtime.bind("s", Trigger::schedule(schedule).unwrap().to("f")).unwrap_err();
@@ -281,7 +282,7 @@ fn a_run_that_outlasts_its_period_does_not_overlap_with_the_next_unless_allowed(
         let mut host = Host::new("2026-11-21T10:00:00Z");
         let trigger = Trigger::schedule("0 * * * *").unwrap().to("later");
         host.scene.runtime.bind("s", if overlapping { trigger.overlapping() } else { trigger }).unwrap();
-        // Its function is not there, so its delivery does not end.
+        // The function is not deployed, so the delivery does not end.
         let hour = Duration::from_secs(3_000);
         let fired = |host: &mut Host| {
             host.scene.clock.advance(Duration::from_secs(1));
@@ -368,7 +369,7 @@ fn instants_that_are_caught_up_with_do_not_overlap_unless_allowed() {
         let note = move |_: &mut dormouse::Context<'_>, _: u32, _: u32| {
             let now = count.fetch_add(1, Relaxed) + 1;
             top.fetch_max(now, Relaxed);
-            // Where it may, the other one comes in the meantime.
+            // An overlapping trigger fires the other one in the meantime.
             for _ in 0..if overlapping { 1_000_000_000 } else { 200 } {
                 if overlapping && top.load(Relaxed) >= 2 {
                     break;

@@ -15,7 +15,7 @@ fn features() -> WasmFeatures {
     features
 }
 
-/// Whether an export takes and gives what it says.
+/// Checks that an export takes and returns what its type says.
 fn has_its_type(types: &wasmparser::types::Types, export: &ShapedExport) {
     let types = types.as_ref();
     let mut exports = types.core_exports().expect("a module");

@@ -1,6 +1,6 @@
-//! Stack safety: no guest overflows the native stack, 512 KiB of which are enough.
+//! Stack safety: no guest overflows the native stack, and 512 KiB of it are enough.
 //!
-//! A failure here is no failed assertion: it kills the test process.
+//! A failure here kills the test process, without a failed assertion.
 
 use std::{
     hint::black_box,
@@ -12,7 +12,8 @@ use dormouse::{Context, InvokeErrorKind, Limits, Runtime, Trap};
 
 use crate::support::{count, wat};
 
-/// Runs `run` of a module on a thread with 512 KiB of stack; returns how it ended and the fuel that it used.
+/// Runs `run` of a module on a thread with 512 KiB of stack. Returns how it ended and the fuel that
+/// it used.
 fn on_512_kib(text: &str, fuel: u64) -> (InvokeErrorKind, u64) {
     let module = wat(text);
     let run = move || {
@@ -25,7 +26,8 @@ fn on_512_kib(text: &str, fuel: u64) -> (InvokeErrorKind, u64) {
     thread::Builder::new().stack_size(512 << 10).spawn(run).unwrap().join().unwrap()
 }
 
-/// Fuel for some millions of growths: one costs 1 for the operator and what stands around it.
+/// Fuel for some millions of growths. One costs 1 for the operator and 1 for each operator around
+/// it.
 fn plenty() -> u64 {
     count("DORMOUSE_GROWTH_FUEL", 10_000_000)
 }
@@ -54,7 +56,7 @@ fn millions_of_failing_growths_unrolled_end_in_out_of_fuel() {
     }
 }
 
-/// A growth of a table leaks in wasmi whether it fails or not.
+/// In wasmi, a growth of a table leaks whether it fails or not.
 const TABLE_GROWTHS: [&str; 5] = [
     "(drop (table.grow $f (ref.null func) (i32.const 70000)))",
     "(drop (table.grow $e (ref.null extern) (i32.const 70000)))",
@@ -63,7 +65,7 @@ const TABLE_GROWTHS: [&str; 5] = [
     "(drop (table.grow $e (ref.null extern) (i32.const 1)))",
 ];
 
-/// Tables with too little room for most of that.
+/// The tables have too little room for most of that.
 const TABLES: &str = "(memory 1) (table $f 1 2 funcref) (table $e 1 externref)";
 
 #[test]
@@ -102,8 +104,9 @@ fn tail_calls_around_growths_of_tables_use_no_stack() {
     }
 }
 
-/// A function pays for its straight code when it is entered. These growths are all paid for on the way down, and run on
-/// the way up without meeting a fuel check: fuel slices cannot interrupt them.
+/// A function pays for its straight code when it is entered. So it pays for all these growths on
+/// the way down. They run on the way up without a check of fuel, so slices of fuel cannot interrupt
+/// them.
 #[test]
 fn growths_that_were_paid_for_before_a_recursion_do_not_overflow_after_it() {
     let text = format!(
@@ -174,7 +177,7 @@ fn invocations_nested_to_the_limit_fit_in_512_kib() {
     assert!(error.contains("nested 5 deep"), "{error}");
 }
 
-/// How far apart the native stack stood in calls of a host function.
+/// The places of the native stack in the calls of a host function.
 #[derive(Clone, Default)]
 struct Span(Arc<Mutex<Vec<usize>>>);
 

@@ -1,4 +1,5 @@
-//! What host functions publish during an invocation: queued if it succeeds, never published if it does not.
+//! Events that host functions publish during an invocation. They are queued if it succeeds, and
+//! never published if it fails.
 
 use std::{
     sync::{Arc, Mutex},
@@ -102,7 +103,7 @@ fn a_reply_and_what_was_published_beside_it_are_queued_together_or_not_at_all() 
         assert_eq!(deliveries.staged, 0);
         (deliveries.succeeded, deliveries.queued)
     };
-    // The delivery that ends makes room for one of the three.
+    // The delivery that ends makes room for one of the three events.
     assert_eq!(publish(3), (1, 3));
     assert_eq!(publish(2), (0, 1), "tried again");
 }
@@ -150,12 +151,12 @@ fn a_chain_by_way_of_host_functions_ends_at_the_limit_of_hops() {
         guest.publish(event("a", "ok"))?;
         Ok(())
     });
-    // By a function that it invokes, too.
+    // The same by a function that it invokes.
     deploy(&scene.runtime, "around", |guest, _| {
         guest.runtime().find("again").unwrap().invoke(b"ok")?;
         Ok(())
     });
-    // With data that is not what its media type says, which a reader takes and a builder does not.
+    // The data is not what its media type says. A reader accepts that, and a builder does not.
     deploy(&scene.runtime, "odd", |guest, _| {
         let json =
             br#"{"specversion":"1.0","type":"a","id":"own","source":"/own","datacontenttype":"text/plain","data":{}}"#;
@@ -198,7 +199,7 @@ fn room_is_kept_for_what_is_staged_and_given_back_when_the_invocation_fails() {
         let mut refusals = seen.lock().unwrap();
         guest.publish(event("b", "ok"))?;
         guest.publish(event("b", "ok"))?;
-        // Two are staged; the third place is that of whoever publishes next.
+        // Two are staged. The third place is free for the next event.
         refusals.push(guest.runtime().publish(event("two", "ok")).unwrap_err());
         guest.runtime().publish(event("b", "ok"))?;
         refusals.push(guest.publish(event("b", "ok")).unwrap_err());
@@ -317,7 +318,8 @@ fn a_queue_that_has_become_full_makes_the_delivery_fail_and_try_again() {
     let clock = TestClock::default();
     let limits = EventLimits { deliveries: 2, when_full: WhenFull::DropOldest, ..EventLimits::default() };
     let runtime = Runtime::builder().clock(clock.clone()).events(limits).build();
-    // What is running cannot be dropped: the two that are published here never fit beside two that run.
+    // A running delivery cannot be dropped. So the two events that are published here never fit
+    // beside two that run.
     deploy(&runtime, "f", |guest, _| {
         guest.publish(event("b", "ok"))?;
         guest.publish(event("b", "ok"))?;
@@ -377,7 +379,7 @@ fn what_is_refused_at_once_is_not_tried_again_at_once() {
     });
     assert_eq!(*ran.unwrap().value(), 1, "the only instance is this one");
     assert_eq!(runtime.deliveries().run_pending(usize::MAX), 0);
-    // From now on each reading of the clock is so much later than the one before it.
+    // From now on each reading of the clock is so much later than the last one.
     clock.step(Duration::from_millis(100));
     assert_eq!(runtime.deliveries().run_pending(usize::MAX) + runtime.deliveries().run_pending(usize::MAX), 1);
     assert_eq!(runtime.deliveries().stats().succeeded, 1);
@@ -398,7 +400,8 @@ fn those_that_stay_of_an_order_keep_to_it_when_a_full_queue_drops_one_in_their_m
     scene.runtime.deployment("ordered", &guest("deed")).host("test", "note", note).deploy().unwrap();
     scene.runtime.bind("a", Trigger::on("a").to("ordered").input(Input::Data).ordered()).unwrap();
     scene.runtime.bind("more", on("more", "f")).unwrap();
-    // The first one fills the queue while it runs: the second, which is blocked by it, is the oldest that can go.
+    // The first one fills the queue while it runs. It blocks the second, which is the oldest that
+    // can be dropped.
     for number in ["1", "2", "3"] {
         scene.publish("a", number);
     }

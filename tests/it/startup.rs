@@ -1,4 +1,5 @@
-//! Start-up work is done once, before the image is captured: no invocation pays for it, warm or cold.
+//! Start-up work is done once, before the image is captured. No invocation pays for it, warm or
+//! cold.
 
 use std::time::Duration;
 
@@ -6,11 +7,11 @@ use dormouse::{Function, Runtime, Start, Value};
 
 use crate::support::{guest, wat};
 
-/// What the start-up of the guests here burns, at least.
+/// The least fuel that the start-up of the guests here burns.
 const START_UP: u64 = 10_000_000;
 
-/// A guest in the buffer contract whose start-up makes a long calculation, and which answers with its result, and with how
-/// often it was started. `$start_up` is called by what `module` says.
+/// A guest in the buffer contract whose start-up makes a long calculation. It answers with the
+/// result, and with how often it was started. `module` says what calls `$start_up`.
 fn slow_to_start(module: &str) -> Vec<u8> {
     wat(&format!(
         r#"(module
@@ -31,7 +32,7 @@ fn slow_to_start(module: &str) -> Vec<u8> {
     ))
 }
 
-/// What the calculation comes to, and that it was made once.
+/// The result of the calculation, made once.
 fn expected() -> [u8; 8] {
     let hash = (0..1_000_000u32).fold(0u32, |hash, n| hash.wrapping_mul(31).wrapping_add(n));
     (u64::from(hash) | 1 << 32).to_le_bytes()
@@ -47,7 +48,7 @@ fn a_start_up_of_ten_million_fuel_is_in_the_report_of_deployment_and_in_no_invoc
         assert!(report.init_fuel() > START_UP, "{how}: {report}");
         let mut fuel = None;
         for round in 0..12 {
-            // Every third is cold: made from the image.
+            // Every third invocation is cold, on an instance from the image.
             let start = if round % 3 == 0 { Start::Cold } else { Start::Warm };
             if round % 3 == 0 {
                 function.trim(Duration::ZERO);
@@ -67,7 +68,7 @@ fn a_start_up_of_ten_million_fuel_is_in_the_report_of_deployment_and_in_no_invoc
 fn no_instance_of_a_version_starts_up_again() {
     let module = slow_to_start(r#"(export "_initialize" (func $start_up))"#);
     let function = Runtime::new().deployment("slow", &module).instances(3..=3).deploy().unwrap();
-    // All three at once: each call of the next instance happens within a session on the one before.
+    // All three are open at once. Each next instance is called within a session on the one before.
     fn nested(function: &Function, depth: u32) {
         let session = function.session(|guest| {
             assert_eq!(guest.call("starts", &[])?[0], Value::I32(1));
@@ -83,7 +84,8 @@ fn no_instance_of_a_version_starts_up_again() {
     nested(&function, 2);
 }
 
-/// Tables are in no image. A guest that changes one starts up with each instance, but never at an invocation's cost.
+/// An image has no tables. A guest that changes one starts up with each instance, except that no
+/// invocation pays for it.
 #[test]
 fn a_guest_that_must_start_up_with_each_instance_does_so_at_no_cost_of_fuel() {
     let module = slow_to_start(
@@ -101,7 +103,8 @@ fn a_guest_that_must_start_up_with_each_instance_does_so_at_no_cost_of_fuel() {
     }
 }
 
-/// The same of a real one: the allocator of a C reactor is set up in `_initialize`, and its constructors have run.
+/// The same with a real guest: `_initialize` has set up the allocator of a C reactor and run its
+/// constructors.
 #[test]
 fn a_redeployment_starts_up_again_and_no_more() {
     let runtime = Runtime::new();

@@ -1,4 +1,4 @@
-//! The promise: an invocation leaves no trace. Guests that try to keep something, each in another place.
+//! An invocation leaves no trace. The guests here try to keep something, each in another place.
 
 use dormouse::{Function, InvokeErrorKind, Limits, Runtime, Start, Trap, Value};
 
@@ -8,7 +8,7 @@ fn deploy(text: &str) -> Function {
     Runtime::new().deploy("f", &wat(text)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Calls an export, on an instance that may have been used before; its results as bits.
+/// Calls an export on an instance that may have been used before. Returns the results as bits.
 fn results(function: &Function, export: &str) -> Vec<u64> {
     function.call(export, &[]).unwrap().values().iter().map(|value| value.as_u64()).collect()
 }
@@ -194,7 +194,7 @@ fn references_that_initialisation_set_are_those_of_each_instance() {
              (func (export "spoil") (table.set $t (i32.const 0) (ref.func $one)) (global.set $calls (i32.const 1)))
              (func (export "look") (result i32 i32) (call_indirect (type $n) (i32.const 0)) (global.get $calls)))"#);
     let function = Runtime::new().deployment("f", &module).instances(0..=3).deploy().unwrap();
-    // Three instances at once, one within the other.
+    // Three instances are open at once, one within the other.
     let seen = function.session(|_| Ok(function.session(|_| Ok(results(&function, "look"))).unwrap().into_value()));
     assert_eq!(seen.unwrap().value(), &[2, 40]);
     for _ in 0..4 {
@@ -298,7 +298,7 @@ fn fuel_is_the_same_cold_and_warm_and_on_a_fresh_instance() {
                 function.trim(std::time::Duration::ZERO);
             }
             let fuel = function.invocation(input).fuel(limits.fuel).run().unwrap().report().fuel();
-            // Something else in between, cut short.
+            // Another run comes between, and is cut short.
             let _ = function.invocation(b"{]").fuel(round * 1_000).run();
             fuel
         })
@@ -306,7 +306,7 @@ fn fuel_is_the_same_cold_and_warm_and_on_a_fresh_instance() {
     assert!(fuels.iter().all(|fuel| *fuel == fuels[0]), "{fuels:?}");
 }
 
-/// Each operator that stores must mark its memory as written, or what it leaves would stay.
+/// Each operator that stores must mark its memory as written. Otherwise what it leaves would stay.
 #[test]
 fn what_any_single_store_operator_writes_is_undone() {
     let at = "(i32.const 64)";
@@ -318,7 +318,7 @@ fn what_any_single_store_operator_writes_is_undone() {
         ("f64", &["store"]),
     ] {
         for operator in operators {
-            // The lowest bits are set in each form.
+            // In each form, the lowest bits are set.
             let value = if ty.starts_with('f') { "nan" } else { "-1" };
             stores.push(format!("({ty}.{operator} {at} ({ty}.const {value}))"));
         }

@@ -1,5 +1,5 @@
-//! Threads that do everything at once to two functions with few instances: nobody waits for ever, nobody gets an instance that
-//! another has or that is not clean, and nothing is left.
+//! Threads that use two functions with few instances in every way at once. No caller waits for
+//! ever. No caller gets an instance that another one has, or that is not clean. Nothing is left.
 //!
 //! `DORMOUSE_STRESS=100000 cargo test --release stress` runs longer.
 
@@ -16,11 +16,11 @@ use crate::support::{Random, count, guest};
 
 const THREADS: u64 = 6;
 
-/// Longer than anything takes where nobody is forgotten. Who is forgotten looks once more at the end of the wait, and may find
-/// an instance then.
+/// Longer than anything takes if no caller is forgotten. A forgotten caller looks once more at the
+/// end of its wait, and may find an instance then.
 const FOR_EVER: Duration = Duration::from_secs(60);
 
-/// What came of an invocation: counted, and no more than what may happen.
+/// Counts the outcome of an invocation, which must be one of the possible ones.
 #[derive(Default)]
 struct Counts {
     ran: AtomicU64,
@@ -38,7 +38,8 @@ impl Counts {
         };
         match error.kind() {
             InvokeErrorKind::Trap(Trap::Unreachable) => self.ran.fetch_add(1, Relaxed),
-            // The runtime's memory or instances are all lent, or this thread holds what it asks for.
+            // All of the runtime's memory or instances are lent, or this thread holds what it asks
+            // for.
             InvokeErrorKind::Busy(Busy::RuntimeInstances { .. } | Busy::RuntimeMemory { .. })
             | InvokeErrorKind::Busy(Busy::Instances { waited: Duration::ZERO, .. }) => match error.report() {
                 Some(_) => self.ran.fetch_add(1, Relaxed),
@@ -50,8 +51,8 @@ impl Counts {
     }
 }
 
-/// The guest counts in memory, a global and a table, grows its memory and traps where its input says so: 1 is the answer of a
-/// clean instance.
+/// The guest counts in memory, a global and a table. It grows its memory and traps if its input
+/// says so. A clean instance answers 1.
 fn late(function: &Function, input: &[u8], counts: &Counts) {
     if let Some(reply) = counts.add(function.invoke(input)) {
         assert_eq!(reply.output(), b"1");
@@ -72,14 +73,14 @@ fn one_operation(functions: &[Function; 2], runtime: &Runtime, random: &mut Rand
         18..=23 => late(grows, b"a", counts),
         24..=26 => late(grows, b"!", counts),
         27 => {
-            // The host's own panic, within a run: without the message that a panic prints.
+            // The host panics within a run, without the message that a panic prints.
             let ran = catch_unwind(AssertUnwindSafe(|| {
                 either.session(|guest| -> Result<(), _> {
                     guest.write(600, b"left")?;
                     resume_unwind(Box::new(()))
                 })
             }));
-            // A run that a panic unwinds through is counted by nobody.
+            // No counter has a run that a panic unwinds through.
             if let Ok(refused) = ran {
                 counts.add(refused);
             }

@@ -1,4 +1,5 @@
-//! What several test files share: guests by name, and how to count up a run from the environment.
+//! What several test files share: guests by name, counts from the environment, and runtimes with
+//! functions for deliveries.
 
 use std::{fs, path::PathBuf};
 
@@ -18,7 +19,8 @@ pub(crate) fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What must be the same cold and warm of a call: values and log or the error, then fuel and host calls.
+/// What must be the same cold and warm of a call: values and log or the error, then fuel and host
+/// calls.
 pub(crate) fn outcome(
     function: &dormouse::Function,
     fuel: u64,
@@ -37,17 +39,18 @@ pub(crate) fn outcome(
     }
 }
 
-/// A count that the environment can raise: the way to run a test for longer.
+/// A count that the environment can raise, to run a test for longer.
 pub(crate) fn count(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// A runtime on a clock of the test's own, with functions that do what the data of their event says: see the guest `deed`.
+/// A runtime on a clock that the test moves. Its functions do what the data of their event says:
+/// see the guest `deed`.
 #[cfg(feature = "events")]
 pub(crate) struct Scene {
     pub(crate) runtime: dormouse::Runtime,
     pub(crate) clock: crate::pool::TestClock,
-    /// What functions were given, in order: `function data`.
+    /// The inputs of functions, in order: `function data`.
     seen: std::sync::Arc<std::sync::Mutex<Vec<String>>>,
     next: std::cell::Cell<u64>,
 }
@@ -59,7 +62,7 @@ impl Scene {
         Self::of(dormouse::Runtime::builder().clock(clock.clone()).events(limits).build(), clock)
     }
 
-    /// The same on a file.
+    /// The same, with its deliveries in a file.
     #[cfg(feature = "durable")]
     pub(crate) fn open(limits: dormouse::EventLimits, path: &std::path::Path) -> Self {
         let clock = crate::pool::TestClock::default();
@@ -70,7 +73,8 @@ impl Scene {
         Self { runtime, clock, seen: std::sync::Arc::default(), next: std::cell::Cell::new(0) }
     }
 
-    /// Deploys `deed` under a name, with little fuel. What is given `trap|x` publishes an event of the type x, and traps.
+    /// Deploys `deed` under a name, with little fuel. On `trap|x` it publishes an event of the type
+    /// x, and traps.
     pub(crate) fn deploy(&self, name: &'static str) -> dormouse::Function {
         let seen = std::sync::Arc::clone(&self.seen);
         let limits = dormouse::Limits { fuel: 10_000, ..dormouse::Limits::default() };
@@ -85,7 +89,7 @@ impl Scene {
         self.runtime.deployment(name, &guest("deed")).limits(limits).host("test", "note", note).deploy().unwrap()
     }
 
-    /// Binds a trigger on the type that is its id, which gives `deed` the data alone.
+    /// Binds a trigger on the type that is its id. It gives the function the data alone.
     pub(crate) fn bind(&self, id: &str, function: &str, retry: dormouse::Retry) {
         let trigger = dormouse::Trigger::on(id).to(function).input(dormouse::Input::Data).retry(retry);
         self.runtime.bind(id, trigger).unwrap();
@@ -101,7 +105,7 @@ impl Scene {
         self.runtime.publish(self.event(ty, deed)).unwrap()
     }
 
-    /// What functions were given since this was last asked.
+    /// The inputs of functions since the last call.
     pub(crate) fn seen(&self) -> Vec<String> {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
@@ -114,7 +118,7 @@ impl Scene {
         self.clock.advance(std::time::Duration::from_secs(seconds));
     }
 
-    /// The figures, which balance.
+    /// The counters. They must balance.
     #[track_caller]
     pub(crate) fn stats(&self) -> dormouse::DeliveryStats {
         let deliveries = self.runtime.deliveries().stats();
@@ -123,7 +127,7 @@ impl Scene {
     }
 }
 
-/// A folder of the test's own, removed when dropped.
+/// A folder for one test, which is removed when dropped.
 #[cfg(feature = "durable")]
 pub(crate) struct Folder(PathBuf);
 

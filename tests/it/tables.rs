@@ -1,4 +1,5 @@
-//! Tables that grow: as WebAssembly has it, within the limits, and for the invocation that grew them alone.
+//! Tables that grow: as WebAssembly says, within the limits, and only for the invocation that grew
+//! them.
 
 use dormouse::{
     Busy, Cancel, DeployError, Function, InvokeErrorKind, Limits, Runtime, RuntimeLimits, Start, Trap, Value,
@@ -10,7 +11,7 @@ use wasm_encoder::{
 
 use crate::support::{guest, wat};
 
-/// Two tables of functions and one of references from outside, each with exports that grow it and tell its size.
+/// Two tables of functions and one of external references. Exports grow each and return its size.
 const THREE: &str = r#"(module
     (table $small (export "small") 1 3 funcref) (table $f 2 funcref) (table $e 0 externref)
     (type $number (func (result i32)))
@@ -66,10 +67,10 @@ fn a_grown_table_is_not_used_again() {
         assert_eq!(function.call(name, &[Value::I32(1)]).unwrap().report().start(), Start::Warm, "{name}");
         assert_eq!(sizes(&function), ([1, 2, 0], Start::Cold), "{name}");
     }
-    // Neither after a trap nor at the end of the fuel.
+    // The growth does not stay after a trap or at the end of the fuel.
     assert_eq!(*function.call("grow and trap", &[]).unwrap_err().kind(), InvokeErrorKind::Trap(Trap::Unreachable));
     assert_eq!(sizes(&function), ([1, 2, 0], Start::Cold));
-    // What did not grow is used again.
+    // An instance without growth is used again.
     for by in [0, -1, 100_000] {
         function.call("grow f", &[Value::I32(by)]).unwrap();
         assert_eq!(sizes(&function), ([1, 2, 0], Start::Warm), "{by}");
@@ -80,7 +81,7 @@ fn a_grown_table_is_not_used_again() {
 fn tables_grow_together_to_the_limit_and_then_answer_minus_one() {
     for limit in [3, 4, 10] {
         let function = deploy(THREE, Limits { table_elements: limit, ..Limits::default() });
-        // Three are there to begin with.
+        // The table begins with three elements.
         let room = limit as i32 - 3;
         for name in ["grow f", "grow e"] {
             let grow = |by| function.call(name, &[Value::I32(by)]).unwrap().values()[0].as_i32();
@@ -99,7 +100,7 @@ fn tables_grow_together_to_the_limit_and_then_answer_minus_one() {
         });
         session.unwrap();
     }
-    // The default, and no limit at all: what nobody has cannot be had.
+    // The default limit, and no limit at all. No machine has that much memory.
     let grows = |limits, by| deploy(THREE, limits).call("grow f", &[Value::I32(by)]).unwrap().values()[0].as_i32();
     assert_eq!((grows(Limits::default(), 99_997), grows(Limits::default(), 99_998)), (2, -1));
     let none = Limits { table_elements: u64::MAX, ..Limits::default() };
@@ -120,7 +121,7 @@ fn a_table_that_grows_beyond_the_budget_of_the_runtime_ends_the_invocation_as_bu
             if *wanted >= 99_000 * 4 && *of == limit),
         "{error:?}"
     );
-    // It did not grow, and nothing is held for it.
+    // The table did not grow, and holds nothing.
     assert_eq!((runtime.in_use(), sizes(&function)), (idle, ([1, 2, 0], Start::Warm)));
     let held = function.session(|guest| {
         guest.call("grow f", &[Value::I32(10_000)])?;
@@ -152,7 +153,7 @@ fn a_table_that_initialisation_has_grown_begins_every_invocation_at_that_size() 
         assert_eq!(function.call("grow", &[]).unwrap().values(), [Value::I32(4)]);
         assert_eq!(sizes(&function), ([4, 0, 0], Start::Cold));
     }
-    // One less, and start-up goes without it.
+    // With one less, start-up goes on without it.
     let small = deploy(text, Limits { table_elements: 3, ..Limits::default() });
     assert_eq!(sizes(&small).0, [1, 0, 0]);
 }
@@ -173,7 +174,7 @@ fn a_run_whose_fuel_ends_within_a_growth_leaves_no_trace_of_it() {
 
 #[test]
 fn a_growth_is_done_once_however_often_the_run_is_interrupted() {
-    // The interpreter's own operator runs again what came before it, if it runs out of fuel within.
+    // If the interpreter's own operator runs out of fuel, it runs again what came before it.
     let text = r#"(module (import "host" "tick" (func $tick (result i32))) (table $t 0 funcref)
         (func (export "run") (result i32) (local $n i32)
           (loop $next
@@ -189,7 +190,7 @@ fn a_growth_is_done_once_however_often_the_run_is_interrupted() {
     let limits = Limits { table_elements: u64::MAX, ..Limits::default() };
     let function = Runtime::new().deployment("f", &wat(text)).limits(limits).host("host", "tick", tick).deploy();
     let answer = function.unwrap().invocation(b"").cancel(&Cancel::new()).call("run", &[]).unwrap();
-    // Each costs 1,000: nine slices.
+    // Each costs 1,000, which makes nine slices.
     assert!(answer.report().fuel() > 900_000, "{}", answer.report());
     assert_eq!(
         (answer.values(), ticks.load(std::sync::atomic::Ordering::Relaxed)),
@@ -199,7 +200,7 @@ fn a_growth_is_done_once_however_often_the_run_is_interrupted() {
 
 #[test]
 fn a_growth_is_found_however_its_numbers_are_written() {
-    // Numbers may have more bytes than they need: here those of the operator and of the table.
+    // Numbers may have more bytes than they need. Here those of the operator and of the table have.
     for (operator, table) in
         [(&[0x0f][..], &[0x01][..]), (&[0x8f, 0x00], &[0x81, 0x80, 0x00]), (&[0x8f, 0x80, 0x00], &[1])]
     {
@@ -214,7 +215,7 @@ fn a_growth_is_found_however_its_numbers_are_written() {
         let mut exports = ExportSection::new();
         exports.export("run", ExportKind::Func, 0);
         let mut body = Body::new([]);
-        // Before and after it stand operators that must stay as they are.
+        // The operators before and after it must stay as they are.
         let mut code = vec![0xd0, 0x6f, 0x41, 5, 0xfc];
         code.extend(operator.iter().chain(table));
         code.push(0x1a);

@@ -1,17 +1,18 @@
-//! The rules of the house that a test can check by reading the files.
+//! The rules of this repository that a test can check by reading the files.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// Lines of a file at most: above it, a file holds more than one idea.
+/// The most lines of a file. A longer file holds more than one idea.
 const LINES: usize = 700;
 
-/// Folders that hold what is built or fetched, not written.
+/// Folders with files that are built or fetched, not written.
 const NOT_OURS: &[&str] = &[".git", "target", "corpus", "artifacts", "node_modules"];
 
-/// A file of this package: its path from the package's folder, with slashes, and its text; none if it is no text.
+/// A file of this package: its path from the package's folder, with slashes, and its text. `None`
+/// if it is not text.
 struct File {
     path: String,
     text: Option<String>,
@@ -43,13 +44,14 @@ fn files() -> Vec<File> {
     files_found
 }
 
-/// Rust sources that are built with the package; those of guests are other people's programs, in their own style.
+/// Rust sources that are built with the package. Those of guests are left out, as they are written
+/// in other styles.
 fn sources() -> impl Iterator<Item = (String, String)> {
     let rust = |file: &File| file.path.ends_with(".rs") && !file.path.contains("/guests/");
     files().into_iter().filter(rust).map(|file| (file.path, file.text.expect("Rust sources are text")))
 }
 
-/// Lines of a text, numbered as editors do.
+/// The lines of a text, numbered as editors number them.
 fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(at, line)| (at + 1, line))
 }
@@ -66,7 +68,7 @@ fn unsafe_code_lives_under_sys_alone() {
     let allowances = ["allow", "expect"].map(|word| format!("{word}({keyword}_code"));
     let mut problems = Vec::new();
     for (path, text) in sources() {
-        // An allocator, which cannot be written without.
+        // An allocator, which needs it.
         let is_allocator = path == "tests/exhaustion.rs";
         let may = path.starts_with("src/sys/") || path.starts_with("bindings/c/") || is_allocator;
         for (number, line) in numbered(&text) {
@@ -88,7 +90,7 @@ fn unsafe_code_lives_under_sys_alone() {
     report(&problems);
 }
 
-/// The interpreter does not look at such a module again.
+/// The interpreter does not validate such a module again.
 #[test]
 fn the_rewriting_alone_vouches_for_modules() {
     let word = concat!("vouched", "_for");
@@ -172,7 +174,7 @@ fn every_file_of_the_integration_tests_is_run() {
     for (path, _) in sources() {
         let Some(module) = path.strip_prefix("tests/it/").and_then(|name| name.strip_suffix(".rs")) else { continue };
         let module = module.strip_suffix("/mod").unwrap_or(module);
-        // A file in a folder below is its `mod.rs`'s affair.
+        // The `mod.rs` of a folder below declares its files.
         if module != "main" && !module.contains('/') && !main.lines().any(|line| line == format!("mod {module};")) {
             problems.push(format!("{path}: tests/it/main.rs has no `mod {module};`, so its tests never run"));
         }
@@ -180,7 +182,7 @@ fn every_file_of_the_integration_tests_is_run() {
     report(&problems);
 }
 
-/// The faults of `tests/planted-faults.sh` are planted by text, so they must keep up with the sources.
+/// `tests/planted-faults.sh` plants its faults by text, so the texts must stand in the sources.
 #[test]
 fn each_planted_fault_can_still_be_planted() {
     let files = files();

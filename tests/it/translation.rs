@@ -1,5 +1,5 @@
-//! Modules that are hard to rewrite or to translate: each is refused, or translated in a moment, and
-//! does what it says.
+//! Modules that are hard to rewrite or to translate: each is refused, or translated in a moment,
+//! and does what it says.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,8 @@ fn section(id: u8, content: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(content);
 }
 
-/// A module of types 0, `() -> ()`, and 1, `() -> (16 times i32)`, whose `run` has this code and ten locals of type i32.
+/// A module with the types 0, `() -> ()`, and 1, `() -> (16 times i32)`. Its `run` has this code
+/// and ten locals of type i32.
 fn with_code(code: &[u8]) -> Vec<u8> {
     let mut module = b"\0asm\x01\0\0\0".to_vec();
     section(1, &[&[2, 0x60, 0, 0, 0x60, 0, 16][..], &[0x7f; 16]].concat(), &mut module);
@@ -47,7 +48,7 @@ fn a_function_that_the_interpreter_cannot_translate_fails_the_same_each_time() {
     }
 }
 
-/// Translation on first use is paid by no fuel and meets no deadline.
+/// Translation on first use burns no fuel and meets no deadline.
 #[test]
 fn no_code_takes_more_than_a_moment_to_translate() {
     let fill: [&[u8]; 3] = [&[0x20, 0], &[0x41, 0], &[0x20, 0, 0x45]];
@@ -90,7 +91,7 @@ fn branch_tables_that_move_operands_without_end_are_refused() {
     assert!(matches!(error, DeployError::Refused { .. }), "{error}");
 }
 
-/// A module may move 4,000,000 operands and 8 for each of its bytes.
+/// A module may move 4,000,000 operands, and 8 more for each of its bytes.
 #[test]
 fn as_many_operands_as_a_module_may_move_are_accepted_and_one_operator_more_is_refused() {
     let (wide, results) = ((300, 700), (0, 1_000));
@@ -130,7 +131,8 @@ fn as_many_operands_as_a_module_may_move_are_accepted_and_one_operator_more_is_r
     }
 }
 
-/// Counts of sections and the memory's index after `memory.grow` may be longer than they need be.
+/// Counts of sections and the memory's index after `memory.grow` may have more bytes than they
+/// need.
 #[test]
 fn numbers_in_more_bytes_than_they_need_are_rewritten_right() {
     let mut module = b"\0asm\x01\0\0\0".to_vec();
@@ -138,7 +140,8 @@ fn numbers_in_more_bytes_than_they_need_are_rewritten_right() {
     section(3, &[0x82, 0x80, 0x80, 0x80, 0x00, 0, 0], &mut module);
     section(5, &[0x82, 0x00, 1, 1, 5, 1, 0, 9], &mut module);
     section(7, b"\x02\x06second\0\0\x05first\0\x01", &mut module);
-    // grow 1, grow 2, size of the second memory, added up; grow 3, size, grow -1 of the first.
+    // The sum of grow 1, grow 2 and size of the second memory, and that of grow 3, size and grow -1
+    // of the first.
     let second = [
         &[0, 0x41, 1, 0x40, 0x81, 0x80, 0x80, 0x80, 0x00][..],
         &[0x41, 2, 0x40, 0x81, 0x00, 0x6a, 0x3f, 0x81, 0x00, 0x6a, 0x0b],

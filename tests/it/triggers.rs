@@ -1,4 +1,4 @@
-//! Triggers: which events wake them, their ids, and what is refused.
+//! Triggers: which events they match, their ids, and what is refused.
 
 use dormouse::{Event, EventLimits, Input, Runtime, Trigger, TriggerError, Verdict};
 
@@ -95,7 +95,7 @@ fn a_topic_may_be_any_attribute_and_needs_it_to_be_there() {
     let with = |builder: dormouse::EventBuilder| builder.id("1").source("/test").build().unwrap();
     assert_eq!(matches(&runtime, &with(Event::builder("any").extension("room", "a/b"))), ["t"]);
     let number = with(Event::builder("any").extension("room", 5));
-    assert_eq!(fails(&runtime, &number, "t"), ("room".into(), "5 is no text, so it is no topic".into()));
+    assert_eq!(fails(&runtime, &number, "t"), ("room".into(), "5 is not a string, so it is not a topic".into()));
     let without = with(Event::builder("any"));
     assert_eq!(fails(&runtime, &without, "t"), ("room".into(), "the event has no such attribute".into()));
     assert_eq!(matches(&runtime, &without), [""; 0]);
@@ -107,10 +107,10 @@ fn a_filter_that_mqtt_forbids_is_refused_with_its_place() {
     let deep = vec!["a"; 129].join("/");
     let cases = [
         ("", "is empty; to match every topic use #"),
-        ("a/#/b", "has # at level 2; it may only be the last"),
-        ("a/b#", r##"has "b#" at level 2; a wildcard fills its level alone"##),
-        ("+a", r#"has "+a" at level 1; a wildcard fills its level alone"#),
-        ("a\0", "contains U+0000, which no topic may"),
+        ("a/#/b", "has # at level 2; only the last level may be #"),
+        ("a/b#", r##"has "b#" at level 2; a wildcard must fill its level alone"##),
+        ("+a", r#"has "+a" at level 1; a wildcard must fill its level alone"#),
+        ("a\0", "contains U+0000, which no topic may contain"),
         (&*long, "has 65536 bytes, above the limit of 65535"),
         (&*deep, "has 129 levels, above the limit of 128"),
     ];
@@ -270,11 +270,11 @@ fn a_taken_id_names_its_holder_by_source_and_target() {
 #[test]
 fn what_no_published_event_wakes_says_what_does() {
     let runtime = runtime_with([("route", Trigger::route("GET", "/").unwrap())]);
-    assert_eq!(fails(&runtime, &event("t", "x"), "route").1, "the trigger is woken by requests alone");
+    assert_eq!(fails(&runtime, &event("t", "x"), "route").1, "only requests reach the trigger");
     #[cfg(feature = "schedule")]
     {
         runtime.bind("schedule", Trigger::schedule("rate(1 minute)").unwrap().to("f")).unwrap();
-        assert_eq!(fails(&runtime, &event("t", "x"), "schedule").1, "the trigger is woken by its schedule alone");
+        assert_eq!(fails(&runtime, &event("t", "x"), "schedule").1, "only its schedule fires the trigger");
     }
     assert_eq!(runtime.triggers().explain(&event("t", "x"), "nobody"), None);
 }

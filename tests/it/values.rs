@@ -1,4 +1,5 @@
-//! Values of exports as Rust numbers and as texts: what converts keeps its bits, and what does not says why.
+//! Values of exports as Rust numbers and as texts: what converts keeps its bits, and what does not
+//! says why.
 
 use dormouse::{Runtime, Value, ValueError, ValueType, Values};
 

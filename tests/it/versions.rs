@@ -1,4 +1,4 @@
-//! What a name stands for, through redeployments, and when a version is another one.
+//! What a name stands for through redeployments, and what makes a new version.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -41,7 +41,7 @@ fn a_handle_follows_its_name_and_a_pinned_one_stays() {
     assert!(runtime.find("f").is_none());
     assert_eq!(id(&pinned), Ok(1));
 
-    // Another function now, but of the same name.
+    // This is another function of the same name.
     runtime.deploy("f", &numbered(3)).unwrap();
     for function in [&first, &found, &second] {
         assert_eq!(id(function), Ok(3));
@@ -64,7 +64,7 @@ fn an_invocation_under_way_finishes_on_the_version_that_it_began_with() {
         Ok(())
     });
     assert_eq!(returned.unwrap().report().outcome(), "ok");
-    // What it held is gone with its version.
+    // The memory that it held is gone with its version.
     assert_eq!(runtime.in_use(), (0, 0));
 }
 
@@ -132,7 +132,7 @@ fn functions_are_found_by_name_and_by_version() {
     assert_eq!(find("f".into()), Some(2));
     assert_eq!(find(format!("f@{two}")), Some(2));
     assert_eq!(find(format!("f@{}", &two[..7])), Some(2));
-    // The first is kept alive by its pinned handle.
+    // Its pinned handle keeps the first one alive.
     assert_eq!(find(format!("f@{one}")), Some(1));
     assert_eq!(find(format!("f@{}", &one[..7])), Some(1));
     assert_eq!(find(format!("f@{}", &one[..6])), None);

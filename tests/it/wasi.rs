@@ -1,4 +1,4 @@
-//! WASI preview 1: programs as functions, what each call answers, and guests that mean harm by it.
+//! WASI preview 1: programs as functions, what each call answers, and guests that attack by it.
 
 use std::{
     sync::{
@@ -87,7 +87,7 @@ fn deployed() -> Function {
         .unwrap()
 }
 
-/// Calls functions one after the other on one instance, and gives what they answer.
+/// Calls functions one after the other on one instance, and returns their answers.
 fn answers(function: &Function, calls: &[(&str, &[i64])]) -> Vec<i32> {
     let run = function.session(|guest| calls.iter().map(|call| answer(guest, call.0, call.1)).collect());
     run.unwrap().into_value()
@@ -225,7 +225,7 @@ fn every_function_is_there_and_what_has_no_meaning_answers_its_errno() {
             assert_eq!(answers(&function, &[(name, &[fd, 0, 0, 0, 0, 0, 0, 0, 0])]), [errno], "{name} of {fd}");
         }
     }
-    // No other descriptor is open: the first argument of each of these is one.
+    // No other descriptor is open. The first argument of each of these is a descriptor.
     let with_fd =
         |name: &&str| ["fd_", "path_", "sock_"].iter().any(|kind| name.starts_with(kind)) && *name != "path_symlink";
     for name in FUNCTIONS.iter().map(|(name, _)| *name).filter(|name| with_fd(name)) {
@@ -393,7 +393,7 @@ fn wild_pointers_and_lengths_end_in_an_errno() {
         ("random_get", &[0, -1]),
     ];
     for (name, args) in huge {
-        // A huge length may cost more fuel than there is: that is an end too.
+        // A huge length may cost more fuel than there is. That is a valid end too.
         let ended = function.invocation(&[]).fuel(1_000_000).session(|guest| answer(guest, name, args));
         match ended {
             Ok(answer) => assert_eq!(*answer.value(), FAULT, "{name} {args:?}"),
@@ -407,7 +407,7 @@ fn wild_pointers_and_lengths_end_in_an_errno() {
 fn buffers_that_overlap_or_name_the_same_bytes_are_read_and_written_in_their_order() {
     let function = Runtime::new().deployment("wasi", &everything()).contract(ContractKind::Plain).deploy().unwrap();
     let logged = function.session(|guest| {
-        // The same five bytes three times, and none.
+        // The same five bytes three times, then no bytes.
         let list: Vec<u8> = [(40u32, 5u32), (40, 5), (0, 0), (40, 5)]
             .iter()
             .flat_map(|(at, len)| [at.to_le_bytes(), len.to_le_bytes()])
@@ -511,7 +511,7 @@ fn the_monotonic_clock_goes_on_where_initialisation_left_it() {
     for _ in 0..3 {
         assert_eq!(function.call("elapsed", &[]).unwrap().values(), [Value::I64(1_000)]);
         assert_eq!(function.call("close", &[]).unwrap().values(), [Value::I32(8)]);
-        // On an instance made from the image too.
+        // The same on an instance from the image.
         function.trim(Duration::ZERO);
     }
 }
@@ -566,7 +566,7 @@ fn the_contract_that_a_deployment_names_must_be_kept() {
     let refused =
         runtime.deployment("f", &guest("echo")).contract(ContractKind::Command).deploy().unwrap_err().to_string();
     assert!(refused.contains(r#"no function "_start""#), "{refused}");
-    // A program's start by another name is a plain export.
+    // A program's start under another name is a plain export.
     let module = wat(r#"(module (func (export "_start")))"#);
     assert_eq!(runtime.deploy("f", &module).unwrap().deploy_report().unwrap().contract(), "plain");
     let named = runtime.deployment("f", &module).contract(ContractKind::Command).deploy().unwrap();
@@ -605,7 +605,7 @@ fn a_variable_that_is_set_twice_has_its_last_value() {
         let options = variables.iter().fold(Wasi::new(), |options, (name, value)| options.env(name, value));
         runtime.deployment("f", &module).wasi(options).deploy().unwrap().version().unwrap()
     };
-    // A version is all that an instance is made of.
+    // All that an instance is made of determines its version.
     assert_eq!(version(&[("A", "1"), ("B", "1"), ("A", "2")]), version(&[("A", "2"), ("B", "1")]));
     assert_ne!(version(&[("A", "1"), ("B", "1")]), version(&[("A", "2"), ("B", "1")]));
 }

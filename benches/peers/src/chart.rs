@@ -1,6 +1,8 @@
-//! The chart: time per invocation against the size of the guest's memory, both on a logarithmic scale, as SVG.
+//! Draws the chart as SVG: time per invocation by the size of the guest's memory, both on a
+//! logarithmic scale.
 //!
-//! It brings its own ground and uses whatever sans-serif font there is, so that it can be read on light and on dark pages.
+//! It has its own ground, so that people can read it on light and on dark pages. It uses any
+//! sans-serif font.
 
 use std::{fmt::Write, fs};
 
@@ -19,11 +21,11 @@ const RIGHT: f64 = 610.0;
 const TOP: f64 = 84.0;
 const BOTTOM: f64 = 490.0;
 
-/// Between the lines of two labels.
+/// The distance between the lines of two labels.
 const LABEL: f64 = 22.0;
 
-/// What does not depend on a line's colour, then the colours, for the light ground and for the dark one: no custom
-/// properties, which some programs that draw SVG do not know.
+/// The styles that do not depend on a line's colour, then the colours for the light ground and for
+/// the dark one. It has no custom properties, as some programs that draw SVG do not know them.
 const STYLE: &str = "
   text { font-family: system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif; font-size: 14px }
   text, circle, .ground { fill: currentColor }
@@ -37,8 +39,8 @@ const STYLE: &str = "
   .traces .line { stroke-dasharray: 6 5 }
 ";
 
-/// Class, colour on light, colour on dark. People with any kind of colour blindness can tell the lines apart, and each has its
-/// name beside it.
+/// Class, colour on light, colour on dark. People with any kind of colour blindness can tell the
+/// lines apart. Each line has its name beside it.
 const COLOURS: [(&str, &str, &str); 9] = [
     ("ground", "#ffffff", "#0d1117"),
     ("ink", "#1f2328", "#e6edf3"),
@@ -122,7 +124,7 @@ fn svg(results: &Results) -> String {
     );
 
     place_labels(&mut all, &y);
-    // Ours on top.
+    // This library's line goes on top.
     all.sort_by_key(|series| series.peer == Peer::Dormouse);
     for series in &all {
         let traces = if series.peer.is_stateless() { "" } else { " traces" };
@@ -145,12 +147,13 @@ fn svg(results: &Results) -> String {
     svg
 }
 
-/// From a value to a place, by logarithms.
+/// The place of a value, by logarithms.
 fn scale(least: f64, most: f64, from: f64, to: f64) -> impl Fn(f64) -> f64 {
     move |value| from + (to - from) * (value / least).ln() / (most / least).ln()
 }
 
-/// Labels beside the ends of their lines, pushed apart where they would overlap, within the field.
+/// Places labels beside the ends of their lines, within the field. It pushes them apart if they
+/// would overlap.
 fn place_labels(all: &mut [Series], y: &impl Fn(f64) -> f64) {
     all.sort_by(|a, b| {
         let last = |series: &Series| series.points.last().map_or(0.0, |(_, time)| *time);

@@ -1,4 +1,4 @@
-//! Who takes part, each in the fastest setting that is fair, and what each does for one event.
+//! The contenders, each in the fastest setting that is fair, and what each does for one event.
 
 use std::{
     hint::black_box,
@@ -21,13 +21,15 @@ use crate::{
 /// A contender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// Warm, on an instance of its pool, cleaned after each event, or deployed anew where it is about cold starts.
+    /// This library: warm, on an instance of its pool, which it cleans after each event. For cold
+    /// starts, it deploys the module again.
     Dormouse,
-    /// wasmi with one instance for all events, nothing cleaned.
+    /// wasmi with one instance for all events, without cleaning.
     WasmiFloor,
     /// wasmi with a new store and instance for each event, or from bytes with lazy translation.
     WasmiFresh,
-    /// Wasmtime with a new store and pooled instance for each event, its memory a copy-on-write mapping.
+    /// Wasmtime with a new store and pooled instance for each event, its memory a copy-on-write
+    /// mapping.
     Wasmtime,
     /// The same with `PAGEMAP_SCAN`.
     WasmtimeScan,
@@ -69,13 +71,13 @@ impl Peer {
         }
     }
 
-    /// Whether what one event leaves behind is gone before the next.
+    /// Whether the contender removes what one event leaves behind before the next.
     pub(crate) fn is_stateless(self) -> bool {
         !matches!(self, Self::WasmiFloor | Self::ExtismKept)
     }
 }
 
-/// A module in the buffer contract, an event, and the answer that is right.
+/// A module in the buffer contract, an event, and the right answer.
 #[derive(Clone, Copy)]
 pub(crate) struct Guest<'a> {
     pub(crate) bytes: &'a [u8],
@@ -83,7 +85,7 @@ pub(crate) struct Guest<'a> {
     pub(crate) answer: &'a [u8],
 }
 
-/// An echo by everybody, in a memory of so many pages of 64 KiB.
+/// An echo by every contender, in a memory of so many pages of 64 KiB.
 pub(crate) fn echo<'a>(guest: &Guest<'a>, pages: u32) -> Vec<(Peer, Contender<'a>)> {
     let mut contenders = stateless(guest);
     let guest = *guest;
@@ -109,7 +111,7 @@ pub(crate) fn echo<'a>(guest: &Guest<'a>, pages: u32) -> Vec<(Peer, Contender<'a
     contenders
 }
 
-/// One event by those who forget the one before.
+/// One event by the contenders that forget the one before.
 pub(crate) fn stateless<'a>(guest: &Guest<'a>) -> Vec<(Peer, Contender<'a>)> {
     let guest = *guest;
     let function = deploy(&guest);
@@ -144,7 +146,8 @@ pub(crate) fn cold<'a>(guest: &Guest<'a>) -> Vec<(Peer, Contender<'a>)> {
     let runtime = Runtime::new();
     let mut reply = Vec::new();
     let lazy = move || {
-        // wasmi's engines free no code until they go, so a program that deploys has one for each module.
+        // wasmi's engines free code only when they are dropped, so a program that deploys has one
+        // for each module.
         let engine = raw::engine();
         let module = raw::compile(&engine, black_box(guest.bytes));
         Raw::new(&engine, &module).run(guest.event, &mut reply);
@@ -153,12 +156,12 @@ pub(crate) fn cold<'a>(guest: &Guest<'a>) -> Vec<(Peer, Contender<'a>)> {
     let ours = move || {
         let function = runtime.deploy("f", black_box(guest.bytes)).expect("it deploys");
         assert_eq!(function.invoke(guest.event).expect("it answers").output(), guest.answer);
-        // As the others drop what they have compiled before they compile again.
+        // The others too drop what they have compiled before they compile again.
         assert!(runtime.undeploy("f"));
     };
     let mut contenders = vec![(Peer::Dormouse, repeat(ours)), (Peer::WasmiFresh, repeat(lazy))];
     for peer in [Peer::Wasmtime, Peer::Winch] {
-        // Its engines do free code: one for all, its pool of memories in place.
+        // Wasmtime's engines do free code. So one serves all, and its pool of memories stays.
         let engine = wasmtime(peer);
         let mut reply = Vec::new();
         let compile = move || {
@@ -171,7 +174,8 @@ pub(crate) fn cold<'a>(guest: &Guest<'a>) -> Vec<(Peer, Contender<'a>)> {
     contenders
 }
 
-/// The time that one event on each of so many threads takes, in nanoseconds: the median of eleven spans.
+/// The time that one event on each of so many threads takes, in nanoseconds: the median of eleven
+/// spans.
 pub(crate) fn events_on(threads: usize, peer: Peer, guest: &Guest<'_>) -> f64 {
     const SPAN: Duration = Duration::from_millis(200);
     let function = deploy(guest);
@@ -189,7 +193,7 @@ pub(crate) fn events_on(threads: usize, peer: Peer, guest: &Guest<'_>) -> f64 {
     let meet = Barrier::new(threads);
     let work = || {
         let mut reply = Vec::new();
-        // Until the instance has found its place.
+        // It runs until the instance stands where it will stay.
         (0..1_000).for_each(|_| once(&mut reply));
         meet.wait();
         let (began, mut events) = (Instant::now(), 0u64);
@@ -209,19 +213,20 @@ pub(crate) fn events_on(threads: usize, peer: Peer, guest: &Guest<'_>) -> f64 {
     median(spans.collect())
 }
 
-/// Ours: fuel, a deadline and limits are on, as they always are.
+/// This library. Fuel, a deadline and limits are on, as always.
 fn deploy(guest: &Guest<'_>) -> Function {
     let function = Runtime::new().deploy("f", guest.bytes).expect("it deploys");
     assert_eq!(function.invoke(guest.event).expect("it answers").output(), guest.answer);
     function
 }
 
-/// Wasmtime's engine, without fuel and epochs, which would slow its guests. An instance comes from a pool, and its memory is an
-/// image mapped copy-on-write, which is its default.
+/// Wasmtime's engine, without fuel and epochs, which would slow its guests. An instance comes from
+/// a pool. Its memory is an image mapped copy-on-write, which is the default.
 ///
-/// With `PAGEMAP_SCAN` it puts written pages back one by one as long as they are no more than is to be kept resident: all of
-/// them here. Without, it writes anew what is to be kept resident and lets the kernel drop the rest: 4 KiB, where these guests
-/// write, is fastest, measured with 0, 4 KiB, 64 KiB and 1 MiB.
+/// With `PAGEMAP_SCAN` it resets written pages one by one, up to the size that is kept resident.
+/// Here that is all of them. Without it, Wasmtime rewrites what is kept resident and lets the
+/// kernel drop the rest. 4 KiB, where these guests write, is the fastest size of 0, 4 KiB, 64 KiB
+/// and 1 MiB.
 fn wasmtime(peer: Peer) -> Engine {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_memories(64).total_core_instances(64).total_tables(64).max_memory_size(64 << 20);
@@ -238,7 +243,7 @@ fn wasmtime(peer: Peer) -> Engine {
     Engine::new(&config).expect("the pool can be had")
 }
 
-/// A module of Wasmtime, linked, with its exports looked up beforehand.
+/// A linked module of Wasmtime, with its exports looked up beforehand.
 struct Pooled {
     engine: Engine,
     linked: InstancePre<()>,
@@ -290,8 +295,8 @@ impl Pooled {
     }
 }
 
-/// Wasm3, from bytes each time: a parsed module belongs to one store. Its stack is filled with zeros each time, so it
-/// gets a small one.
+/// Wasm3, which parses the bytes each time, as a parsed module belongs to one store. It fills its
+/// stack with zeros each time, so it gets a small one.
 fn wasm3(guest: Guest<'_>) -> Contender<'_> {
     let mut config = wasm3x::Config::new();
     config.stack_size(64 << 10);
@@ -320,8 +325,8 @@ fn wasm3(guest: Guest<'_>) -> Contender<'_> {
     })
 }
 
-/// An echo as a plug-in of Extism, in the fewest calls of its host: the input is given back where it lies. It stores one
-/// number, as the other echoes do.
+/// An echo as a plug-in of Extism, with the fewest calls of its host: it returns the input where it
+/// lies. It stores one number, as the other echoes do.
 fn plug_in(pages: u32) -> Vec<u8> {
     let data = ["0x4000", "0x8000", "0xf000"];
     let data = data.map(|at| format!("(data (i32.const {at}) \"{}\")", "dormouse".repeat(512))).concat();

@@ -1,8 +1,12 @@
-//! dormouse beside wasmi, Wasmtime, Extism and Wasm3, in one run: `cargo run --release` in this folder.
+//! dormouse beside wasmi, Wasmtime, Extism and Wasm3, in one run: `cargo run --release` in this
+//! folder.
 //!
-//! Writes its medians to standard output as lines of `table row contender nanoseconds`, separated by tabs. With
-//! `DORMOUSE_RECORD=1` they also go to `results.tsv`, and from there into the tables of the README and of
-//! benches/README.md and into the chart; `cargo run --release -- draw` does that last step alone.
+//! It writes its medians to standard output, in lines of `table row contender nanoseconds` with
+//! tabs between.
+//!
+//! With `DORMOUSE_RECORD=1` it also writes them to `results.tsv`. From there it writes the tables
+//! of the README and of benches/README.md, and the chart. `cargo run --release -- draw` does that
+//! last step alone.
 //!
 //! Each contender checks the answer that it times.
 
@@ -44,7 +48,7 @@ fn main() {
         return publish(&Results::read());
     }
     let mut results = Results::new(record::machine());
-    // First, while the allocator is as a new process has it.
+    // This comes first, while the allocator is as in a new process.
     for case in cold_guests() {
         results.add("cold", case.name, measure::medians(contenders::cold(&case.guest()), LONG));
     }
@@ -67,7 +71,7 @@ fn main() {
     }
 }
 
-/// A guest by name, with what it is given and answers.
+/// A guest by name, with its input and its answer.
 struct Case {
     name: &'static str,
     bytes: Vec<u8>,
@@ -101,7 +105,7 @@ fn cold_guests() -> [Case; 4] {
 
 /// Invocations in which the guest itself works.
 fn work() -> [Case; 2] {
-    // xorshift, so that no compiler finds a shorter way.
+    // xorshift, so that no compiler can shorten it.
     let mut expected = 1u64;
     for _ in 0..ROUNDS {
         expected ^= expected << 13;

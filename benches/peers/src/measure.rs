@@ -1,20 +1,21 @@
-//! Medians of batches, the contenders taking turns, so that a slow moment of the machine meets them all.
+//! Measures medians of batches. The contenders take turns, so that a slow moment of the machine
+//! meets all of them.
 
 use std::time::{Duration, Instant};
 
-/// How long and how often is measured.
+/// How long and how often to measure.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
     /// Batches of each contender, an odd number.
     pub(crate) rounds: usize,
-    /// How long a batch takes about; a single run may take longer.
+    /// About how long a batch takes. A single run may take longer.
     pub(crate) batch: Duration,
 }
 
-/// Does one thing so many times.
+/// Does one thing as often as it is told.
 pub(crate) type Contender<'a> = Box<dyn FnMut(u64) + 'a>;
 
-/// What is done once, as a contender.
+/// A contender that does this once a run.
 pub(crate) fn repeat<'a>(mut once: impl FnMut() + 'a) -> Contender<'a> {
     Box::new(move |count| (0..count).for_each(|_| once()))
 }
@@ -38,13 +39,14 @@ pub(crate) fn medians<P: Copy>(contenders: Vec<(P, Contender<'_>)>, pace: Pace) 
     timed.into_iter().map(|(peer, _, _, times)| (peer, median(times))).collect()
 }
 
-/// The one in the middle.
+/// The number in the middle.
 pub(crate) fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
 }
 
-/// How often it runs in so long a time, once it is warm: instances, translations and mappings are made in the first runs.
+/// How often it runs in this time once it is warm. The first runs make instances, translations and
+/// mappings.
 fn calibrate(contender: &mut Contender<'_>, batch: Duration) -> u64 {
     let warmed = Instant::now();
     for _ in 0..64 {

@@ -1,10 +1,10 @@
-//! Medians by table, row and contender, and the file that keeps those of one run.
+//! Medians by table, row and contender, and the file that keeps the medians of one run.
 
 use std::fs;
 
 use crate::contenders::Peer;
 
-/// Kept beside the sources, so that tables and chart can be made again.
+/// It stands beside the sources, so that tables and chart can be made again.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results.tsv");
 
 /// The results of one run.

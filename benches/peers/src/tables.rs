@@ -1,4 +1,4 @@
-//! The results as tables: the one of the README, and the longer ones of benches/README.md.
+//! Writes the results as tables: the one of the README, and the longer ones of benches/README.md.
 
 use crate::{
     contenders::Peer,
@@ -19,7 +19,7 @@ pub(crate) fn publish(results: &Results) {
     write(BENCHES, "peers-threads", &threads(results));
 }
 
-/// How a contender is called in tables.
+/// The name of a contender in tables.
 pub(crate) fn label(peer: Peer) -> &'static str {
     match peer {
         Peer::Dormouse => "**dormouse**, warm",
@@ -43,7 +43,7 @@ fn label_cold(peer: Peer) -> &'static str {
     }
 }
 
-/// One contender a row, fastest first, at the memory sizes that people ask for.
+/// A table with one contender a row, the fastest first, at common memory sizes.
 fn echoes(results: &Results) -> String {
     let sizes = [("1", "64 KiB"), ("17", "1 MiB"), ("256", "16 MiB")];
     let mut cells =
@@ -58,7 +58,7 @@ fn echoes(results: &Results) -> String {
     table(&cells)
 }
 
-/// One row of results a row, and one contender a column.
+/// A table with one row of results a row, and one contender a column.
 fn by_row(results: &Results, name: &str, head: &str, label: fn(Peer) -> &'static str) -> String {
     let rows = results.rows(name);
     let peers: Vec<Peer> = rows
@@ -98,7 +98,7 @@ fn threads(results: &Results) -> String {
     table(&cells)
 }
 
-/// Who took part in a row, the fastest first.
+/// The contenders of a row, the fastest first.
 fn by_time(results: &Results, table: &str, row: &str) -> Vec<(Peer, f64)> {
     let mut found: Vec<_> =
         Peer::ALL.into_iter().filter_map(|peer| results.get(table, row, peer).map(|time| (peer, time))).collect();

@@ -1,4 +1,4 @@
-//! Compares the library with an engine of another make on one module.
+//! Compares the library with another engine on one module.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use crate::{
     tally::Tally,
 };
 
-/// A module and what is to be known of it.
+/// A module and its properties.
 pub struct Case<'a> {
     pub seed: u64,
     pub bytes: &'a [u8],
@@ -22,10 +22,10 @@ pub struct Case<'a> {
     pub is_verbose: bool,
 }
 
-/// Differences told of one module at most.
+/// The most differences that are reported of one module.
 const TOLD: usize = 3;
 
-/// How one run ended on our side.
+/// How one run ended in the library.
 struct Execution {
     run: usize,
     is_cold: bool,
@@ -34,7 +34,7 @@ struct Execution {
     ended: Vec<Ended>,
 }
 
-/// Compares all runs of a module. The text says what differs, and is empty where nothing does.
+/// Compares all runs of a module. The text says what differs, and is empty if nothing does.
 pub fn compare(case: &Case<'_>, ours: &Ours, oracle: &mut dyn Engine, tally: &mut Tally) -> String {
     let module = match fitted::fit(case.bytes) {
         Ok(module) => module,
@@ -75,7 +75,7 @@ pub fn compare(case: &Case<'_>, ours: &Ours, oracle: &mut dyn Engine, tally: &mu
     text
 }
 
-/// Each run twice, in two orders, on instances that are new or used.
+/// Makes each run twice, in two orders, on instances that are new or used.
 fn execute(function: &dormouse::Function, module: &Fitted, runs: &[Run], random: &mut Random) -> Vec<Execution> {
     let mut executions = Vec::with_capacity(runs.len() * 2);
     let mut order: Vec<usize> = (0..runs.len()).collect();
@@ -129,8 +129,8 @@ fn against(
         }
     };
 
-    // Up to where something stops a run, it can be compared. Each time it must be stopped at the
-    // same place.
+    // A run can be compared up to where something stops it. It must stop at the same place each
+    // time.
     let mut first: Vec<Option<&Execution>> = vec![None; drawn.len()];
     let mut lengths: Vec<usize> = drawn.iter().map(|run| run.calls.len()).collect();
     for execution in executions {

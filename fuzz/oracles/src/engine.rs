@@ -1,4 +1,4 @@
-//! The engines of another make, behind one interface.
+//! The engines to compare with, behind one interface.
 
 use crate::{fitted::Fitted, outcome::Answer, runs::Run};
 
@@ -7,7 +7,7 @@ pub mod node;
 pub mod wasmtime;
 
 pub trait Engine {
-    /// Runs each of these on an instance of its own.
+    /// Runs each of these on a new instance.
     ///
     /// # Errors
     /// The engine itself failed, or did not end.

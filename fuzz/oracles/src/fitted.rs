@@ -1,17 +1,18 @@
-//! A module as it is given to all engines: the same bytes to each.
+//! A module as all engines get it: the same bytes for each.
 //!
-//! What is added stands behind all that the generated module has, so that no index changes:
+//! The added parts stand behind all parts of the generated module, so that no index changes:
 //!
 //! - The export [`DIGEST`] folds all memories, globals and tables into one number.
 //! - Each export of floats is there once more with the same bits as integers, as JavaScript may
 //!   change those of a NaN.
 //!
-//! The digest sees the size and all bytes of each memory, and the size of each table and which of
-//! its elements are null. It sees the value of each global, but not which NaN it is: engines may
-//! choose that. It does not see which function an element or a global refers to, nor which segments
-//! were dropped.
+//! The digest covers the size and all bytes of each memory, and the size of each table and which of
+//! its elements are null. It covers the value of each global, except which NaN it is, as engines
+//! may choose that. It does not cover which function an element or a global refers to, nor which
+//! segments were dropped.
 //!
-//! Each memory and each table gets a largest size, so that a growth fails in all engines alike.
+//! Each memory and each table gets a largest size, so that a growth fails in all engines or in
+//! none.
 
 use wasm_encoder::{
     BlockType, ConstExpr, Encode, Function, InstructionSink, MemArg, MemorySection, MemoryType, RawSection,
@@ -23,11 +24,11 @@ use wasmparser::{ExternalKind, FuncType, Parser, Payload, ValType};
 /// The export that folds all state into one number.
 pub const DIGEST: &str = "digest of all state";
 
-/// What all memories of a module may hold together, in bytes, and all tables, in elements.
+/// The most bytes of all memories of a module together, and the most elements of all its tables.
 pub const MEMORY: u64 = 4 << 20;
 pub const ELEMENTS: u64 = 5_000;
 
-/// What they may grow by together. The digest reads it all.
+/// By how much they may grow together. The digest reads all of it.
 const MEMORY_GROWTH: u64 = 1 << 20;
 const ELEMENTS_GROWTH: u64 = 1_000;
 
@@ -35,7 +36,7 @@ const PAGE: u64 = 64 << 10;
 
 pub struct Fitted {
     pub bytes: Vec<u8>,
-    /// What can be called. The last is the digest.
+    /// The exports that can be called. The last one is the digest.
     pub exports: Vec<Export>,
     /// Bytes that the digest may have to read.
     pub largest: u64,
@@ -54,7 +55,7 @@ impl Fitted {
     }
 }
 
-/// What is read of a module.
+/// The parts that are read of a module.
 #[derive(Default)]
 struct Parts<'a> {
     types: Vec<FuncType>,
@@ -75,8 +76,7 @@ pub fn fit(bytes: &[u8]) -> Result<Fitted, String> {
         |memory: &wasmparser::MemoryType| (memory.initial + pages).min(memory.maximum.unwrap_or(u64::MAX)) * PAGE;
     let largest = parts.memories.iter().map(most).sum();
 
-    // Types, functions, exports and bodies that are added, each encoded behind those that are
-    // there.
+    // The added types, functions, exports and bodies, each encoded behind the present ones.
     let mut added = Added::default();
     let mut exports = Vec::new();
     for (name, function) in &parts.exports {
@@ -120,7 +120,7 @@ pub fn fit(bytes: &[u8]) -> Result<Fitted, String> {
     Ok(Fitted { bytes: module.finish(), exports, largest })
 }
 
-/// The place of a section in a module. Others than these have no place of their own.
+/// The place of a section in a module. Other sections have no place of their own.
 fn place(id: u8) -> Option<usize> {
     [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11].iter().position(|&other| other == id)
 }
@@ -129,7 +129,7 @@ fn is_number(ty: &ValType) -> bool {
     matches!(ty, ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64)
 }
 
-/// What each of these may grow by, so that all together stay within what is allowed.
+/// By how much each of these may grow, so that all together stay within the limit.
 fn room(initial: impl ExactSizeIterator<Item = u64>, most: u64, growth: u64) -> u64 {
     let count = initial.len().max(1) as u64;
     let sum = initial.fold(0, u64::saturating_add);
@@ -177,7 +177,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// What is added to four sections.
+/// The additions to four sections.
 #[derive(Default)]
 struct Added {
     count: u32,
@@ -204,7 +204,7 @@ impl Added {
     }
 }
 
-/// A section with more behind what it has.
+/// A section with additions behind its contents.
 fn longer(module: &mut wasm_encoder::Module, id: u8, data: &[u8], more: u32, added: &[u8]) {
     let mut reader = wasmparser::BinaryReader::new(data, 0);
     let count = reader.read_var_u32().expect("a valid section begins with its count");
@@ -242,7 +242,7 @@ fn tables(parts: &Parts<'_>, room: u64) -> Result<TableSection, String> {
     Ok(section)
 }
 
-/// Calls a function with the floats that the bits of its arguments are, and gives the bits of its
+/// Calls a function with floats from the bits of its arguments, and returns the bits of its
 /// results.
 fn in_integers(function: u32, ty: &FuncType) -> Function {
     let (params, results) = (ty.params(), ty.results());
@@ -282,7 +282,7 @@ fn as_integer(code: &mut InstructionSink<'_>, ty: ValType) {
 
 /// Folds all state into one number: see the top of this file.
 fn digest(parts: &Parts<'_>) -> Function {
-    /// The number, and where the loops are and end, with addresses of 32 and of 64 bits.
+    /// The number, and the place and end of the loops, with addresses of 32 and of 64 bits.
     const SUM: u32 = 0;
     const NARROW: [u32; 2] = [1, 2];
     const WIDE: [u32; 2] = [3, 4];
@@ -294,7 +294,7 @@ fn digest(parts: &Parts<'_>) -> Function {
         (2, wasm_encoder::ValType::I64),
     ]);
     let mut code = body.instructions();
-    // Before a number is put on the stack, and after.
+    // The code before a number is put on the stack, and the code after it.
     fn open(code: &mut InstructionSink<'_>) {
         code.local_get(SUM).i64_const(0x2545_f491_4f6c_dd1d).i64_mul();
     }

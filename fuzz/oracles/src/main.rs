@@ -1,14 +1,14 @@
-//! Holds the library against engines of another make, on generated modules: Node's V8, and with the
-//! feature `wasmtime` Wasmtime.
+//! Compares the library with other engines on generated modules: Node's V8, and with the feature
+//! `wasmtime` Wasmtime.
 //!
-//! The library's other tests have wasmi itself as their oracle, so a fault in wasmi's translation
-//! would pass there unseen. Each module is deployed, and its exports are called on cold and on used
-//! instances, between calls that trap. Each call of the oracle begins on a fresh instance. Values
-//! must agree bit for bit, and so must the kind of trap, and a digest of memories, globals and
-//! tables.
+//! The library's other tests have wasmi itself as their oracle, so they cannot see a fault in
+//! wasmi's translation.
 //!
-//! It ends with 1 where anything differs or too little could be compared, and with 2 where it
-//! cannot run.
+//! The program deploys each module, and calls its exports on cold and on used instances, between
+//! calls that trap. Each call of the oracle begins on a fresh instance. Values must agree bit for
+//! bit. So must the kind of trap, and a digest of memories, globals and tables.
+//!
+//! It ends with 1 if anything differs or too little could be compared, and with 2 if it cannot run.
 
 mod compare;
 mod engine;
@@ -59,7 +59,7 @@ use tally::Tally;
 
 const PROGRESS: Duration = Duration::from_secs(10);
 
-/// Modules with a difference that are told in full, and whose bytes are kept.
+/// How many modules with a difference are reported in full, and kept.
 const TOLD: u64 = 25;
 const KEPT: u64 = 1_000;
 
@@ -83,7 +83,7 @@ fn start(oracle: Oracle) -> Result<Box<dyn Engine>, String> {
     }
 }
 
-/// Whether all is well.
+/// Whether the run succeeded.
 fn run(options: &Options) -> Result<bool, String> {
     if let Some(folder) = &options.keep {
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -103,15 +103,15 @@ fn run(options: &Options) -> Result<bool, String> {
     }
 }
 
-/// One module, told in full.
+/// Reports one module in full.
 fn one(options: &Options, seed: u64, bytes: &[u8], has_patterns: bool) -> Result<bool, String> {
     let (mut oracle, mut tally) = (start(options.oracle)?, Tally::default());
     let case = Case { seed, bytes, has_patterns, is_verbose: !options.reduces };
     let ours = Ours::new();
     let text = compare::compare(&case, &ours, &mut *oracle, &mut tally);
     if options.reduces && !text.is_empty() {
-        // The generator's own code comes first, one function for each export; it stands on what
-        // comes behind.
+        // The generated code comes first, one function for each export. It calls the functions
+        // behind it.
         let functions = if has_patterns { fitted::fit(bytes).map_or(0, |module| module.digest()) } else { usize::MAX };
         let bytes = reduce::reduce(bytes, functions, |bytes| {
             let case = Case { seed, bytes, has_patterns, is_verbose: false };

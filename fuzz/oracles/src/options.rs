@@ -37,7 +37,7 @@ pub struct Options {
     pub seconds: Option<Duration>,
     pub threads: usize,
     pub keep: Option<PathBuf>,
-    /// Whether a single module with a difference is made smaller.
+    /// Whether to make a single module with a difference smaller.
     pub reduces: bool,
 }
 
@@ -83,7 +83,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Calls that may be skipped, in a hundred: they run out of fuel or stack.
+    /// How many calls in a hundred may be skipped, as they run out of fuel or stack.
     pub fn skipped_at_most(&self, source: Source) -> f64 {
         match source {
             Source::Shapes => 5.,
@@ -91,7 +91,7 @@ impl Options {
         }
     }
 
-    /// Modules that the oracle may refuse to compile, in a hundred. Node 20 knows one memory only.
+    /// How many modules in a hundred the oracle may refuse to compile. Node 20 has only one memory.
     pub fn lacking_at_most(&self) -> f64 {
         match self.oracle {
             Oracle::Node => 60.,

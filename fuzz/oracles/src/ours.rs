@@ -1,4 +1,4 @@
-//! The library's side: a module is deployed, and runs are invocations and sessions, on cold
+//! The library's side. It deploys a module, and its runs are invocations and sessions, on cold
 //! instances and on used ones.
 
 use std::time::Duration;
@@ -15,19 +15,19 @@ use crate::{
 /// Every way of cleaning an instance.
 pub const RESETS: [Reset; 3] = [Reset::Portable, Reset::Gated, Reset::Scanned];
 
-/// Fuel of a call. What digests read comes on top.
+/// The fuel of a call, without the reads of digests.
 const FUEL: u64 = 1_000_000;
 
-/// What became of a deployment.
+/// The outcome of a deployment.
 pub enum Deployed {
     Function(Function),
-    /// Initialisation ended like this, and must in any engine.
+    /// Initialisation ended like this, and must end so in any engine.
     Refused(Ended),
-    /// The library does not take it, for a reason that need not be the engine's.
+    /// The library refuses it, for a reason that need not be the engine's.
     NotTaken(String),
 }
 
-/// A runtime for each way of cleaning, used again for each module.
+/// One runtime for each way of cleaning, which serves all modules.
 pub struct Ours {
     runtimes: [Runtime; 3],
 }
@@ -52,7 +52,7 @@ impl Ours {
                 Deployed::NotTaken(format!("above the limit `{}`", bound.field()))
             }
             Err(error @ DeployError::Refused { .. }) => Deployed::NotTaken(error.to_string()),
-            // The generators make none of these.
+            // The generators make no such module.
             Err(error) => Deployed::Refused(Ended::Other(error.to_string())),
         }
     }
@@ -67,7 +67,7 @@ fn fuel(module: &Fitted, calls: usize) -> u64 {
     FUEL * calls.min(4) as u64 + 100_000 + module.largest * 2
 }
 
-/// One run. How each of its calls ended.
+/// Makes one run. Returns how each of its calls ended.
 pub fn run(function: &Function, module: &Fitted, run: &Run, is_cold: bool) -> Vec<Ended> {
     if is_cold {
         function.trim(Duration::ZERO);

@@ -1,4 +1,4 @@
-//! What a call came to, in words that all engines share.
+//! The outcome of a call, in words that all engines share.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ pub enum Kind {
     TableOutOfBounds,
     IndirectCallToNull,
     BadSignature,
-    /// V8 says only that it is one of the two above.
+    /// One of the two above. V8 does not say which.
     NullOrBadSignature,
     DivisionByZero,
     IntegerOverflow,
     BadConversion,
-    /// V8 has one word for both where a float is converted.
+    /// One of the two, as V8 has one word for both when a float is converted.
     OverflowOrBadConversion,
 }
 
 impl Kind {
-    /// Whether they are the same trap, as far as each engine tells.
+    /// Whether they are the same trap, as far as each engine says.
     fn is(self, other: Self) -> bool {
         use Kind::{BadConversion, BadSignature, IndirectCallToNull, IntegerOverflow};
         let may_be = |vague: Self, exact: Self| match vague {
@@ -38,10 +38,9 @@ pub enum Ended {
     /// It returned the bits of these values.
     Values(Vec<u64>),
     Trap(Kind),
-    /// A limit that is the engine's own ended it: nothing follows from that, and nothing is
-    /// compared.
+    /// A limit of the engine's own ended it. That means nothing, so nothing is compared.
     Stopped(&'static str),
-    /// What no engine should answer.
+    /// An answer that no engine should give.
     Other(String),
 }
 
@@ -76,12 +75,12 @@ impl fmt::Debug for Hexadecimal<'_> {
     }
 }
 
-/// What an engine made of a module and its runs.
+/// The outcome of a module and its runs in an engine.
 pub enum Answer {
-    /// Instantiation did not end well; there is no instance to call.
+    /// Instantiation failed, so there is no instance to call.
     Refused(Ended),
-    /// Of each run, how each of its calls ended.
+    /// How each call of each run ended.
     Ran(Vec<Vec<Ended>>),
-    /// The engine cannot compile it, in its own words: nothing is compared.
+    /// The engine cannot compile it, for this reason. Nothing is compared.
     Lacks(String),
 }

@@ -1,8 +1,8 @@
 //! Makes a module with a difference smaller, and prints the code that is left.
 //!
-//! Exports go first, then operators: pieces of code are cut out, or replaced by constants, as long
-//! as the module stays valid and the engines go on to differ. The difference that is left need not
-//! be the first one's.
+//! It removes exports first, then operators: it cuts out pieces of code, or replaces them by
+//! constants. The module must stay valid and the engines must go on to differ. The difference that
+//! is left need not be the first one.
 
 use wasm_encoder::{
     CodeSection, ExportKind, ExportSection, Function, Instruction, RawSection,
@@ -10,7 +10,7 @@ use wasm_encoder::{
 };
 use wasmparser::{FunctionBody, Parser, Payload, Validator};
 
-/// Rounds over the whole module at most.
+/// The most rounds over the whole module.
 const ROUNDS: usize = 8;
 
 struct Body<'a> {
@@ -86,8 +86,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Makes a module smaller as long as this holds of it. Only the code of the first so many functions
-/// is touched.
+/// Makes a module smaller as long as this holds for it. It changes only the code of the first so
+/// many functions.
 pub fn reduce(bytes: &[u8], functions: usize, mut differs: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
     let Some(mut parts) = Parts::read(bytes) else { return bytes.to_vec() };
     let mut holds = |parts: &Parts<'_>| {
@@ -110,7 +110,7 @@ pub fn reduce(bytes: &[u8], functions: usize, mut differs: impl FnMut(&[u8]) -> 
             while length > 0 {
                 let mut at = 0;
                 while at < parts.bodies[function].code.len() {
-                    // A call of what makes NaNs one stays as long as what comes before it.
+                    // A call that makes NaNs the same stays as long as what comes before it.
                     let is_helper = matches!(parts.bodies[function].code[at], Instruction::Call(callee) if callee as usize >= functions);
                     if is_helper || !replaced(&mut parts, function, at, length, &mut holds) {
                         at += 1;
@@ -126,7 +126,7 @@ pub fn reduce(bytes: &[u8], functions: usize, mut differs: impl FnMut(&[u8]) -> 
     parts.bytes()
 }
 
-/// Tries to put less in the place of so many operators.
+/// Tries to replace so many operators by fewer.
 fn replaced<'a>(
     parts: &mut Parts<'a>,
     function: usize,
@@ -185,13 +185,13 @@ fn replaced<'a>(
     false
 }
 
-/// What is as small as it gets.
+/// The smallest form of an operator.
 fn is_plain(code: &[Instruction<'_>]) -> bool {
     use Instruction::{Drop, F32Const, F64Const, I32Const, I64Const, Unreachable};
     code.iter().all(|one| matches!(one, I32Const(_) | I64Const(_) | F32Const(_) | F64Const(_) | Drop | Unreachable))
 }
 
-/// Where a block that begins here ends.
+/// The end of the block that begins here.
 fn end_of(code: &[Instruction<'_>], at: usize) -> Option<usize> {
     let mut depth = 0;
     for (here, instruction) in code.iter().enumerate().skip(at) {

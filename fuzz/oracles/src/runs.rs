@@ -1,10 +1,10 @@
-//! What is called: runs of a few calls each, with random arguments.
+//! The runs of a module: each has a few calls with random arguments.
 
 use wasmparser::ValType;
 
 use crate::{fitted::Fitted, random::Random};
 
-/// Calls one after the other on one instance, which is new at the first.
+/// Calls one after the other on one instance. The first call finds it new.
 #[derive(Clone)]
 pub struct Run {
     pub calls: Vec<Call>,
@@ -18,7 +18,7 @@ pub struct Call {
     pub args: Vec<u64>,
 }
 
-/// Exports of a module that are called at most.
+/// The most exports of a module that are called.
 const EXPORTS: usize = 6;
 /// Runs of one call, for each of these exports.
 const SINGLE: usize = 3;
@@ -60,7 +60,7 @@ fn call(module: &Fitted, export: usize, has_patterns: bool, random: &mut Random)
     Call { export, args: params.iter().enumerate().map(arg).collect() }
 }
 
-/// A small number, an address, one near the end, or any.
+/// A small number, an address, an address near the end, or any number.
 fn number(random: &mut Random) -> u64 {
     match random.below(4) {
         0 => random.below(4),

@@ -1,4 +1,4 @@
-//! Where modules come from: a number each.
+//! The generators of modules. Each number gives one module.
 
 use crate::{
     random::Random,
@@ -8,7 +8,7 @@ use crate::{
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The generator of fuzz/src/shapes, which is bent on what an interpreter's translation may get
+    /// The generator of fuzz/src/shapes, which aims at what an interpreter's translation may get
     /// wrong.
     Shapes,
     /// wasm-smith, whose modules are of all kinds.
@@ -23,8 +23,8 @@ impl Source {
         }
     }
 
-    /// The module of this number, and what is in it where its generator counts that. None where the
-    /// number does not make one.
+    /// The module of this number, and its census if the generator counts one. `None` if the number
+    /// gives no module.
     pub fn module(self, seed: u64) -> Option<(Vec<u8>, Option<Census>)> {
         match self {
             Self::Shapes => {

@@ -1,4 +1,4 @@
-//! Figures of a run of this program.
+//! The counts of a run of this program.
 
 use std::{collections::BTreeMap, fmt, ops::AddAssign};
 
@@ -10,23 +10,23 @@ pub struct Tally {
     pub seeds: u64,
     /// Modules that both engines answered for.
     pub modules: u64,
-    /// Calls whose outcome was compared; the same call is made cold and warm.
+    /// Calls whose outcome was compared. The same call is made cold and warm.
     pub calls: u64,
-    /// The digest among them.
+    /// How many of them were of the digest.
     pub digests: u64,
     /// How compared calls ended.
     pub ended: BTreeMap<String, u64>,
     /// Calls that were not compared, by what stopped them.
     pub skipped: BTreeMap<&'static str, u64>,
-    /// Modules that were not compared: the source makes none, ours does not take it, theirs lacks
-    /// something.
+    /// Modules that were not compared: the source gives none, the library refuses it, or the other
+    /// engine lacks something.
     pub left_out: BTreeMap<String, u64>,
     pub lacking: BTreeMap<String, u64>,
     /// Modules that do not initialise, in both.
     pub refused: BTreeMap<String, u64>,
     /// Modules with a difference.
     pub differences: u64,
-    /// What the modules compared are made of.
+    /// What the compared modules consist of.
     pub census: Option<Census>,
 }
 
@@ -62,13 +62,13 @@ impl Tally {
         *self.refused.entry(word(ended)).or_default() += 1;
     }
 
-    /// Of the calls, how many in a hundred were skipped.
+    /// How many calls in a hundred were skipped.
     pub fn skipped_percent(&self) -> f64 {
         let skipped: u64 = self.skipped.values().sum();
         100. * skipped as f64 / (self.calls + skipped).max(1) as f64
     }
 
-    /// Of the modules that ours takes, how many in a hundred the oracle does not compile.
+    /// How many in a hundred of the modules that the library takes the oracle does not compile.
     pub fn lacking_percent(&self) -> f64 {
         let lacking: u64 = self.lacking.values().sum();
         100. * lacking as f64 / (self.modules + lacking).max(1) as f64

@@ -1,4 +1,4 @@
-//! What this program must see, on written modules.
+//! The differences that this program must find, on modules written by hand.
 
 use crate::{
     Case,
@@ -25,7 +25,7 @@ fn differences(text: &str, oracle: &mut dyn Engine, tally: &mut Tally) -> String
     all
 }
 
-/// Node, given another module than ours.
+/// Node with another module than the library's.
 struct Another(Node, Fitted);
 
 impl Engine for Another {
@@ -134,7 +134,7 @@ fn each_difference_is_seen() {
             r#"(module (memory 1) (func (export "f") (i32.store8 (i32.const 65535) (i32.const 1)) unreachable))"#,
             r#"(module (memory 1) (func (export "f") (i32.store8 (i32.const 65535) (i32.const 3)) unreachable))"#,
         ),
-        // The size of a memory, of a table, and what they refuse to grow by.
+        // The size of a memory and of a table, and the growths that they refuse.
         (
             r#"(module (memory 1) (func (export "f") (drop (memory.grow (i32.const 1)))))"#,
             r#"(module (memory 1) (func (export "f") (drop (memory.grow (i32.const 0)))))"#,

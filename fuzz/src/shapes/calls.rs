@@ -1,4 +1,4 @@
-//! Calls: direct, through tables, of itself, and in place of a return.
+//! Calls: direct, through tables, recursive, and as tail calls.
 
 use wasm_encoder::Instruction;
 
@@ -25,7 +25,7 @@ impl Code<'_> {
         self.push_all(&signature.results);
     }
 
-    /// Calls a function that gives this type alone, if there is one.
+    /// Calls a function that returns only this type, if there is one.
     pub(super) fn call_giving(&mut self, ty: Ty) -> bool {
         let functions = self.plan.functions.iter().enumerate();
         let fitting: Vec<u32> =
@@ -37,7 +37,7 @@ impl Code<'_> {
         function.is_some()
     }
 
-    /// A call through a table; in place of a return, the function gives what this one gives.
+    /// A call through a table. As a tail call, the function has the same results as this one.
     pub(super) fn call_indirect(&mut self, returns: bool) {
         let mut fitting = Vec::new();
         for (table_index, table) in self.plan.tables.iter().enumerate() {
@@ -73,7 +73,7 @@ impl Code<'_> {
         self.push_all(&signature.results);
     }
 
-    /// Pushes the index of this element: as a constant, or as what a local holds.
+    /// Pushes the index of this element, as a constant or from a local.
     fn element(&mut self, is_64: bool, element: i32) {
         let ty = Ty::index(is_64);
         let constant = if is_64 { Instruction::I64Const(element.into()) } else { Instruction::I32Const(element) };
@@ -93,7 +93,7 @@ impl Code<'_> {
         self.push(ty, true);
     }
 
-    /// A call in place of a return.
+    /// A tail call.
     pub(super) fn tail_call(&mut self) {
         if self.chance(40) {
             return self.call_indirect(true);

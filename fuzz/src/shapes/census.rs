@@ -1,4 +1,5 @@
-//! What modules are made of, counted: how often each operator stands in them, and what stands within what.
+//! Counts what modules consist of: how often each operator occurs, and which control shapes occur
+//! within which blocks.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,11 +12,11 @@ use super::control::{Frame, Kind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Shape {
     name: &'static str,
-    /// The values that it takes: 0, 1, or 2 for more.
+    /// How many values it takes: 0, 1, or 2 for more.
     values: u8,
     /// Whether other operands lie below these in the same block.
     behind: bool,
-    /// Whether no run comes there.
+    /// Whether no run reaches it.
     dead: bool,
 }
 
@@ -43,7 +44,7 @@ impl fmt::Display for Around {
     }
 }
 
-/// How often each operator stands in modules, and each control shape within each block.
+/// How often each operator occurs in modules, and each control shape within each block.
 #[derive(Clone, Debug)]
 pub struct Census {
     operators: Vec<u64>,
@@ -62,7 +63,7 @@ fn few(count: usize) -> u8 {
 }
 
 impl Census {
-    /// Notes a block or a branch within a block.
+    /// Counts a block or a branch within a block.
     pub(super) fn shape(&mut self, name: &'static str, values: usize, behind: bool, around: Option<&Frame>) {
         let Some(frame) = around else { return };
         let kind = match frame.kind {
@@ -151,11 +152,11 @@ macro_rules! names {
         #[allow(clippy::upper_case_acronyms, reason = "the names are wasmparser's")]
         enum Number { $( $op, )* }
 
-        /// Where an operator stands among the names.
+        /// The place of an operator among the names.
         fn number(operator: &Operator<'_>) -> usize {
             let number = match operator {
                 $( Operator::$op { .. } => Number::$op, )*
-                // `Operator` may be added to.
+                // `Operator` may get more variants.
                 _ => Number::Unreachable,
             };
             number as usize

@@ -1,4 +1,5 @@
-//! The code of one function while it is made: its operands, its locals, and where values come from.
+//! The code of one function while the generator makes it: its operands, its locals, and the sources
+//! of values.
 
 use wasm_encoder::{Encode, Function, Instruction, ValType};
 
@@ -34,15 +35,15 @@ pub(super) struct Code<'a> {
     pub(super) random: &'a mut Random,
     pub(super) census: &'a mut Census,
     pub(super) signature: &'a Signature,
-    /// Parameters and locals, with what may be done with each.
+    /// Parameters and locals, each with what the code may do with it.
     pub(super) locals: Vec<Local>,
     pub(super) stack: Vec<Operand>,
     pub(super) frames: Vec<Frame>,
-    /// How many operators may still be made, about.
+    /// About how many operators the generator may still make.
     pub(super) left: i32,
-    /// How deep operands are made for operands.
+    /// How deep the generator is in making operands for operands.
     pub(super) nested: u32,
-    /// The operands below this height belong to what an operand is being made for.
+    /// The operands below this height belong to the operator whose operand is being made.
     floor: usize,
     out: Vec<u8>,
 }
@@ -56,7 +57,7 @@ pub(super) struct Local {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Usage {
     Any,
-    /// It holds numbers from 0 to 255 only, so that it is an address that the digest covers.
+    /// It holds only numbers from 0 to 255, so that it is an address that the digest covers.
     Small,
     /// It belongs to a sequence of operators that ends before another begins.
     Scratch,
@@ -106,7 +107,7 @@ impl<'a> Code<'a> {
         chance(self.random, percent)
     }
 
-    /// Whether something that may trap is left to it.
+    /// Whether something that may trap is left as it is.
     pub(super) fn traps(&mut self) -> bool {
         chance(self.random, self.weights.trapping)
     }
@@ -138,7 +139,7 @@ impl<'a> Code<'a> {
         self.frames.last().expect("the function's own frame stays until the end")
     }
 
-    /// Whether no run comes here.
+    /// Whether the code here is unreachable.
     pub(super) fn is_dead(&self) -> bool {
         self.frame().dead
     }
@@ -158,7 +159,7 @@ impl<'a> Code<'a> {
         }
     }
 
-    /// Takes operands away; in code where no run comes, those that are missing are there.
+    /// Takes operands away. In unreachable code, missing ones count as present.
     pub(super) fn pop(&mut self, count: usize) {
         let count = count.min(self.here());
         self.stack.truncate(self.stack.len() - count);
@@ -174,7 +175,7 @@ impl<'a> Code<'a> {
         self.stack.len() - self.frame().height.max(self.floor)
     }
 
-    /// Leaves the operands that are there alone meanwhile.
+    /// Runs something that leaves the present operands alone.
     pub(super) fn apart<R>(&mut self, make: impl FnOnce(&mut Self) -> R) -> R {
         let floor = std::mem::replace(&mut self.floor, self.stack.len());
         let made = make(self);
@@ -279,7 +280,7 @@ impl<'a> Code<'a> {
         self.one_of(&all)
     }
 
-    /// The same, made where there is none.
+    /// The same. It is made if there is none.
     pub(super) fn local_or_new(&mut self, ty: Ty) -> u32 {
         self.local(ty).unwrap_or_else(|| self.new_local(ty, Usage::Any))
     }
@@ -357,7 +358,7 @@ impl<'a> Code<'a> {
         self.push(ty, true);
     }
 
-    /// Pushes what an operator gives.
+    /// Pushes the result of an operator.
     fn compute(&mut self, ty: Ty) {
         let kinds = [(10, 0), (3, 1), (3, 2), (3, 3), (1, 4), (1, 5), (2, 6)];
         match self.choose(&kinds) {
@@ -383,7 +384,7 @@ impl<'a> Code<'a> {
         }
     }
 
-    /// A scalar operator with its operands; it is held back from what traps, most often.
+    /// A scalar operator with its operands. Mostly it is kept from trapping.
     pub(super) fn numeric(&mut self, operator: &Operator) {
         let last = *operator.params.last().expect("every operator here has operands");
         match operator.care() {
@@ -427,8 +428,8 @@ impl<'a> Code<'a> {
         self.operator(operator);
     }
 
-    /// Pushes a number from 0 to this mask, which is one less than a power of two and at most 255: as an address or an index, which are
-    /// of 64 bits or 32.
+    /// Pushes a number from 0 to this mask, which is one less than a power of two and at most 255.
+    /// It is an address or an index of 64 or of 32 bits.
     pub(super) fn small(&mut self, is_64: bool, mask: u8) {
         let kind = self.choose(&[(4, 0), (5, 1), (3, 2), (2, 3), (2, 4), (1, 5), (1, 6)]);
         let addresses = self.locals_of(Ty::I32, Usage::Small);
@@ -483,7 +484,7 @@ impl<'a> Code<'a> {
         }
     }
 
-    /// Pushes a condition: 0 or 1, of a kind that wasmi may fuse with what follows.
+    /// Pushes a condition, 0 or 1, of a kind that wasmi may fuse with what follows.
     pub(super) fn condition(&mut self) {
         self.nested += 1;
         self.apart(|code| {
@@ -494,7 +495,7 @@ impl<'a> Code<'a> {
                 return code.negate();
             }
             if kind == 6 {
-                // What is fused with a branch or with a test for zero behind it.
+                // wasmi fuses these with a branch or with a test for zero behind them.
                 code.need(&[Ty::I32, Ty::I32]);
                 let by = [Instruction::I32And, Instruction::I32Or, Instruction::I32Xor];
                 let at = code.below(3) as usize;
@@ -515,7 +516,7 @@ impl<'a> Code<'a> {
         self.nested -= 1;
     }
 
-    /// Turns a condition round, or round and round again, now and then.
+    /// Negates a condition now and then, once or twice.
     fn negate(&mut self) {
         if self.chance(15) {
             for _ in 0..1 + self.below(2) {
@@ -529,7 +530,7 @@ impl<'a> Code<'a> {
         match self.below(10) {
             0..6 => self.condition(),
             6 => {
-                // Any number, as it comes out of what is fused with a branch.
+                // Any number, from an operator that is fused with a branch.
                 self.produce(Ty::I32);
                 self.apart(|code| code.produce(Ty::I32));
                 let by = [Instruction::I32And, Instruction::I32Or, Instruction::I32Xor, Instruction::I32Sub];
@@ -541,7 +542,7 @@ impl<'a> Code<'a> {
         }
     }
 
-    /// Brings these to the top, and a choice.
+    /// Brings these to the top, with the operand that chooses.
     pub(super) fn need_and_choice(&mut self, types: &[Ty]) {
         if self.chance(30) {
             let all: Vec<Ty> = types.iter().copied().chain([Ty::I32]).collect();

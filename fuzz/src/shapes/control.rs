@@ -1,4 +1,5 @@
-//! Blocks, and branches out of them and back: multi-valued, over operands that are left behind, from where no run comes.
+//! Blocks, and branches out of them and back. They may have several values, leave operands behind,
+//! or stand in unreachable code.
 
 use wasm_encoder::{BlockType, Instruction};
 
@@ -22,7 +23,7 @@ pub(super) struct Frame {
     pub(super) results: Vec<Ty>,
     /// The operands that lie below it.
     pub(super) height: usize,
-    /// Whether no run comes to what follows in it.
+    /// Whether what follows in it is unreachable.
     pub(super) dead: bool,
 }
 
@@ -31,13 +32,13 @@ impl Frame {
         Self { kind: Kind::Function, params: Vec::new(), results: signature.results.clone(), height: 0, dead: false }
     }
 
-    /// What a branch to it takes along.
+    /// The types of the values that a branch to it takes along.
     pub(super) fn label(&self) -> &[Ty] {
         if self.kind == Kind::Loop { &self.params } else { &self.results }
     }
 }
 
-/// Blocks within each other at most.
+/// How deep blocks are nested at most.
 const FRAMES_MAX: usize = 8;
 
 impl Code<'_> {
@@ -57,7 +58,7 @@ impl Code<'_> {
         self.below(self.frames.len() as u64) as usize
     }
 
-    /// What follows in this block is never run.
+    /// Marks what follows in this block as unreachable.
     pub(super) fn ends_here(&mut self) {
         let frame = self.frames.last_mut().expect("a frame");
         frame.dead = true;
@@ -67,7 +68,7 @@ impl Code<'_> {
 
     // Blocks.
 
-    /// Opens a block; its parameters, and the condition of an `if`, are on the stack.
+    /// Opens a block. Its parameters, and the condition of an `if`, are on the stack.
     fn open(&mut self, kind: Kind, params: &[Ty], results: &[Ty]) {
         let spelt_out = self.chance(10);
         let ty = self.types.block(params, results, spelt_out);
@@ -111,12 +112,12 @@ impl Code<'_> {
         self.block_of(params, results);
     }
 
-    /// A block that gives one value.
+    /// A block with one result.
     pub(super) fn block_giving(&mut self, ty: Ty) {
         self.block_of(Vec::new(), vec![ty]);
     }
 
-    /// A block that takes these, which lie on the stack.
+    /// A block with these parameters, which lie on the stack.
     pub(super) fn block_with(&mut self, params: Vec<Ty>) {
         if self.frames.len() < FRAMES_MAX {
             let results = self.some_results();
@@ -125,7 +126,7 @@ impl Code<'_> {
     }
 
     fn some_results(&mut self) -> Vec<Ty> {
-        // As another block around it, so that a table may branch to both.
+        // It has the type of another block around it, so that a table may branch to both.
         if self.chance(45) {
             let depth = self.some_depth();
             return self.at(depth).results.clone();
@@ -166,7 +167,7 @@ impl Code<'_> {
         self.body(size);
     }
 
-    /// Blocks with the same results directly within each other, and a table that branches out of them.
+    /// Directly nested blocks with the same results, and a table that branches out of them.
     pub(super) fn ladder(&mut self) {
         let results = self.some_results();
         let count = (2 + self.below(4) as usize).min(FRAMES_MAX.saturating_sub(self.frames.len()));
@@ -193,7 +194,7 @@ impl Code<'_> {
         }
     }
 
-    /// Makes the operands of the innermost block its results.
+    /// Turns the operands of the innermost block into its results.
     pub(super) fn settle(&mut self) {
         let results = self.frame().results.clone();
         let is_settled = self.here() == results.len() && self.ends_with(&results);
@@ -236,7 +237,7 @@ impl Code<'_> {
                 self.ends_here();
             }
             1 => {
-                // By way of locals.
+                // Through locals.
                 self.need(results);
                 let mut locals = Vec::new();
                 for ty in results.iter().rev() {
@@ -265,7 +266,7 @@ impl Code<'_> {
 
     // Branches.
 
-    /// Notes a branch that takes so many values along, with more operands on top of these.
+    /// Counts a branch that takes so many values along, with `more` operands on top of them.
     fn jump(&mut self, name: &'static str, values: usize, more: usize) {
         self.census.shape(name, values, self.here() > values + more, self.frames.last());
     }
@@ -280,7 +281,7 @@ impl Code<'_> {
         }
     }
 
-    /// What ends a block; within an `if` most often, so that a run comes to what follows too.
+    /// Ends a block early. This is mostly within an `if`, so that runs reach what follows too.
     fn perhaps(&mut self, end: impl FnOnce(&mut Self)) {
         if self.is_dead() || self.frames.len() >= FRAMES_MAX || self.chance(30) {
             return end(self);
@@ -390,7 +391,7 @@ impl Code<'_> {
         }
     }
 
-    /// Returns, from wherever it is.
+    /// Returns, from any depth.
     pub(super) fn leave(&mut self) {
         self.perhaps(|code| {
             code.leave_behind();
@@ -416,10 +417,10 @@ impl Code<'_> {
         }
     }
 
-    // What bounds a run. It is looked at where code goes back and where a function begins, not at the head of a loop: there it would
-    // move the operands that the loop takes.
+    // The bound of a run. The code checks it when it goes back and when a function begins. It does
+    // not check it at the head of a loop, as that would move the operands that the loop takes.
 
-    /// Pushes whether code may go back, which takes a turn.
+    /// Pushes whether code may go back, and takes a turn.
     fn go(&mut self) {
         use Instruction as Op;
         let kind = self.below(8);
@@ -457,7 +458,7 @@ impl Code<'_> {
         self.push(Ty::I32, true);
     }
 
-    /// Leaves where no turn is left.
+    /// Leaves if no turn is left.
     fn stop(&mut self) {
         self.go();
         self.emit(&Instruction::I32Eqz);

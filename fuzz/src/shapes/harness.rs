@@ -1,5 +1,6 @@
-//! The plain code around the generated functions: what fills the interpreter's stack, counts turns, makes NaNs one, converts
-//! arguments and results, and sums up the state. It uses no shape that is worth a test.
+//! The plain code around the generated functions. It fills the interpreter's stack, counts turns,
+//! makes NaNs the same, converts arguments and results, and computes the digest of the state. It
+//! uses no shape that needs a test.
 
 use wasm_encoder::{BlockType, Function, Instruction, MemArg, ValType};
 
@@ -9,13 +10,14 @@ use super::types::{Ty, Types};
 use super::vector::canonical;
 use super::weights::Weights;
 
-/// Bytes at the beginning of each page that code can write: an address and an offset, each small, and a length.
+/// Bytes at the beginning of each page that code can write: an address and an offset, each small,
+/// and a length.
 const WINDOW: u64 = 768;
 /// Bytes at the end of each page that code can write.
 const TAIL: u64 = 64;
 const PAGE: u64 = 65_536;
 
-/// How deep the filling calls itself, each time with so many locals.
+/// How deep the filling function calls itself, each time with so many locals.
 const FILL_DEPTH: i32 = 40;
 const FILL_LOCALS: u32 = 32;
 
@@ -66,7 +68,8 @@ pub(super) fn helpers(types: &mut Types, weights: &Weights) -> Vec<Typed> {
     helpers
 }
 
-/// `(pattern, depth) -> (i64, f32, f64)`: leaves the pattern in the stack above its caller, and in the registers.
+/// `(pattern, depth) -> (i64, f32, f64)`: leaves the pattern in the stack above its caller, and in
+/// the registers.
 pub(super) fn fill(types: &mut Types, own: u32) -> Typed {
     use Instruction as Op;
     let mut code = Vec::new();
@@ -83,7 +86,7 @@ pub(super) fn fill(types: &mut Types, own: u32) -> Typed {
     function(types, &[Ty::I64, Ty::I32], &[Ty::I64, Ty::F32, Ty::F64], &locals, &code)
 }
 
-/// `digest -> digest`, with what a memory holds.
+/// `digest -> digest`: adds the bytes of a memory.
 fn memory_digest(types: &mut Types, index: u32, memory: &Memory, weights: &Weights) -> Typed {
     use Instruction as Op;
     let address = Ty::index(memory.is_64);
@@ -95,7 +98,7 @@ fn memory_digest(types: &mut Types, index: u32, memory: &Memory, weights: &Weigh
         Ty::I64 => (Op::I64Add, Op::I64Mul, Op::I64LtU),
         _ => (Op::I32Add, Op::I32Mul, Op::I32LtU),
     };
-    // Locals: the digest, the page, an address, where its part of the page ends.
+    // Locals: the digest, the page, an address, and the end of its part of the page.
     let (digest, page, at, end) = (0, 1, 2, 3);
     let eight = |code: &mut Vec<Op<'_>>, offset: u64| {
         code.push(Op::LocalGet(digest));
@@ -136,7 +139,7 @@ fn memory_digest(types: &mut Types, index: u32, memory: &Memory, weights: &Weigh
     function(types, &[Ty::I64], &[Ty::I64], &[address; 3], &code)
 }
 
-/// `digest -> digest`, with the size of a table and which of its elements are null.
+/// `digest -> digest`: adds the size of a table and which of its elements are null.
 fn table_digest(types: &mut Types, index: u32, is_64: bool) -> Typed {
     use Instruction as Op;
     let ty = Ty::index(is_64);
@@ -176,7 +179,8 @@ fn table_digest(types: &mut Types, index: u32, is_64: bool) -> Typed {
     function(types, &[Ty::I64], &[Ty::I64], &[ty], &code)
 }
 
-/// What turns the topmost value into i64, and how many that makes; a vector is in this local too.
+/// The code that turns the topmost value into i64, and how many of them. A vector is in this local
+/// too.
 fn as_i64(ty: Ty, plan: &Plan, local: u32) -> Vec<Instruction<'static>> {
     use Instruction as Op;
     match ty {
@@ -189,7 +193,8 @@ fn as_i64(ty: Ty, plan: &Plan, local: u32) -> Vec<Instruction<'static>> {
     }
 }
 
-/// The functions that sum up the state, of which the last calls the others: `() -> i64`. The first of them has this index.
+/// The functions that compute the digest of the state. The last one, `() -> i64`, calls the others.
+/// The first one has this index.
 pub(super) fn digests(types: &mut Types, plan: &Plan, weights: &Weights, first: u32) -> Vec<Typed> {
     use Instruction as Op;
     let mut functions = Vec::new();
@@ -222,8 +227,8 @@ pub(super) fn digests(types: &mut Types, plan: &Plan, weights: &Weights, first: 
     functions
 }
 
-/// The export of a function: fills, converts the arguments, calls, converts the results, and adds the digest. Gives the number of its
-/// results too.
+/// The export of a function: it fills the stack, converts the arguments, calls, converts the
+/// results, and adds the digest. Returns the number of its results too.
 pub(super) fn wrapper(
     types: &mut Types,
     plan: &Plan,

@@ -1,8 +1,9 @@
-//! Modules that exercise the interpreter's translation: a typed generator of valid code, with weights that differ from module to
-//! module. Any engine can run them, and each must answer alike.
+//! Generates modules that exercise the interpreter's translation. The generator is typed and makes
+//! valid code, with weights that differ from module to module. Any engine can run them, and all
+//! must answer the same.
 //!
-//! Each export first fills the interpreter's stack with a pattern that it is given. No answer may depend on it: one that does comes
-//! from a place that the call has not written.
+//! Each export first fills the interpreter's stack with a given pattern. No answer may depend on
+//! it. An answer that does comes from a slot that the call has not written.
 
 mod calls;
 mod census;
@@ -30,14 +31,15 @@ use weights::Weights;
 
 use super::Random;
 
-/// A module that exercises the interpreter's translation, with what a harness needs to run it.
+/// A generated module, with what a harness needs to run it.
 pub struct Shaped {
     pub bytes: Vec<u8>,
     pub exports: Vec<ShapedExport>,
     pub census: Census,
 }
 
-/// An export: `(pattern: i64, arg: i64 ...) -> (i64 ...)`. The last result is a digest of the module's state.
+/// An export: `(pattern: i64, arg: i64 ...) -> (i64 ...)`. The last result is a digest of the
+/// module's state.
 #[derive(Clone, Debug)]
 pub struct ShapedExport {
     pub name: String,
@@ -47,7 +49,7 @@ pub struct ShapedExport {
     pub results: usize,
 }
 
-/// The module of a seed: the same seed and features, the same module.
+/// The module of a seed. The same seed and features give the same module.
 pub fn shaped(seed: u64) -> Shaped {
     let mut random = Random::new(seed.wrapping_add(1).wrapping_mul(0xd134_2543_de82_ef95));
     let weights = Weights::new(&mut random);

@@ -1,4 +1,4 @@
-//! The operators that take values and give one value, with their types.
+//! The operators that take values and return one value, with their types.
 
 use std::sync::OnceLock;
 
@@ -24,7 +24,7 @@ const FF: &[Ty] = &[Ty::F32, Ty::F32];
 const D: &[Ty] = &[Ty::F64];
 const DD: &[Ty] = &[Ty::F64, Ty::F64];
 
-/// A table of operators: a group each for operands and result.
+/// A table of operators, with one group for each choice of operands and result.
 macro_rules! operators {
     ($name:ident: $($params:ident -> $result:ident, $clean:literal: [$($op:ident)*])*) => {
         pub(super) static $name: &[Operator] = &[$($(
@@ -65,7 +65,7 @@ operators! { SCALAR:
     F -> F64, false: [F64PromoteF32]
 }
 
-/// The scalar operators that give this type.
+/// The scalar operators that return this type.
 pub(super) fn giving(ty: Ty) -> &'static [&'static Operator] {
     static GIVING: OnceLock<Vec<Vec<&'static Operator>>> = OnceLock::new();
     let giving = GIVING.get_or_init(|| {
@@ -75,7 +75,7 @@ pub(super) fn giving(ty: Ty) -> &'static [&'static Operator] {
     &giving[ty as usize]
 }
 
-/// The operators that give 0 or 1: of i32, i64, f32, f64, and the tests for zero.
+/// The operators that return 0 or 1: of i32, i64, f32, f64, and the tests for zero.
 pub(super) fn comparisons() -> &'static [Vec<&'static Operator>; 5] {
     static COMPARISONS: OnceLock<[Vec<&'static Operator>; 5]> = OnceLock::new();
     COMPARISONS.get_or_init(|| {
@@ -90,15 +90,15 @@ pub(super) fn comparisons() -> &'static [Vec<&'static Operator>; 5] {
     })
 }
 
-/// How an operator may trap, or see what engines leave open.
+/// How an operator may trap, or depend on what the specification leaves open.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Care {
     None,
     /// It divides by its second operand.
     Divisor,
-    /// It traps on what is no integer of its width.
+    /// It traps on values that are not an integer of its width.
     Truncation,
-    /// It sees the bits of its last operand, a float.
+    /// It depends on the bits of its last operand, a float.
     Bits,
 }
 

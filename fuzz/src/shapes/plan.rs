@@ -1,4 +1,5 @@
-//! What a module has around its code: memories, tables, globals, segments, and the functions' types.
+//! The parts of a module around its code: memories, tables, globals, segments, and the types of
+//! functions.
 
 use super::super::Random;
 use super::types::{Ty, Types};
@@ -24,17 +25,17 @@ pub(super) struct Table {
     pub(super) is_64: bool,
     pub(super) min: u64,
     pub(super) max: u64,
-    /// The functions in it when the module starts, from element 0 on.
+    /// The functions that it holds when the module starts, from element 0 on.
     pub(super) functions: Vec<u32>,
 }
 
-/// A data segment; an active one lies at an address of a memory.
+/// A data segment. An active one lies at an address of a memory.
 pub(super) struct Data {
     pub(super) active: Option<(u32, u64)>,
     pub(super) bytes: Vec<u8>,
 }
 
-/// A passive element segment: functions, or nothing for null.
+/// A passive element segment of functions. `None` stands for null.
 pub(super) struct Elements {
     pub(super) ty: Ty,
     pub(super) items: Vec<Option<u32>>,
@@ -43,12 +44,12 @@ pub(super) struct Elements {
 /// The functions that the code may use beside its own, by their indices.
 #[derive(Clone, Copy)]
 pub(super) struct Helpers {
-    /// `() -> i32`: takes a turn; 0 where none is left.
+    /// `() -> i32`: takes a turn. It returns 0 if none is left.
     pub(super) turn: u32,
-    /// `f32 -> f32`, and so on: makes all NaNs one.
+    /// `f32 -> f32`, and so on: makes all NaNs the same.
     pub(super) canon_f32: u32,
     pub(super) canon_f64: u32,
-    /// By lanes; there with vectors only.
+    /// By lanes. They exist only with vectors.
     pub(super) canon_f32x4: u32,
     pub(super) canon_f64x2: u32,
 }
@@ -106,7 +107,7 @@ fn functions(random: &mut Random, weights: &Weights, types: &mut Types) -> Vec<S
             params.push(if chance(random, 70) { Ty::I32 } else { Ty::I64 });
         }
         let mut results = weights.list(random);
-        // The same results are what tail calls need, and the same type what indirect ones do.
+        // Tail calls need the same results, and indirect calls need the same type.
         if let Some(last) = functions.last() {
             if chance(random, 40) {
                 results = last.results.clone();
@@ -121,7 +122,7 @@ fn functions(random: &mut Random, weights: &Weights, types: &mut Types) -> Vec<S
     functions
 }
 
-/// One small memory where all of it is part of the digest.
+/// One small memory if the digest covers all of it.
 fn memories(random: &mut Random, whole: bool) -> Vec<Memory> {
     let memory = |random: &mut Random| {
         let is_64 = cfg!(feature = "memory64") && chance(random, 50);

@@ -66,7 +66,7 @@ impl Code<'_> {
 
     // Memories.
 
-    /// A memory that has a page from the start; any, where it may trap.
+    /// A memory that has a page from the start, or any memory if the code may trap.
     pub(super) fn some_memory(&mut self) -> Option<u32> {
         let any = self.traps();
         let memories = self.plan.memories.iter().enumerate();
@@ -84,7 +84,8 @@ impl Code<'_> {
         self.plan.memories[memory as usize].is_64
     }
 
-    /// Pushes an address, and gives what an operator adds to it. Stores stay within what the digest covers, or out of bounds.
+    /// Pushes an address, and returns the offset that an operator adds. Stores stay within what the
+    /// digest covers, or out of bounds.
     pub(super) fn address(&mut self, memory: u32, align: u32, stores: bool) -> MemArg {
         let is_64 = self.is_64(memory);
         let min = self.plan.memories[memory as usize].min;
@@ -112,7 +113,7 @@ impl Code<'_> {
         MemArg { offset, align, memory_index: memory }
     }
 
-    /// A load, of this type if one is asked for; whether there is a memory.
+    /// A load, of this type if one is given. Returns whether there is a memory.
     pub(super) fn load(&mut self, ty: Option<Ty>) -> bool {
         let fitting: Vec<Access> = LOADS.iter().copied().filter(|(_, of, _)| ty.is_none_or(|ty| ty == *of)).collect();
         let Some((load, ty, align)) = self.one_of(&fitting) else { return false };
@@ -123,7 +124,7 @@ impl Code<'_> {
         true
     }
 
-    /// Pushes a byte of a memory, or a number as small.
+    /// Pushes a byte of a memory, or another number as small.
     pub(super) fn load_byte(&mut self) {
         match self.some_memory() {
             Some(memory) => {
@@ -143,7 +144,7 @@ impl Code<'_> {
         let (store, ty, align) = STORES[self.below(STORES.len() as u64) as usize];
         let memarg = self.address(memory, align, true);
         if !self.is_64(memory) && !ty.is_float() && self.chance(15) {
-            // The address and the value are what a local was just set to.
+            // The address and the value are a local that was just set.
             let local = self.small_local();
             for instruction in
                 [Instruction::LocalSet(local), Instruction::LocalGet(local), Instruction::LocalGet(local)]
@@ -225,7 +226,7 @@ impl Code<'_> {
         self.pop(3);
     }
 
-    /// Pushes where a part of something this long begins, and its length.
+    /// Pushes the start and the length of a part of something this long.
     fn part(&mut self, len: u64, is_64: bool) {
         if self.traps() {
             self.small(false, 3);
@@ -243,7 +244,8 @@ impl Code<'_> {
 
     // Tables and references.
 
-    /// A table of these references that has so many elements from the start; any, where it may trap.
+    /// A table of these references that has so many elements from the start, or any table if the
+    /// code may trap.
     fn some_table(&mut self, ty: Option<Ty>, min: u64) -> Option<u32> {
         let any = self.traps();
         let tables = self.plan.tables.iter().enumerate();
@@ -252,7 +254,7 @@ impl Code<'_> {
         self.one_of(&fitting)
     }
 
-    /// Pushes the index of an element that is there from the start.
+    /// Pushes the index of an element that exists from the start.
     fn place(&mut self, table: u32) {
         let (is_64, min) = (self.plan.tables[table as usize].is_64, self.plan.tables[table as usize].min);
         if self.traps() {
@@ -341,12 +343,13 @@ impl Code<'_> {
         }
     }
 
-    /// The index of a passive element segment among all: the declaration and the active ones come first.
+    /// The index of a passive element segment among all. The declaration and the active ones come
+    /// first.
     fn passive(&self, segment: u32) -> u32 {
         1 + self.plan.tables.iter().filter(|table| !table.functions.is_empty()).count() as u32 + segment
     }
 
-    /// Pushes a number, as a constant or out of a local.
+    /// Pushes a number, as a constant or from a local.
     fn number(&mut self, is_64: bool, number: u64) {
         let ty = Ty::index(is_64);
         let constant = if is_64 { Instruction::I64Const(number as i64) } else { Instruction::I32Const(number as i32) };

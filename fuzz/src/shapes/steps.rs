@@ -1,4 +1,4 @@
-//! Statements: which come, and those that belong to no other file.
+//! Statements: the choice among them, and those that no other file has.
 
 use wasm_encoder::Instruction;
 
@@ -8,7 +8,7 @@ use super::types::Ty;
 use super::weights::{Step, chance, choose};
 
 impl Code<'_> {
-    /// Statements of this many operators, about, as long as a run comes there.
+    /// Statements of about this many operators, as long as the code is reachable.
     pub(super) fn body(&mut self, size: i32) {
         let until = (self.left - size).max(0);
         while self.left > until {
@@ -92,7 +92,7 @@ impl Code<'_> {
     }
 
     fn some_numeric(&mut self) {
-        // An operator of a type that this module has, if one is found soon.
+        // An operator of a type that this module uses, if one is found soon.
         for _ in 0..6 {
             let all = giving(self.ty());
             if let Some(operator) = self.one_of(all) {
@@ -133,7 +133,7 @@ impl Code<'_> {
         if self.left > 0 && self.nested < 3 {
             self.nested += 1;
             if self.chance(25) {
-                // What a block takes lies above the copies.
+                // The operands that a block takes lie above the copies.
                 let params = vec![self.ty(); 1 + usize::from(self.chance(30))];
                 self.produce_all(&params);
                 self.block_with(params);
@@ -151,7 +151,7 @@ impl Code<'_> {
         }
     }
 
-    /// Brings operands together, so that what lies on the stack comes to something.
+    /// Combines operands, so that the values on the stack matter.
     fn fold(&mut self) {
         for _ in 0..1 + self.below(6) {
             let Some(ty) = self.top() else { return };
@@ -171,7 +171,7 @@ impl Code<'_> {
         }
     }
 
-    /// Takes the topmost operand away: where something may still come of it, or not.
+    /// Removes the topmost operand. Some ways keep its value, others drop it.
     pub(super) fn observe(&mut self) {
         let Some(ty) = self.top() else { return };
         let kind = self.below(10);

@@ -1,4 +1,4 @@
-//! Types of values, and the function types of a module, each written once.
+//! Types of values, and the function types of a module, each of which is written once.
 
 use wasm_encoder::{BlockType, HeapType, RefType, TypeSection, ValType};
 
@@ -71,7 +71,7 @@ impl Types {
         index as u32
     }
 
-    /// How a block with this type is written.
+    /// The encoding of a block with this type.
     pub(super) fn block(&mut self, params: &[Ty], results: &[Ty], spelt_out: bool) -> BlockType {
         match (params, results, spelt_out) {
             ([], [], false) => BlockType::Empty,

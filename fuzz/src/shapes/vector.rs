@@ -1,4 +1,4 @@
-//! Vector operators: as good as all of them, those with relaxed semantics left out.
+//! Vector operators: nearly all, except those with relaxed semantics.
 
 use wasm_encoder::{Instruction, MemArg};
 
@@ -57,7 +57,7 @@ operators! { PLAIN:
     D -> V128, true: [F64x2Splat]
 }
 
-// What makes NaNs of its own, whose bits engines may choose.
+// Operators that make new NaNs, whose bits engines may choose.
 operators! { FLOAT32:
     V -> V128, false: [F32x4Ceil F32x4Floor F32x4Trunc F32x4Nearest F32x4Sqrt F32x4DemoteF64x2Zero]
     VV -> V128, false: [F32x4Add F32x4Sub F32x4Mul F32x4Div F32x4Min F32x4Max]
@@ -71,7 +71,7 @@ operators! { FLOAT64:
 /// Four NaNs, and two.
 const NANS: [i128; 2] = [0x7fc0_0000_7fc0_0000_7fc0_0000_7fc0_0000, 0x7ff8_0000_0000_0000_7ff8_0000_0000_0000];
 
-/// The code that makes the NaNs one of what a local holds.
+/// The code that makes all NaNs of a local the same.
 pub(super) fn canonical(local: u32, doubles: bool) -> [Instruction<'static>; 5] {
     let equal = if doubles { Instruction::F64x2Eq } else { Instruction::F32x4Eq };
     [
@@ -84,7 +84,7 @@ pub(super) fn canonical(local: u32, doubles: bool) -> [Instruction<'static>; 5] 
 }
 
 impl Code<'_> {
-    /// One vector operator. With a result asked for, that of a vector.
+    /// One vector operator. If a result is given, the operator returns a vector.
     pub(super) fn vector(&mut self, result: Option<Ty>) {
         match self.below(20) {
             0..10 => self.vector_plain(result),
@@ -131,7 +131,7 @@ impl Code<'_> {
         }
     }
 
-    /// An operator with a lane: one that takes a value out, or puts one in.
+    /// An operator with a lane, which reads or replaces its value.
     fn vector_lane(&mut self, result: Option<Ty>) {
         let (kind, lane) = (self.below(6), self.below(16) as u8);
         if result.is_none() && self.chance(50) {

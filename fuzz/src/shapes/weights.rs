@@ -1,15 +1,15 @@
-//! What a module is made of: how often each kind of operator comes. Each module turns some kinds off and others up, so that
-//! rare kinds meet each other somewhere.
+//! What a module consists of: how often each kind of operator occurs. Each module turns some kinds
+//! off and others up, so that rare kinds meet in some module.
 
 use super::super::Random;
 use super::types::Ty;
 
-/// Whether something happens that happens so often in a hundred times.
+/// Whether something happens that has this chance in a hundred.
 pub(super) fn chance(random: &mut Random, percent: u32) -> bool {
     random.below(100) < u64::from(percent)
 }
 
-/// One of these, by their weights; the first where all weights are zero.
+/// One of these, by their weights. It is the first if all weights are zero.
 pub(super) fn choose<T: Copy>(random: &mut Random, weighted: &[(u32, T)]) -> T {
     let sum: u64 = weighted.iter().map(|(weight, _)| u64::from(*weight)).sum();
     let mut at = if sum == 0 { 0 } else { random.below(sum) };
@@ -93,19 +93,19 @@ const USUAL: &[(u32, Step)] = &[
 pub(super) struct Weights {
     pub(super) steps: Vec<(u32, Step)>,
     pub(super) types: [(u32, Ty); 7],
-    /// How many times in a hundred something that may trap is not held back from it.
+    /// The chance in a hundred that something that may trap is not kept from trapping.
     pub(super) trapping: u32,
-    /// How many times in a hundred a block, a loop or an if has parameters.
+    /// The chance in a hundred that a block, a loop or an if has parameters.
     pub(super) params: u32,
     /// How many values a block, a function or a label has.
     pub(super) widths: [(u32, usize); 6],
-    /// How many times in a hundred a branch leaves operands behind on purpose.
+    /// The chance in a hundred that a branch leaves operands behind on purpose.
     pub(super) behind: u32,
-    /// How many times in a hundred code follows where no run comes.
+    /// The chance in a hundred that unreachable code follows.
     pub(super) dead: u32,
-    /// How many times in a hundred operands are made anew although they lie on the stack.
+    /// The chance in a hundred that operands are made again although they lie on the stack.
     pub(super) anew: u32,
-    /// How many times in a hundred an operand is computed, not just fetched.
+    /// The chance in a hundred that an operand is computed, not just read.
     pub(super) computed: u32,
     /// Whether vectors are used.
     pub(super) vectors: bool,
@@ -175,7 +175,7 @@ impl Weights {
     /// A list of types of this module.
     pub(super) fn list(&self, random: &mut Random) -> Vec<Ty> {
         let width = choose(random, &self.widths);
-        // One type for all is what some operators are translated specially for.
+        // Some operators have a special translation if all values have one type.
         let alike = chance(random, 50).then(|| self.ty(random));
         (0..width).map(|_| alike.unwrap_or_else(|| self.ty(random))).collect()
     }

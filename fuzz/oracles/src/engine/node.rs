@@ -1,9 +1,11 @@
-//! Node's engine, V8, in a process that lives as long as this one, spoken to on pipes.
+//! Node's engine, V8, in a process that lives as long as this one. They communicate by pipes.
 //!
-//! A request holds the module, the names of the exports, and the runs: for each of their calls the
-//! export's index and the arguments. The answer begins with a byte that says whether it compiled
-//! and was instantiated. What each call came to follows: a byte 1 and the values, or a byte 0 and
-//! the error's text. Strings and lists have their length before them.
+//! A request holds the module, the names of the exports, and the runs. Each call of a run has the
+//! export's index and the arguments.
+//!
+//! The answer begins with a byte that says whether the module was compiled and instantiated. The
+//! outcome of each call follows: a byte 1 and the values, or a byte 0 and the error's text. Strings
+//! and lists have their length before them.
 
 use std::{
     io::{Read, Write},
@@ -19,14 +21,14 @@ use crate::{
     runs::Run,
 };
 
-/// What a module may take: many times what fuel lets it take on our side.
+/// How long a module may take: many times as long as fuel lets it run in the library.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Node {
     process: Arc<Mutex<Child>>,
     input: std::process::ChildStdin,
     output: std::process::ChildStdout,
-    /// Told at each beginning and each end of a request.
+    /// A message goes here at each beginning and each end of a request.
     watchdog: mpsc::Sender<()>,
 }
 
@@ -36,7 +38,7 @@ impl Node {
     pub fn start() -> Result<Self, String> {
         let program = std::env::var_os("NODE").unwrap_or_else(|| "node".into());
         let mut command = Command::new(&program);
-        // Where the source is not at hand, the script is.
+        // The script is embedded, as the source may not be there.
         command.args(["--eval", include_str!("node.js")]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().map_err(|error| {
             format!("`{}` does not start ({error}): install Node 20 or later, or name it in NODE", program.display())
@@ -154,7 +156,7 @@ impl Reader<'_> {
     }
 }
 
-/// V8's words, which say nothing more exact.
+/// V8's words, which are no more exact than this.
 fn ended(text: String) -> Ended {
     let says = |words: &str| text.contains(words);
     if says("Maximum call stack size exceeded") {

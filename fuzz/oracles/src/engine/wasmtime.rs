@@ -1,5 +1,4 @@
-//! Wasmtime, set up for many small modules: code that is compiled fast, and instances that cost
-//! little.
+//! Wasmtime, configured for many small modules: it compiles code fast, and its instances are cheap.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -12,7 +11,7 @@ use crate::{
     runs::Run,
 };
 
-/// How long a call may take: many times what fuel lets it take on our side.
+/// How long a call may take: many times as long as fuel lets it run in the library.
 const PATIENCE: u64 = 20;
 const TICK: Duration = Duration::from_secs(1);
 
@@ -37,7 +36,7 @@ impl Wasmtime {
             .native_unwind_info(false)
             .wasm_backtrace_max_frames(None)
             .epoch_interruption(true)
-            // Deeper than any recursion that our side allows.
+            // Deeper than any recursion that the library allows.
             .max_wasm_stack(1 << 20)
             .wasm_multi_memory(true)
             .wasm_tail_call(true)

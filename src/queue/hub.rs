@@ -6,11 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-#[cfg(feature = "schedule")]
+#[cfg(feature = "durable")]
+use super::Store;
 use super::agenda;
 use super::{EventLimits, PublishError, machine::Queue};
-#[cfg(feature = "durable")]
-use super::{Store, store::Changes};
 use crate::{
     clock::Clock,
     event::{Event, Timestamp},
@@ -42,10 +41,8 @@ pub(crate) struct Hub {
     pub(crate) seed: u64,
     pub(crate) queue: Mutex<Queue>,
     /// Taken after the queue's lock.
-    #[cfg(feature = "durable")]
     store: Mutex<Option<Box<Commit>>>,
     /// Taken before the queue's lock.
-    #[cfg(feature = "schedule")]
     pub(crate) agenda: Mutex<agenda::Agenda>,
     /// Signalled when a delivery is ready, or when the workers have to end.
     pub(crate) wake: Condvar,
@@ -66,9 +63,7 @@ impl Hub {
             clock,
             registry: Registry::default(),
             queue: Mutex::new(Queue::new(limits.clone(), seed, date.map(|date| (date, now)))),
-            #[cfg(feature = "durable")]
             store: Mutex::default(),
-            #[cfg(feature = "schedule")]
             agenda: Mutex::default(),
             limits,
             seed,
@@ -133,15 +128,11 @@ impl Hub {
     pub(crate) fn close(&self) {
         let now = self.clock.now();
         let mut queue = self.queue.lock();
-        #[cfg(feature = "durable")]
         queue.end_process();
         self.save_later(&mut queue, 0, now);
         // The next runtime can open the file, even if a host still holds the guard of workers that
         // have ended.
-        #[cfg(feature = "durable")]
-        {
-            *self.store.lock() = None;
-        }
+        *self.store.lock() = None;
         self.closed.store(true, Ordering::Relaxed);
         drop(queue);
         self.wake.notify_all();
@@ -171,7 +162,6 @@ impl Hub {
     }
 
     /// Writes the changes if there is a store.
-    #[cfg(feature = "durable")]
     fn save(&self, queue: &mut Queue, at_least: usize, now: Duration) -> Result<(), PublishError> {
         if let Some((deliveries, letters)) = queue.changes(at_least, now) {
             if let Some(commit) = &mut *self.store.lock() {
@@ -179,11 +169,6 @@ impl Hub {
                 queue.saved();
             }
         }
-        Ok(())
-    }
-
-    #[cfg(not(feature = "durable"))]
-    fn save(&self, _: &mut Queue, _: usize, _: Duration) -> Result<(), PublishError> {
         Ok(())
     }
 
@@ -206,10 +191,7 @@ impl Hub {
         now: Duration,
     ) -> Result<(), PublishError> {
         self.save(queue, 0, now).inspect_err(|_| {
-            #[cfg(feature = "durable")]
             queue.retract(first, count);
-            #[cfg(not(feature = "durable"))]
-            let _ = (&queue, first, count);
         })
     }
 
@@ -226,9 +208,11 @@ impl Hub {
     }
 }
 
+/// Records by number. `None` for those that are to go.
+pub(crate) type Changes = Vec<(u64, Option<Vec<u8>>)>;
+
 /// Writes the number of the next delivery and the changes to a store. It is a pointer so that only
 /// hosts that open a store link one. In a small host the store would be a fifth of the binary.
-#[cfg(feature = "durable")]
 type Commit = dyn FnMut(u64, &Changes, &Changes) -> Result<(), PublishError> + Send;
 
 /// Changes to ended deliveries are written at this number at the latest.

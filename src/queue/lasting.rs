@@ -7,11 +7,12 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     DeadLetter,
+    hub::Changes,
     hub::bytes_of,
     machine::{Pending, Queue, Standing},
     record::{self, Record},
     settle::age,
-    store::{Changes, Saved},
+    store::Saved,
 };
 use crate::{disk::StoreError, trigger::Bound};
 

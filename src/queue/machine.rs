@@ -420,7 +420,6 @@ impl Queue {
         Some(pending)
     }
 
-    #[cfg(feature = "schedule")]
     pub(super) fn is_pending(&self, id: u64) -> bool {
         self.pending.contains_key(&id)
     }

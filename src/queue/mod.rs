@@ -5,6 +5,9 @@
 
 #[cfg(feature = "schedule")]
 mod agenda;
+#[cfg(not(feature = "schedule"))]
+#[path = "no_agenda.rs"]
+mod agenda;
 mod bind;
 mod dead;
 mod error;
@@ -12,6 +15,9 @@ mod figures;
 mod hops;
 mod hub;
 #[cfg(feature = "durable")]
+mod lasting;
+#[cfg(not(feature = "durable"))]
+#[path = "no_store.rs"]
 mod lasting;
 mod limits;
 mod machine;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use redb::{Database, ReadableTable, TableDefinition, TableError};
 
+use super::hub::Changes;
 use crate::disk::{Disk, DiskError, StoreError};
 
 const DELIVERIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("deliveries");
@@ -17,9 +18,6 @@ const NEXT: TableDefinition<'_, u64, u64> = TableDefinition::new("next");
 /// The file with all deliveries and dead letters.
 #[derive(Debug)]
 pub(crate) struct Store(Disk);
-
-/// Records by number. `None` deletes a record.
-pub(crate) type Changes = Vec<(u64, Option<Vec<u8>>)>;
 
 /// The content of the file.
 pub(super) struct Saved {

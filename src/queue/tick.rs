@@ -17,22 +17,15 @@ impl Hub {
     /// Takes the date over, fires the schedules, and makes ready what has become due.
     pub(crate) fn tick(&self, now: Timestamp) -> Ticked {
         let uptime = self.clock.now();
-        #[cfg(feature = "schedule")]
         let mut agenda = self.agenda.lock();
-        #[cfg(feature = "schedule")]
-        let fired;
-        let at_hand = {
+        let (fired, at_hand) = {
             let mut queue = self.queue.lock();
             queue.set_date(now, uptime);
             queue.save_anew();
-            #[cfg(feature = "schedule")]
-            {
-                fired = agenda.fire(self, &mut queue, now, uptime);
-            }
+            let fired = agenda.fire(self, &mut queue, now, uptime);
             queue.wake(uptime);
-            queue.at_hand()
+            (fired, queue.at_hand())
         };
-        #[cfg(feature = "schedule")]
         drop(agenda);
         // A clock that jumped may have made something due for those who sleep.
         self.wake.notify_all();
@@ -42,18 +35,13 @@ impl Hub {
     /// How long until there is something to do. `None` if only a call of the host can bring something about.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         let now = self.clock.now();
-        #[cfg(feature = "schedule")]
         let agenda = self.agenda.lock();
         let queue = self.queue.lock();
         if queue.has_ready(u64::MAX) {
             return Some(Duration::ZERO);
         }
         let due = queue.next_due().map(|due| due.saturating_sub(now));
-        #[cfg(feature = "schedule")]
-        let due = {
-            let scheduled = queue.date(now).and_then(|date| agenda.next_due(date, &queue));
-            due.into_iter().chain(scheduled).min()
-        };
-        due
+        let scheduled = queue.date(now).and_then(|date| agenda.next_due(date, &queue));
+        due.into_iter().chain(scheduled).min()
     }
 }

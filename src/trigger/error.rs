@@ -34,7 +34,6 @@ pub enum TriggerError {
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// The text is not a schedule.
-    #[cfg(feature = "schedule")]
     #[error("the schedule {schedule:?} {problem}")]
     Schedule {
         /// The schedule as given, cut at 4 KiB.
@@ -43,7 +42,6 @@ pub enum TriggerError {
         problem: Box<str>,
     },
     /// The schedule has no instant in the future.
-    #[cfg(feature = "schedule")]
     #[error("the schedule {schedule:?} can never fire; its date does not exist or has passed")]
     Never {
         /// The schedule.
@@ -97,9 +95,7 @@ impl TriggerError {
             Self::Type { .. } => "type",
             Self::Topic { .. } => "topic",
             Self::Pattern(_) => "pattern",
-            #[cfg(feature = "schedule")]
             Self::Schedule { .. } => "schedule",
-            #[cfg(feature = "schedule")]
             Self::Never { .. } => "never",
             Self::Route { .. } => "route",
             Self::InvalidId { .. } => "invalid_id",

@@ -9,6 +9,9 @@ mod retry;
 mod route;
 #[cfg(feature = "schedule")]
 mod schedule;
+#[cfg(not(feature = "schedule"))]
+#[path = "no_schedule.rs"]
+mod schedule;
 mod topic;
 
 use std::{fmt, sync::Arc};
@@ -19,9 +22,12 @@ pub use retry::Retry;
 pub(crate) use retry::random;
 pub(crate) use route::{Found, Route};
 #[cfg(feature = "schedule")]
-pub use schedule::Missed;
+pub(crate) use schedule::Due;
 #[cfg(feature = "schedule")]
-pub(crate) use schedule::{Due, Schedule};
+pub use schedule::Missed;
+#[cfg(not(feature = "schedule"))]
+use schedule::Missed;
+pub(crate) use schedule::Schedule;
 use topic::Filter;
 
 use crate::{
@@ -52,9 +58,7 @@ pub struct Trigger {
     pub(crate) target: Box<str>,
     pub(crate) enabled: bool,
     pub(crate) delivery: Delivering,
-    #[cfg(feature = "schedule")]
     pub(crate) missed: Missed,
-    #[cfg(feature = "schedule")]
     pub(crate) overlapping: bool,
 }
 
@@ -62,12 +66,8 @@ pub struct Trigger {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Type(Box<str>),
-    Topic {
-        attribute: Box<str>,
-        filter: Filter,
-    },
+    Topic { attribute: Box<str>, filter: Filter },
     Pattern(Pattern),
-    #[cfg(feature = "schedule")]
     Schedule(Schedule),
     Route(Route),
 }
@@ -141,9 +141,7 @@ impl Trigger {
             target: Box::default(),
             enabled: true,
             delivery: Delivering::default(),
-            #[cfg(feature = "schedule")]
             missed: Missed::default(),
-            #[cfg(feature = "schedule")]
             overlapping: false,
         }
     }
@@ -356,7 +354,6 @@ impl fmt::Display for Source {
             Self::Type(ty) => write!(f, "type {ty}"),
             Self::Topic { attribute, filter } => write!(f, "topic {attribute} {filter}"),
             Self::Pattern(pattern) => write!(f, "pattern {pattern}"),
-            #[cfg(feature = "schedule")]
             Self::Schedule(schedule) => write!(f, "schedule {schedule}"),
             Self::Route(route) => write!(f, "route {route}"),
         }

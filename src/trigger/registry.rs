@@ -38,16 +38,6 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// The function of a trigger that is not bound. No function has this name.
-    #[cfg(feature = "durable")]
-    pub(crate) const ABSENT: &str = "";
-
-    /// The stand-in for a trigger of an earlier process, until the host binds one under its id.
-    #[cfg(feature = "durable")]
-    pub(crate) fn absent(id: &str) -> Self {
-        Self { id: id.into(), number: u64::MAX, trigger: Trigger::on(""), enabled: AtomicBool::new(false) }
-    }
-
     pub(crate) fn is_enabled(&self) -> bool {
         self.enabled.load(Ordering::Relaxed)
     }
@@ -55,6 +45,17 @@ impl Bound {
     /// The function that the deliveries wait for: its name without version or alias.
     pub(crate) fn function(&self) -> &str {
         function_of(&self.trigger.target)
+    }
+}
+
+#[cfg(feature = "durable")]
+impl Bound {
+    /// The function of a trigger that is not bound. No function has this name.
+    pub(crate) const ABSENT: &str = "";
+
+    /// The stand-in for a trigger of an earlier process, until the host binds one under its id.
+    pub(crate) fn absent(id: &str) -> Self {
+        Self { id: id.into(), number: u64::MAX, trigger: Trigger::on(""), enabled: AtomicBool::new(false) }
     }
 }
 
@@ -89,7 +90,6 @@ thread_local! {
 
 impl Registry {
     pub(crate) fn bind(&self, id: &str, trigger: Trigger, limit: usize) -> Result<Arc<Bound>, TriggerError> {
-        #[cfg(feature = "schedule")]
         let trigger = match &trigger.source {
             // The runtime may catch up on several of its instants at once.
             Source::Schedule(_) if !trigger.overlapping => trigger.ordered(),
@@ -117,7 +117,6 @@ impl Registry {
             // No number is used twice, so none is taken.
             Source::Pattern(pattern) => drop(tables.patterns.add(number, pattern)),
             // Ticks fire it. Events do not find it.
-            #[cfg(feature = "schedule")]
             Source::Schedule(_) => {}
             Source::Route(route) => tables.routes.add(route, number)?,
         }
@@ -149,7 +148,6 @@ impl Registry {
                 }
             }
             Source::Pattern(_) => drop(tables.patterns.remove(&bound.number)),
-            #[cfg(feature = "schedule")]
             Source::Schedule(_) => {}
             Source::Route(route) => tables.routes.remove(route),
         }
@@ -238,7 +236,6 @@ impl Registry {
                 Ok(fails @ Explanation::Fails { .. }) => Some(Verdict::of(&fails)),
                 Err(error) => fails("data", error.to_string()),
             },
-            #[cfg(feature = "schedule")]
             Source::Schedule(_) => fails("type", "only its schedule fires the trigger".to_owned()),
             Source::Route(_) => fails("type", "only requests reach the trigger".to_owned()),
         }

@@ -95,6 +95,7 @@ pub use error::Error;
 #[cfg(feature = "durable")]
 pub use file::File;
 pub use memory::Memory;
+use serde::{Deserialize, Serialize};
 pub(crate) use store::start;
 pub use store::{Change, CommitError, Expected, KeyValue, Size};
 
@@ -108,7 +109,8 @@ pub(crate) const KEY_MAX: u32 = 64 << 10;
 const VALUE_MAX: u32 = i32::MAX as u32;
 
 /// What a function may keep, and what one of its invocations may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of a key, and of a prefix; default 1 KiB, 64 KiB at most.
     pub key: u32,

@@ -304,7 +304,7 @@ results! {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a host function",
     label = "this closure does not fit",
-    note = "write `|context: &mut Context<'_>, a: i32, b: u64| …`: the types have to stand there, up to twelve of \
+    note = "write `|context: &mut Context<'_>, a: i32, b: u64| …`: annotate each argument; up to twelve may be \
             `i32`, `u32`, `i64`, `u64`, `f32` and `f64`",
     note = "it returns `()`, one of these types, a tuple of one to four of them, or a `Result` of one of these",
     note = "it has to be `Fn + Send + Sync + 'static`: move what it uses into it, and share state by `Arc`"

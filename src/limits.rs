@@ -1,7 +1,7 @@
 //! Every limit there is. Each has a default, which is finite, and a reason.
 //!
-//! Invariant: a lower level can only lower a limit. [`Limits`] hold for a function; an invocation may
-//! ask for less fuel and an earlier deadline, never for more.
+//! Invariant: a lower level can only lower a limit. [`Limits`] hold for a function; an invocation
+//! may ask for less fuel and an earlier deadline, never for more.
 
 mod form;
 mod parse;
@@ -15,8 +15,8 @@ pub(crate) use parse::{cut, word};
 
 /// The limits of one function: of its module, of its instances and of each of its invocations.
 ///
-/// The struct is not `#[non_exhaustive]`, so that it can be written with `..Limits::default()`. Before
-/// 1.0 fields are only added, in a minor version.
+/// The struct is not `#[non_exhaustive]`, so that it can be written with `..Limits::default()`.
+/// Before 1.0 fields are only added, in a minor version.
 ///
 /// ```
 /// use dormouse::Limits;
@@ -38,8 +38,8 @@ pub(crate) use parse::{cut, word};
 /// ```
 ///
 /// Serde has limits as a map, in which each field that is absent keeps its default and an unknown
-/// field is an error. Durations are texts in the form above. The same holds for [`RuntimeLimits`] and
-/// for the limits of events and of key-value stores.
+/// field is an error. Durations are texts in the form above. The same holds for [`RuntimeLimits`]
+/// and for the limits of events and of key-value stores.
 ///
 /// ```
 /// # use dormouse::Limits;
@@ -54,33 +54,33 @@ pub struct Limits {
     /// Fuel of one invocation, in units of metered work. Default: 1,000,000,000.
     ///
     /// One unit is about one WebAssembly operator, 64 bytes moved by a bulk operator, or one host
-    /// call. Some calls cost a few units more, for zeroing the interpreter's stack: 1 to 4, or 2 for
-    /// each 16,384 cells that are zeroed. They are calls of functions on a cycle of calls, and of
-    /// functions that need more than 512 cells together with those that they call. At the limit
-    /// the invocation ends with [`InvokeErrorKind::OutOfFuel`](crate::InvokeErrorKind::OutOfFuel). The
-    /// same limit holds once more for initialisation at deployment.
+    /// call. Some calls cost a few units more, for zeroing the interpreter's stack: 1 to 4, or 2
+    /// for each 16,384 cells that are zeroed. They are calls of functions on a cycle of calls, and
+    /// of functions that need more than 512 cells together with those that they call. At the limit
+    /// the invocation ends with [`InvokeErrorKind::OutOfFuel`](crate::InvokeErrorKind::OutOfFuel).
+    /// The same limit holds once more for initialisation at deployment.
     pub fuel: u64,
     /// Wall time of one invocation, from the moment its instance is ready. Default: 30 s.
     /// `Duration::MAX` means no limit.
     ///
-    /// Fuel does not limit time: translating a large function on its first use costs none. The runtime
-    /// reads the clock between slices of 100,000 fuel, between the calls of a session and after each
-    /// host call. So an invocation may overrun by the time of one slice.
+    /// Fuel does not limit time: translating a large function on its first use costs none. The
+    /// runtime reads the clock between slices of 100,000 fuel, between the calls of a session and
+    /// after each host call. So an invocation may overrun by the time of one slice.
     #[serde(with = "form::duration")]
     pub deadline: Duration,
     /// Bytes of one input. Default: 6 MiB, as AWS Lambda has it.
     pub input: u64,
     /// Bytes of one output. Default: 6 MiB.
     pub output: u64,
-    /// Bytes of the log that are kept of one invocation. Default: 64 KiB. The runtime cuts the rest,
-    /// and the report says so.
+    /// Bytes of the log that are kept of one invocation. Default: 64 KiB. The runtime cuts the
+    /// rest, and the report says so.
     pub log: u64,
     /// Bytes of linear memory of an instance, all its memories together, and of an Extism plug-in's
     /// blocks and variables. Default: 64 MiB.
     ///
     /// A deployment refuses a module whose memories start above the limit. Beyond it `memory.grow`
-    /// answers -1, and `alloc` of a plug-in answers 0. The buffer of the blocks may be an eighth larger
-    /// than what it holds.
+    /// answers -1, and `alloc` of a plug-in answers 0. The buffer of the blocks may be an eighth
+    /// larger than what it holds.
     pub memory: u64,
     /// Elements of all tables of an instance. Default: 100,000. A deployment refuses a module whose
     /// tables start above the limit. Beyond it `table.grow` answers -1.
@@ -95,8 +95,8 @@ pub struct Limits {
     /// Nested calls within a guest. Default: 1,000. Above the limit the guest traps with
     /// [`Trap::StackOverflow`](crate::Trap::StackOverflow).
     ///
-    /// `memory.grow` and `table.grow` count as calls. A guest may go a few calls and cells of the stack
-    /// further than its limits say, as much as the library needs to zero the stack.
+    /// `memory.grow` and `table.grow` count as calls. A guest may go a few calls and cells of the
+    /// stack further than its limits say, as much as the library needs to zero the stack.
     pub call_depth: u32,
     /// Bytes of a module. Default: 32 MiB.
     pub module_bytes: u64,
@@ -119,11 +119,11 @@ pub struct Limits {
     pub data_segments: u32,
     /// Element segments of a module. Default: 100,000.
     pub element_segments: u32,
-    /// Bytes of one function's body. Default: 1 MiB. Translating a function on its first use costs no
-    /// fuel: a body of 7 MB takes 0.1 s.
+    /// Bytes of one function's body. Default: 1 MiB. Translating a function on its first use costs
+    /// no fuel: a body of 7 MB takes 0.1 s.
     pub body_bytes: u32,
-    /// Local variables of one function, without its parameters. Default: 10,000. Each call clears all
-    /// of them for one unit of fuel.
+    /// Local variables of one function, without its parameters. Default: 10,000. Each call clears
+    /// all of them for one unit of fuel.
     pub locals: u32,
 }
 
@@ -207,34 +207,35 @@ impl Default for RuntimeLimits {
 pub enum Reset {
     /// The fastest technique that works here.
     ///
-    /// On Linux, an instance that is used often moves to memory whose written pages can be found, and
-    /// only these are cleaned. It moves at the end of an invocation, once cleaning it has written
-    /// 4 MiB. Later instances of large memories begin there.
+    /// On Linux, an instance that is used often moves to memory whose written pages can be found,
+    /// and only these are cleaned. It moves at the end of an invocation, once cleaning it has
+    /// written 4 MiB. Later instances of large memories begin there.
     ///
-    /// A thread that invokes often has the kernel note its page faults in a ring, until the thread ends
-    /// (`perf_event_open`, its own faults alone). This needs `perf_event_paranoid` of 2 at most and no
-    /// seccomp filter; elsewhere the thread asks for the count of its faults after each run. Another
-    /// thread opens the ring and ends, so that `prctl(PR_TASK_PERF_EVENTS_DISABLE)` does not stop it.
+    /// A thread that invokes often has the kernel note its page faults in a ring, until the thread
+    /// ends (`perf_event_open`, its own faults alone). This needs `perf_event_paranoid` of 2 at
+    /// most and no seccomp filter; elsewhere the thread asks for the count of its faults after each
+    /// run. Another thread opens the ring and ends, so that `prctl(PR_TASK_PERF_EVENTS_DISABLE)`
+    /// does not stop it.
     ///
-    /// A host whose seccomp filter kills uses [`Portable`](Self::Portable), or allows what the first
-    /// deployment calls and `prctl(PR_GET_SECCOMP)`. Under a filter no thread opens a ring.
+    /// A host whose seccomp filter kills uses [`Portable`](Self::Portable), or allows what the
+    /// first deployment calls and `prctl(PR_GET_SECCOMP)`. Under a filter no thread opens a ring.
     ///
     /// | what | costs |
     /// |---|---|
-    /// | moving an instance | 20 to 50 us and 10 to 30 us for each MiB of memory; 0.4 ms above 20 MiB |
+    /// | moving an instance | 20 to 50 us and 10 to 30 us for each MiB; 0.4 ms above 20 MiB |
     /// | a function that is used often | a descriptor for each of its memories, 256 at most |
-    /// | making such instances | 2 to 20 MiB of touched pages, until [`Runtime::trim`](crate::Runtime::trim) |
+    /// | making such instances | 2 to 20 MiB of touched pages, until `Runtime::trim` |
     /// | a ring | 8 KiB, and 41 to 64 us once for each thread that invokes often |
     /// | asking for the count of faults | 0.13 to 0.22 us after each run |
     #[default]
     Auto,
-    /// Writes zeros and the image's bytes over the whole memory. It works everywhere and asks nothing
-    /// of the system.
+    /// Writes zeros and the image's bytes over the whole memory. It works everywhere and asks
+    /// nothing of the system.
     Portable,
     /// As `Auto`, except that all instances begin on memory whose written pages can be found.
     Gated,
-    /// As `Gated`, except that the runtime looks for the written pages after every run, and does not
-    /// count page faults.
+    /// As `Gated`, except that the runtime looks for the written pages after every run, and does
+    /// not count page faults.
     Scanned,
 }
 
@@ -267,8 +268,8 @@ pub(crate) const ERROR_TEXT_MAX: usize = 4 << 10;
 /// The smallest value stack that can be asked for, in bytes. wasmi starts with 1,000.
 pub(crate) const STACK_MIN: u64 = 4 << 10;
 
-/// Whether a function, a trigger or an alias can have this name: one that can stand in a file name, a
-/// URL and a log line as it is.
+/// Whether a function, a trigger or an alias can have this name: one that can stand in a file name,
+/// a URL and a log line as it is.
 pub(crate) fn is_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=64).contains(&name.len()) && name.bytes().all(fits)

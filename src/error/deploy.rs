@@ -5,8 +5,8 @@ use std::fmt;
 use super::{Busy, InvokeErrorKind};
 use crate::{kv, text::Text};
 
-/// Why a deployment was refused. A refused deployment changes nothing: the function that has the name
-/// stays in service.
+/// Why a deployment was refused. A refused deployment changes nothing: the function that has the
+/// name stays in service.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeployError {
@@ -62,8 +62,8 @@ pub enum DeployError {
         /// Each import that is missing or has another type.
         imports: Vec<UnknownImport>,
     },
-    /// The module does not keep the contract that the deployment names, or that its imports show it is
-    /// made for: an export is missing or has another type.
+    /// The module does not keep the contract that the deployment names, or that its imports show it
+    /// is made for: an export is missing or has another type.
     #[error("the entry {:?} {problem}", Text(entry))]
     Entry {
         /// The name as given.
@@ -71,8 +71,8 @@ pub enum DeployError {
         /// What was found, and what is needed.
         problem: Box<str>,
     },
-    /// An active data segment lies outside its memory. An element segment outside its table is a failure
-    /// of initialisation.
+    /// An active data segment lies outside its memory. An element segment outside its table is a
+    /// failure of initialisation.
     #[error("data segment {segment} reaches from {offset} for {len} bytes, beyond its memory {memory} of {size} bytes")]
     SegmentOutOfBounds {
         /// Index of the data segment.
@@ -89,16 +89,17 @@ pub enum DeployError {
     /// A step of initialisation failed.
     #[error("initialisation failed in {step}: {cause}")]
     Initialise {
-        /// Which step: `instantiation`, `the start function`, `_initialize`, `alloc` or `dealloc`. An
-        /// Extism plug-in also has `__wasm_call_ctors` and `hs_init`.
+        /// Which step: `instantiation`, `the start function`, `_initialize`, `alloc` or `dealloc`.
+        /// An Extism plug-in also has `__wasm_call_ctors` and `hs_init`.
         step: &'static str,
         /// What happened.
         cause: Box<InvokeErrorKind>,
     },
-    /// The initialisation of the module calls the host, but it cannot be done once for all instances.
+    /// The initialisation of the module calls the host, but it cannot be done once for all
+    /// instances.
     ///
-    /// The module writes tables, keeps references in globals or drops segments. So each instance has to
-    /// initialise itself anew, and the host need not answer the same each time.
+    /// The module writes tables, keeps references in globals or drops segments. So each instance
+    /// has to initialise itself anew, and the host need not answer the same each time.
     #[error(
         "the module changes tables, reference globals or segments, so each instance initialises itself \
          anew; but its initialisation calls the host ({calls} times), which may answer differently each \
@@ -116,8 +117,8 @@ pub enum DeployError {
     },
     /// The interpreter would overflow the native stack in this build.
     ///
-    /// The self-check runs at the first deployment of the process. It found that the stack grows with the
-    /// number of operators that run.
+    /// The self-check runs at the first deployment of the process. It found that the stack grows
+    /// with the number of operators that run.
     #[error(
         "this build of the interpreter is unsafe: its native stack grew by {grown} bytes over {operators} \
          operators of the kind {kind}. wasmi's tail-call dispatch needs `debug-assertions = false` \

@@ -92,8 +92,8 @@ pub enum InvokeErrorKind {
         /// The panic's text.
         message: Box<str>,
     },
-    /// The guest ended itself. A program fails so with an exit code that is not 0, and any other guest
-    /// with every code.
+    /// The guest ended itself. A program fails so with an exit code that is not 0, and any other
+    /// guest with every code.
     #[error("the guest exited with code {code}{}", Tail(log))]
     Exit {
         /// The code.
@@ -104,25 +104,25 @@ pub enum InvokeErrorKind {
     /// An Extism plug-in set an error, or its export answered a code that is not 0.
     #[error("the guest failed{}", Failure(*code, message, ended.as_deref()))]
     GuestError {
-        /// What the export answered, or its exit code. 0 if it set an error and answered 0 or nothing,
-        /// and -1 if it was stopped.
+        /// What the export answered, or its exit code. 0 if it set an error and answered 0 or
+        /// nothing, and -1 if it was stopped.
         code: i32,
         /// The text of the error. Empty if it set none.
         message: Box<str>,
-        /// How it was stopped after it had set the error: a trap, an exit, a host function that failed.
-        /// `None` if it returned.
+        /// How it was stopped after it had set the error: a trap, an exit, a host function that
+        /// failed. `None` if it returned.
         ended: Option<Box<InvokeErrorKind>>,
     },
-    /// The guest says that it will never take this input: it gave the buffer contract's answer -1. The
-    /// runtime does not retry such a delivery, nor one that ends in [`Exit`](Self::Exit) with the code
-    /// 65.
+    /// The guest says that it will never take this input: it gave the buffer contract's answer -1.
+    /// The runtime does not retry such a delivery, nor one that ends in [`Exit`](Self::Exit) with
+    /// the code 65.
     #[error("the guest rejected its input{}", Tail(log))]
     Rejected {
         /// The end of its log, 1 KiB at most.
         log: Box<str>,
     },
-    /// The guest succeeded, and what it wrote to a key-value store is committed. But the events that host
-    /// functions published in the invocation were not queued. See
+    /// The guest succeeded, and what it wrote to a key-value store is committed. But the events
+    /// that host functions published in the invocation were not queued. See
     /// [`Context::publish`](crate::Context::publish).
     #[error("the events that the invocation published were not queued: {problem}")]
     Unpublished {
@@ -145,8 +145,8 @@ pub enum InvokeErrorKind {
         /// Bytes of the memory. 0 if the guest has none.
         size: u64,
     },
-    /// A handle is not that of a live block of an Extism plug-in, or the bytes at an address do not lie
-    /// in one.
+    /// A handle is not that of a live block of an Extism plug-in, or the bytes at an address do not
+    /// lie in one.
     #[error("{handle:#x} is not the handle of a live block, or too few bytes lie behind it")]
     InvalidHandle {
         /// The handle as given.
@@ -188,8 +188,8 @@ pub enum InvokeErrorKind {
         /// Its name.
         name: Box<str>,
     },
-    /// New instances of the function failed to initialise several times in a row. The runtime makes no
-    /// new one for a while.
+    /// New instances of the function failed to initialise several times in a row. The runtime makes
+    /// no new one for a while.
     #[error(
         "quarantined for {remaining:?} more: {failures} instances in a row failed to initialise, the last with: {cause}"
     )]
@@ -217,8 +217,8 @@ pub enum InvokeErrorKind {
         /// The names of the functions that it does export.
         exports: Box<str>,
     },
-    /// The arguments do not fit the export's type, or its type has vectors or references. A host cannot
-    /// pass these.
+    /// The arguments do not fit the export's type, or its type has vectors or references. A host
+    /// cannot pass these.
     #[error("the export {:?} has the type {ty}, which does not take {given}", Text(name))]
     Signature {
         /// The name as given.

@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-/// Why a text is not a [`Version`](crate::Version), a set of [`Limits`](crate::Limits), or one of the
-/// words that an enum is written as. The same for every type of this library that serves as
+/// Why a text is not a [`Version`](crate::Version), a set of [`Limits`](crate::Limits), or one of
+/// the words that an enum is written as. The same for every type of this library that serves as
 /// configuration or as an identifier.
 ///
 /// ```

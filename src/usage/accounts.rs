@@ -1,6 +1,7 @@
 //! The counters of a runtime by function and version. They are kept beyond the version's life.
 //!
-//! Invariant: the sum over all entries and what is retired never loses an invocation that has ended.
+//! Invariant: the sum over all entries and what is retired never loses an invocation that has
+//! ended.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -28,11 +29,11 @@ impl Accounts {
         Self { limit, entries: Mutex::default() }
     }
 
-    /// The counters of a version, and whether they are new. A version that was deployed before goes on
-    /// with the counters that it had.
+    /// The counters of a version, and whether they are new. A version that was deployed before goes
+    /// on with the counters that it had.
     ///
-    /// Where there is no room, one version that is not live is retired: the one whose last deployment is
-    /// longest ago.
+    /// Where there is no room, one version that is not live is retired: the one whose last
+    /// deployment is longest ago.
     pub(crate) fn open(&self, label: &Label) -> (Arc<VersionCounters>, bool) {
         let mut entries = self.entries.lock();
         let key = (label.name.clone(), label.version);
@@ -57,7 +58,8 @@ impl Accounts {
     /// Forgets a version that was new and whose deployment failed.
     pub(crate) fn withdraw(&self, label: &Label, counters: &Arc<VersionCounters>) {
         let mut entries = self.entries.lock();
-        // Besides this reference and the caller's, another deployment of the same version may hold one.
+        // Besides this reference and the caller's, another deployment of the same version may hold
+        // one.
         if Arc::strong_count(counters) == 2 {
             entries.by_version.remove(&(label.name.clone(), label.version));
         }

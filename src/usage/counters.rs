@@ -1,12 +1,13 @@
 //! The counters that invocations write to: those of each instance, and their sum by version.
 //!
-//! Each live instance has counters of its own, and only the invocation that uses the instance writes to
-//! them. So it needs no read-modify-write instruction, and no other thread writes to its cache line. A
-//! lock around counters by lane took two such instructions, 12 ns, and made threads wait for each other.
+//! Each live instance has counters of its own, and only the invocation that uses the instance
+//! writes to them. So it needs no read-modify-write instruction, and no other thread writes to its
+//! cache line. A lock around counters by lane took two such instructions, 12 ns, and made threads
+//! wait for each other.
 //!
 //! Invariants: a reader finds an invocation in all counters of an instance or in none, and no error
-//! without its invocation. No sum loses an invocation that has ended, unless a panic of the host unwound
-//! through it.
+//! without its invocation. No sum loses an invocation that has ended, unless a panic of the host
+//! unwound through it.
 
 use std::{
     collections::BTreeMap,
@@ -75,7 +76,8 @@ impl Counter {
         let (own, nanos) = (&self.own, nanos(report.duration));
         let changes = own.changes.load(Relaxed);
         own.changes.store(changes.wrapping_add(1), Relaxed);
-        // A thread that reads one of the following finds the number odd, or changed when it looks again.
+        // A thread that reads one of the following finds the number odd, or changed when it looks
+        // again.
         fence(Release);
         add(&own.fuel, report.fuel);
         add(&own.nanos, nanos);
@@ -97,8 +99,8 @@ impl Drop for Counter {
 }
 
 impl InstanceCounters {
-    /// What has been counted. The reader waits for a writer that is counting: some nanoseconds, or as long
-    /// as the system interrupts the writer's thread.
+    /// What has been counted. The reader waits for a writer that is counting: some nanoseconds, or
+    /// as long as the system interrupts the writer's thread.
     fn read(&self) -> Usage {
         let backoff = Backoff::new();
         loop {
@@ -152,8 +154,8 @@ impl VersionCounters {
 
     /// Adds all that was counted to a sum.
     pub(super) fn add_to(&self, usage: &mut Usage) {
-        // Invocations are counted before their errors. So errors are read first: no error is found without
-        // its invocation.
+        // Invocations are counted before their errors. So errors are read first: no error is found
+        // without its invocation.
         for (kind, count) in &*self.errors.lock() {
             *usage.errors.entry(kind).or_default() += count;
         }

@@ -8,8 +8,8 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{Version, report::nanos};
 
-/// Durations below `256 << n` ns fall into bucket `n` at the latest. The last one takes all others: from
-/// 69 s.
+/// Durations below `256 << n` ns fall into bucket `n` at the latest. The last one takes all others:
+/// from 69 s.
 pub(super) const BUCKETS: usize = 30;
 const FIRST_BELOW: u64 = 256;
 
@@ -54,19 +54,20 @@ impl Ledger {
         &self.retired
     }
 
-    /// As a JSON object: `{"functions": [{"function": …}, …], "retired": {…}}`. Times are in nanoseconds
-    /// and sizes in bytes. Serde has the same.
+    /// As a JSON object: `{"functions": [{"function": …}, …], "retired": {…}}`. Times are in
+    /// nanoseconds and sizes in bytes. Serde has the same.
     pub fn to_json(&self) -> String {
         // Texts and numbers always have a JSON form.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// What one version of a function has used. An invocation that runs at this moment is in all figures or
-/// in none.
+/// What one version of a function has used. An invocation that runs at this moment is in all
+/// figures or in none.
 ///
-/// Serde has it as a struct with the methods below as fields. Durations are in nanoseconds: `duration_ns`,
-/// and `durations` as a list of `{"below_ns": …, "count": …}`, the last class without its bound.
+/// Serde has it as a struct with the methods below as fields. Durations are in nanoseconds:
+/// `duration_ns`, and `durations` as a list of `{"below_ns": …, "count": …}`, the last class
+/// without its bound.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Usage {
     pub(super) function: String,
@@ -98,8 +99,8 @@ impl Usage {
         self.buckets.iter().sum::<u64>() + self.refused
     }
 
-    /// Invocations that were refused before the guest ran: no instance was free, or the input was too
-    /// large. They count as errors too.
+    /// Invocations that were refused before the guest ran: no instance was free, or the input was
+    /// too large. They count as errors too.
     pub fn refused(&self) -> u64 {
         self.refused
     }
@@ -125,11 +126,11 @@ impl Usage {
         self.duration
     }
 
-    /// How long invocations took: for each class its upper bound, which is not part of it, and the count
-    /// of invocations. Empty classes are left out.
+    /// How long invocations took: for each class its upper bound, which is not part of it, and the
+    /// count of invocations. Empty classes are left out.
     ///
-    /// The first bound is 256 ns, and each class is twice as wide as the one before. The bound of the last
-    /// class, from 69 s on, is `Duration::MAX`.
+    /// The first bound is 256 ns, and each class is twice as wide as the one before. The bound of
+    /// the last class, from 69 s on, is `Duration::MAX`.
     pub fn durations(&self) -> impl Iterator<Item = (Duration, u64)> {
         let classes = self.buckets.iter().enumerate().filter(|(_, count)| **count > 0);
         classes.map(|(number, count)| match number {

@@ -1,4 +1,5 @@
-//! What functions use: the report of one invocation and of one deployment, and the ledger over time.
+//! What functions use: the report of one invocation and of one deployment, and the ledger over
+//! time.
 //!
 //! Invariant: counting takes no lock on the warm path, and figures that can be read are consistent.
 

@@ -1,7 +1,8 @@
-//! The delivery that an invocation belongs to, as contracts and host functions hand it to the guest.
+//! The delivery that an invocation belongs to, as contracts and host functions hand it to the
+//! guest.
 //!
-//! Invariant: what a guest learns of it follows from the delivery and from what its run may use, never
-//! from the instance or the machine.
+//! Invariant: what a guest learns of it follows from the delivery and from what its run may use,
+//! never from the instance or the machine.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,8 +11,8 @@ use super::Label;
 /// How the names begin that the runtime reserves. No deployment gives a variable of such a name.
 pub(crate) const VARIABLE_PREFIX: &str = "DORMOUSE_";
 
-/// Bytes of all variables of an origin at most, as `NAME=value` with a byte at the end of each. Names of
-/// functions and triggers have 64 bytes at most.
+/// Bytes of all variables of an origin at most, as `NAME=value` with a byte at the end of each.
+/// Names of functions and triggers have 64 bytes at most.
 pub(crate) const VARIABLES_MAX: usize = 512;
 
 /// Which delivery it is, and which attempt.

@@ -28,10 +28,11 @@ impl fmt::Display for Label {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
-    /// No instance was ready, so the invocation made one from the image. The first invocation after a
-    /// deployment is cold too: it runs on the instance that the deployment initialised.
+    /// No instance was ready, so the invocation made one from the image. The first invocation after
+    /// a deployment is cold too: it runs on the instance that the deployment initialised.
     Cold,
-    /// An instance was ready. The runtime had cleaned it after its last use, or made it ahead of time.
+    /// An instance was ready. The runtime had cleaned it after its last use, or made it ahead of
+    /// time.
     Warm,
 }
 
@@ -129,7 +130,8 @@ impl Report {
         self.log_cut
     }
 
-    /// `ok`, or the error's kind in one word, as [`InvokeErrorKind::name`](crate::InvokeErrorKind::name) has it.
+    /// `ok`, or the error's kind in one word, as
+    /// [`InvokeErrorKind::name`](crate::InvokeErrorKind::name) has it.
     pub fn outcome(&self) -> &'static str {
         self.outcome
     }
@@ -219,8 +221,8 @@ impl DeployReport {
         self.functions
     }
 
-    /// The contract that the module keeps: `extism`, `command`, `buffer`, or `plain` if it takes no bytes
-    /// and the host calls its exports one by one.
+    /// The contract that the module keeps: `extism`, `command`, `buffer`, or `plain` if it takes no
+    /// bytes and the host calls its exports one by one.
     pub fn contract(&self) -> &'static str {
         self.contract
     }
@@ -240,21 +242,23 @@ impl DeployReport {
         self.memory
     }
 
-    /// Bytes of the image that are not zero, in pages of 4 KiB. The runtime keeps these of the pristine
-    /// state.
+    /// Bytes of the image that are not zero, in pages of 4 KiB. The runtime keeps these of the
+    /// pristine state.
     pub fn image_bytes(&self) -> u64 {
         self.image_bytes
     }
 
     /// How a used instance becomes clean.
     ///
-    /// | | |
-    /// |---|---|
-    /// | `none` | No code of the guest changes anything. The runtime undoes what the host writes. |
-    /// | `gated` | In place, as `portable`. In instances that are used often, the runtime cleans only the pages of memory that the run wrote to. It looks for them if the thread took page faults during the run. |
-    /// | `scanned` | As `gated`, except that the runtime looks for such pages after every run. |
-    /// | `portable` | In place: memories as a whole, if the guest writes to any; globals and tables. |
-    /// | `replaced` | A fresh instance takes its place, because the module drops segments and nothing can undo that. |
+    /// - `none`: no code of the guest changes anything. The runtime undoes what the host writes.
+    /// - `portable`: in place. The runtime cleans memories as a whole, if the guest writes to any,
+    ///   and globals and tables.
+    /// - `gated`: as `portable`. In instances that are used often, the runtime cleans only the
+    ///   pages of memory that the run wrote to. It looks for them if the thread took page faults
+    ///   during the run.
+    /// - `scanned`: as `gated`, except that the runtime looks for such pages after every run.
+    /// - `replaced`: a fresh instance takes its place, because the module drops segments. Nothing
+    ///   can undo that.
     ///
     /// It depends on the module, on the machine, and on [`Reset`](crate::Reset).
     pub fn reset(&self) -> &'static str {

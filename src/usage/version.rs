@@ -14,11 +14,11 @@ use crate::limits::{ParseError, cut};
 /// The immutable content of a function: SHA-256 over its module's bytes and its options.
 ///
 /// The options are limits, entry, contract, what the deployment gives to WASI programs and Extism
-/// plug-ins, and the names and types of host functions. Three things are not part of it: the function's
-/// name, how many instances it may have, and how long an invocation waits for one.
+/// plug-ins, and the names and types of host functions. Three things are not part of it: the
+/// function's name, how many instances it may have, and how long an invocation waits for one.
 ///
-/// `Display` writes 64 hexadecimal digits, and `FromStr` reads them. Serde has the same text. Logs and
-/// reports show the first seven digits.
+/// `Display` writes 64 hexadecimal digits, and `FromStr` reads them. Serde has the same text. Logs
+/// and reports show the first seven digits.
 ///
 /// ```
 /// use dormouse::{ParseError, Version};

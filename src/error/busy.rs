@@ -51,7 +51,7 @@ impl fmt::Display for InUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(max, waited) = self;
         match max {
-            0 => return f.write_str("the function is off: `Deployment::instances` allows it none"),
+            0 => return f.write_str("the function is off: `Deployment::instances` allows it no instance"),
             1 => f.write_str("the one instance of the function is in use")?,
             _ => write!(f, "all {max} instances of the function are in use")?,
         }
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_function_that_is_off_is_told_from_a_busy_one() {
         let busy = |max, waited| Busy::Instances { max, waited }.to_string();
-        assert_eq!(busy(0, Duration::ZERO), "the function is off: `Deployment::instances` allows it none");
+        assert_eq!(busy(0, Duration::ZERO), "the function is off: `Deployment::instances` allows it no instance");
         assert!(busy(1, Duration::ZERO).starts_with("the one instance of the function is in use; raise"));
         assert!(
             busy(4, Duration::from_secs(1))

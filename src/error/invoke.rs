@@ -60,7 +60,10 @@ pub enum InvokeErrorKind {
         limit: u64,
     },
     /// The guest ran past its deadline.
-    #[error("deadline exceeded: the invocation ran longer than {deadline:?}")]
+    #[error(
+        "deadline exceeded: the invocation ran longer than {deadline:?}; raise `Limits::deadline` if the \
+         work is meant to take longer"
+    )]
     DeadlineExceeded {
         /// The time that it had.
         deadline: Duration,
@@ -182,8 +185,8 @@ pub enum InvokeErrorKind {
     /// No instance is free.
     #[error("busy: {0}")]
     Busy(Busy),
-    /// The function is not deployed: the host undeployed it, or removed its alias.
-    #[error("the function {name} is not deployed")]
+    /// The function is not deployed: the host took it out of service, or removed its alias.
+    #[error("the function {name} is not deployed; deploy it, or set its alias")]
     Undeployed {
         /// Its name.
         name: Box<str>,

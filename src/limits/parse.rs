@@ -6,9 +6,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-/// Why a text is not a [`Version`](crate::Version), a set of [`Limits`](crate::Limits), or one of
-/// the words that an enum is written as. The same for every type of this library that serves as
-/// configuration or as an identifier.
+/// Why a text is not a [`Version`](crate::Version), a set of [`Limits`](crate::Limits), or the word
+/// of an enum such as [`Reset`](crate::Reset).
 ///
 /// ```
 /// let error = "3f2a91c".parse::<dormouse::Version>().unwrap_err();

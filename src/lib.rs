@@ -78,7 +78,7 @@ pub use host_error::HostError;
 pub use instance::Cancel;
 #[cfg(feature = "events")]
 pub use json::{JsonError, JsonProblem};
-pub use limits::{Limits, Reset, RuntimeLimits};
+pub use limits::{Limits, ParseError, Reset, RuntimeLimits};
 #[doc(hidden)] // The oracle of the tests charges the same.
 pub use module::cleaning;
 #[cfg(feature = "events")]

@@ -1,14 +1,22 @@
-//! Every bound there is, bounded by default, each with its reason.
+//! Every limit there is. Each has a default, which is finite, and a reason.
 //!
-//! Invariant: a lower level can only lower a limit. [`Limits`] hold for a function; an invocation may ask for less fuel
-//! and an earlier deadline, never for more.
+//! Invariant: a lower level can only lower a limit. [`Limits`] hold for a function; an invocation
+//! may ask for less fuel and an earlier deadline, never for more.
 
-use std::time::Duration;
+mod form;
+mod parse;
 
-/// The bounds of one function: of its module, of its instances and of each of its invocations.
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+pub use parse::ParseError;
+pub(crate) use parse::{cut, word};
+
+/// The limits of one function: of its module, of its instances and of each of its invocations.
 ///
-/// Not `#[non_exhaustive]`, so that it can be written with `..Limits::default()`. Before 1.0 fields are only added, in
-/// a minor version.
+/// The struct is not `#[non_exhaustive]`, so that it can be written with `..Limits::default()`.
+/// Before 1.0 fields are only added, in a minor version.
 ///
 /// ```
 /// use dormouse::Limits;
@@ -16,73 +24,106 @@ use std::time::Duration;
 /// let limits = Limits { fuel: 50_000_000, memory: 8 << 20, ..Limits::default() };
 /// assert_eq!(limits.call_depth, 1_000);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// As a text, limits are the fields that differ from the default. A reader takes spaces or commas
+/// between them. Durations have a unit of `ns`, `us`, `ms` and `s`, or are `none`.
+///
+/// ```
+/// # use dormouse::Limits;
+/// # let limits = Limits { fuel: 50_000_000, memory: 8 << 20, ..Limits::default() };
+/// assert_eq!(limits.to_string(), "fuel=50000000 memory=8388608");
+/// assert_eq!("fuel=50000000, memory=8388608".parse(), Ok(limits));
+/// assert_eq!("deadline=250ms".parse::<Limits>()?.deadline.as_millis(), 250);
+/// # Ok::<(), dormouse::ParseError>(())
+/// ```
+///
+/// Serde has limits as a map, in which each field that is absent keeps its default and an unknown
+/// field is an error. Durations are texts in the form above. The same holds for [`RuntimeLimits`]
+/// and for the limits of events and of key-value stores.
+///
+/// ```
+/// # use dormouse::Limits;
+/// let limits: Limits = serde_json::from_str(r#"{"fuel": 50000000, "deadline": "250ms"}"#)?;
+/// assert_eq!(limits.to_string(), "fuel=50000000 deadline=250ms");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+// The debug form is part of the version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Fuel of one invocation, in units of metered work; default 1,000,000,000.
+    /// Fuel of one invocation, in units of metered work. Default: 1,000,000,000.
     ///
     /// One unit is about one WebAssembly operator, 64 bytes moved by a bulk operator, or one host
-    /// call. Some calls cost a few units more, for zeroing the interpreter's stack: 1 to 4, or 2 for
-    /// each 16,384 cells that are zeroed. They are calls of functions on a cycle of calls, and of
-    /// functions that need more than 512 cells together with those that they call. At the limit
-    /// the invocation ends with [`InvokeErrorKind::OutOfFuel`](crate::InvokeErrorKind::OutOfFuel). The
-    /// same bound holds once more for initialisation at deployment.
+    /// call. Some calls cost a few units more, for zeroing the interpreter's stack: 1 to 4, or 2
+    /// for each 16,384 cells that are zeroed. They are calls of functions on a cycle of calls, and
+    /// of functions that need more than 512 cells together with those that they call. At the limit
+    /// the invocation ends with [`InvokeErrorKind::OutOfFuel`](crate::InvokeErrorKind::OutOfFuel).
+    /// The same limit holds once more for initialisation at deployment.
     pub fuel: u64,
-    /// Wall time of one invocation, from the moment its instance is at hand; default 30 s.
+    /// Wall time of one invocation, from the moment its instance is ready. Default: 30 s.
+    /// `Duration::MAX` means no limit.
     ///
-    /// Fuel is not time (translating a large function on its first use costs none), hence both. Looked at between
-    /// slices of 100,000 fuel, between the calls of a session and after each host call, so an invocation may overrun by
-    /// the time of one slice.
-    /// `Duration::MAX` means none.
+    /// Fuel does not limit time: translating a large function on its first use costs none. The
+    /// runtime reads the clock between slices of 100,000 fuel, between the calls of a session and
+    /// after each host call. So an invocation may overrun by the time of one slice.
+    #[serde(with = "form::duration")]
     pub deadline: Duration,
-    /// Bytes of one input; default 6 MiB, as AWS Lambda has it.
+    /// Bytes of one input. Default: 6 MiB, as AWS Lambda has it.
     pub input: u64,
-    /// Bytes of one output; default 6 MiB.
+    /// Bytes of one output. Default: 6 MiB.
     pub output: u64,
-    /// Bytes of log kept of one invocation; default 64 KiB. What comes after is cut and the report says so.
+    /// Bytes of the log that are kept of one invocation. Default: 64 KiB. The runtime cuts the
+    /// rest, and the report says so.
     pub log: u64,
-    /// Bytes of linear memory of an instance, all its memories together, and of an Extism plug-in's blocks and variables; default
-    /// 64 MiB.
+    /// Bytes of linear memory of an instance, all its memories together, and of an Extism plug-in's
+    /// blocks and variables. Default: 64 MiB.
     ///
-    /// A module whose memories start above it is refused at deployment; beyond it `memory.grow` answers -1, and `alloc` of a
-    /// plug-in 0. The blocks' buffer may be an eighth larger than what it holds.
+    /// A deployment refuses a module whose memories start above the limit. Beyond it `memory.grow`
+    /// answers -1, and `alloc` of a plug-in answers 0. The buffer of the blocks may be an eighth
+    /// larger than what it holds.
     pub memory: u64,
-    /// Elements of all tables of an instance; default 100,000. A module whose tables start above it is refused at
-    /// deployment; beyond it `table.grow` answers -1.
+    /// Elements of all tables of an instance. Default: 100,000. A deployment refuses a module whose
+    /// tables start above the limit. Beyond it `table.grow` answers -1.
     pub table_elements: u64,
-    /// Bytes of the interpreter's value stack; default 1 MiB. Above it the guest traps with
-    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). At least 4 KiB.
+    /// Bytes of the interpreter's value stack. Default: 1 MiB. At least 4 KiB. Above the limit the
+    /// guest traps with [`Trap::StackOverflow`](crate::Trap::StackOverflow).
+    ///
+    /// The library raises the stack by a cell for each call that may be nested. So a guest of small
+    /// functions that call themselves may use up to twice the limit where
+    /// [`call_depth`](Self::call_depth) is raised far.
     pub stack: u64,
-    /// Nested calls within a guest; default 1,000. Above it the guest traps with
-    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). `memory.grow` and `table.grow` count as
-    /// calls. A guest may go a few calls and cells of the stack further than its limits say, as much
-    /// as the library needs to zero the stack.
+    /// Nested calls within a guest. Default: 1,000. Above the limit the guest traps with
+    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow).
+    ///
+    /// `memory.grow` and `table.grow` count as calls. A guest may go a few calls and cells of the
+    /// stack further than its limits say, as much as the library needs to zero the stack.
     pub call_depth: u32,
-    /// Bytes of a module; default 32 MiB.
+    /// Bytes of a module. Default: 32 MiB.
     pub module_bytes: u64,
-    /// Functions of a module, imported ones included; default 100,000.
+    /// Functions of a module, including those that it imports. Default: 100,000.
     pub functions: u32,
-    /// Imports of a module; default 1,000.
+    /// Imports of a module. Default: 1,000.
     pub imports: u32,
-    /// Exports of a module; default 10,000.
+    /// Exports of a module. Default: 10,000.
     pub exports: u32,
-    /// Globals of a module; default 10,000.
+    /// Globals of a module. Default: 10,000.
     pub globals: u32,
-    /// Function types of a module; default 10,000.
+    /// Function types of a module. Default: 10,000.
     pub types: u32,
-    /// Memories of a module; default 8.
+    /// Memories of a module. Default: 8.
     pub memories: u32,
-    /// Tables of a module; default 100, which is also the most that can be had: 99 where the module grows a
-    /// memory or a table.
+    /// Tables of a module. Default: 100. The interpreter takes no more than 100, and 99 where the
+    /// module grows a memory or a table.
     pub tables: u32,
-    /// Data segments of a module; default 100,000 (Go needs 42,000).
+    /// Data segments of a module. Default: 100,000. Modules of Go have up to 42,000.
     pub data_segments: u32,
-    /// Element segments of a module; default 100,000.
+    /// Element segments of a module. Default: 100,000.
     pub element_segments: u32,
-    /// Bytes of one function's body; default 1 MiB. Translation on first use is paid by no fuel: a body of 7 MB takes
-    /// 0.1 s.
+    /// Bytes of one function's body. Default: 1 MiB. Translating a function on its first use costs
+    /// no fuel: a body of 7 MB takes 0.1 s.
     pub body_bytes: u32,
-    /// Local variables of one function, parameters excluded; default 10,000. Each call clears them all for one unit of
-    /// fuel.
+    /// Local variables of one function, without its parameters. Default: 10,000. Each call clears
+    /// all of them for one unit of fuel.
     pub locals: u32,
 }
 
@@ -114,7 +155,7 @@ impl Default for Limits {
     }
 }
 
-/// The bounds of a whole runtime.
+/// The limits of a whole runtime.
 ///
 /// ```
 /// use dormouse::{Runtime, RuntimeLimits};
@@ -124,17 +165,24 @@ impl Default for Limits {
 ///     .build();
 /// # let _ = runtime;
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Serde has it as a map, as it has [`Limits`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RuntimeLimits {
-    /// Functions deployed at once; default 10,000.
+    /// Functions that are deployed at the same time. Default: 10,000.
     pub functions: usize,
-    /// Live instances of all functions; default 4,096. At the limit the least recently used idle instance goes; where
-    /// none is idle, an invocation is refused as [`Busy`](crate::Busy).
+    /// Live instances of all functions. Default: 4,096. At the limit the runtime drops the least
+    /// recently used idle instance. Where no instance is idle, it refuses the invocation as
+    /// [`Busy`](crate::Busy).
     pub instances: usize,
-    /// Bytes of linear memory, tables and bookkeeping of all live instances; default 1 GiB. At the limit as above.
+    /// Bytes of linear memory, tables and bookkeeping of all live instances. Default: 1 GiB. At the
+    /// limit the runtime does the same.
     pub resident_memory: u64,
-    /// How long an instance may be idle before [`Runtime::tick`](crate::Runtime::tick) drops it; default 5 minutes. Instances that a deployment asked to keep
-    /// stay. Without ticks, see [`Runtime::trim`](crate::Runtime::trim).
+    /// How long an instance may be idle before [`Runtime::tick`](crate::Runtime::tick) drops it.
+    /// Default: 5 minutes. Instances that a deployment asked to keep stay. Hosts that do not call
+    /// `tick` have [`Runtime::trim`](crate::Runtime::trim).
+    #[serde(with = "form::duration")]
     pub idle_for: Duration,
 }
 
@@ -144,34 +192,71 @@ impl Default for RuntimeLimits {
     }
 }
 
-/// How used instances are made clean: which of the techniques that are all right, and differ in speed, may be used.
+/// How used instances are made clean: which techniques the runtime may use. All of them leave no
+/// trace of the invocation; they differ in speed and in what they ask of the system.
 ///
 /// ```
-/// let runtime = dormouse::Runtime::builder().reset(dormouse::Reset::Portable).build();
+/// use dormouse::Reset;
+///
+/// let runtime = dormouse::Runtime::builder().reset(Reset::Portable).build();
+/// assert_eq!("portable".parse(), Ok(Reset::Portable));
 /// # let _ = runtime;
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reset {
-    /// The fastest that works here: instances that are used often move to memory whose written pages can be found (Linux),
-    /// and only these are cleaned. An instance moves at the end of an invocation, once cleaning it has written 4 MiB, which
-    /// costs that one 20 to 50 us and 10 to 30 us for each MiB of memory (0.4 ms where it has more than 20); later ones of large memories begin there. Holds a
-    /// descriptor for each memory of a function that is used often, 256 at most, and 2 to 20 MiB of touched pages to make such
-    /// instances with, until [`Runtime::trim`](crate::Runtime::trim). A thread that invokes often has its page faults noted by the kernel in a ring of
-    /// 8 KiB, until it ends (`perf_event_open`, its own faults alone), where it may (`perf_event_paranoid` up to 2, no seccomp filter); else it asks for
-    /// their count after each run, which takes 0.13 to 0.22 us. Another thread opens the ring and ends, so that
-    /// `prctl(PR_TASK_PERF_EVENTS_DISABLE)` does not stop it. This takes 41 to 64 us, once for each thread that invokes often.
-    /// A host whose seccomp filter kills uses [`Portable`](Self::Portable), or allows what the first deployment calls and
-    /// `prctl(PR_GET_SECCOMP)`. Under a filter no thread opens a ring.
+    /// The fastest technique that works here.
+    ///
+    /// On Linux, an instance that is used often moves to memory whose written pages can be found,
+    /// and only these are cleaned. It moves at the end of an invocation, once cleaning it has
+    /// written 4 MiB. Later instances of large memories begin there.
+    ///
+    /// A thread that invokes often has the kernel note its page faults in a ring, until the thread
+    /// ends (`perf_event_open`, its own faults alone). This needs `perf_event_paranoid` of 2 at
+    /// most and no seccomp filter; elsewhere the thread asks for the count of its faults after each
+    /// run. Another thread opens the ring and ends, so that `prctl(PR_TASK_PERF_EVENTS_DISABLE)`
+    /// does not stop it.
+    ///
+    /// A host whose seccomp filter kills uses [`Portable`](Self::Portable), or allows what the
+    /// first deployment calls and `prctl(PR_GET_SECCOMP)`. Under a filter no thread opens a ring.
+    ///
+    /// | what | costs |
+    /// |---|---|
+    /// | moving an instance | 20 to 50 us and 10 to 30 us for each MiB; 0.4 ms above 20 MiB |
+    /// | a function that is used often | a descriptor for each of its memories, 256 at most |
+    /// | making such instances | 2 to 20 MiB of touched pages, until `Runtime::trim` |
+    /// | a ring | 8 KiB, and 41 to 64 us once for each thread that invokes often |
+    /// | asking for the count of faults | 0.13 to 0.22 us after each run |
     #[default]
     Auto,
-    /// Zeros and the image's bytes over the whole memory: everywhere, and nothing is asked of the system.
+    /// Writes zeros and the image's bytes over the whole memory. It works everywhere and asks
+    /// nothing of the system.
     Portable,
-    /// As `Auto`, but all instances begin there.
+    /// As `Auto`, except that all instances begin on memory whose written pages can be found.
     Gated,
-    /// As `Gated`, but the written pages are looked for after every run, whether the thread took page faults or not:
-    /// these are not counted.
+    /// As `Gated`, except that the runtime looks for the written pages after every run, and does
+    /// not count page faults.
     Scanned,
+}
+
+impl fmt::Display for Reset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Portable => "portable",
+            Self::Gated => "gated",
+            Self::Scanned => "scanned",
+        })
+    }
+}
+
+impl FromStr for Reset {
+    type Err = ParseError;
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        word("technique of cleaning", &[Self::Auto, Self::Portable, Self::Gated, Self::Scanned], text)
+    }
 }
 
 /// How deep invocations may nest through host functions: the outermost, and four below it.
@@ -180,10 +265,11 @@ pub(crate) const NESTING_MAX: usize = 5;
 /// Bytes of text from a guest or a host function that an error carries at most.
 pub(crate) const ERROR_TEXT_MAX: usize = 4 << 10;
 
-/// The smallest value stack that can be asked for, in bytes: wasmi starts with 1,000.
+/// The smallest value stack that can be asked for, in bytes. wasmi starts with 1,000.
 pub(crate) const STACK_MIN: u64 = 4 << 10;
 
-/// Whether a function, a trigger or an alias can have this name: what can stand in a file name, a URL and a log line as it is.
+/// Whether a function, a trigger or an alias can have this name: one that can stand in a file name,
+/// a URL and a log line as it is.
 pub(crate) fn is_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=64).contains(&name.len()) && name.bytes().all(fits)

@@ -1,8 +1,11 @@
-//! Words for people: text from outside, and types.
+//! Words for people: text from outside, types, and errors as serde has them.
 //!
-//! Invariant: what comes from a guest or a host function is escaped where it is printed, and cut at 4 KiB.
+//! Invariant: what comes from a guest or a host function is escaped where it is printed, and cut at
+//! 4 KiB.
 
 use std::fmt;
+
+use serde::{Serializer, ser::SerializeStruct};
 
 use crate::{
     limits::ERROR_TEXT_MAX,
@@ -58,6 +61,18 @@ pub(crate) fn signature<T: fmt::Display>(params: &[T], results: &[T]) -> String 
 /// Arguments in words: `(i32, f64)`.
 pub(crate) fn arguments(values: &[Value]) -> String {
     signature::<ValueType>(&values.iter().map(|value| value.ty()).collect::<Vec<_>>(), &[])
+}
+
+/// An error as serde has it: an object with the kind in one word and the text.
+pub(crate) fn kind_and_message<S: Serializer>(
+    kind: &str,
+    error: &dyn fmt::Display,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("Error", 2)?;
+    fields.serialize_field("kind", kind)?;
+    fields.serialize_field("message", &error.to_string())?;
+    fields.end()
 }
 
 #[cfg(test)]

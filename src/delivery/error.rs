@@ -2,10 +2,12 @@
 //!
 //! Invariant: each error that the function causes can be told from one that the queue causes.
 
-use crate::{error::InvokeError, event::EventError, queue::PublishError};
+use serde::{Serialize, Serializer};
+
+use crate::{error::InvokeError, event::EventError, queue::PublishError, text::kind_and_message};
 
 /// Why an attempt to deliver an event failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryError {
     /// The function failed, or the runtime refused to run it.
@@ -23,4 +25,23 @@ pub enum DeliveryError {
     /// The function's answer could not be published.
     #[error("the reply was not published: {0}")]
     ReplyRefused(#[from] PublishError),
+}
+
+impl DeliveryError {
+    /// The kind in one word: `invoke`, `reply`, `reply_type`, `reply_refused`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Invoke(_) => "invoke",
+            Self::Reply(_) => "reply",
+            Self::ReplyType { .. } => "reply_type",
+            Self::ReplyRefused(_) => "reply_refused",
+        }
+    }
+}
+
+/// As `{"kind": …, "message": …}`: the name and the text.
+impl Serialize for DeliveryError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        kind_and_message(self.name(), self, serializer)
+    }
 }

@@ -1,28 +1,29 @@
-//! Why there is no instance for an invocation.
+//! Why no instance is free for an invocation.
 
 use std::{fmt, time::Duration};
 
-/// Why no instance is to be had.
+/// Why no instance is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Busy {
     /// All instances of the function are in use.
     #[error("{}", InUse(*max, *waited))]
     Instances {
-        /// Instances that the function may have; 0 is its off switch.
+        /// Instances that the function may have. 0 switches it off.
         max: usize,
         /// How long the invocation waited.
         waited: Duration,
     },
-    /// The runtime has as many instances as it may, none of them idle.
+    /// The runtime has as many instances as it may, and none of them is idle.
     #[error("the runtime has {limit} instances, its limit, and none is idle; raise `RuntimeLimits::instances`")]
     RuntimeInstances {
         /// The limit.
         limit: usize,
     },
-    /// The instances of the runtime hold as much memory as they may, none of them idle.
+    /// The instances of the runtime hold as much memory as they may, and none of them is idle.
     #[error(
-        "{wanted} bytes more would exceed the runtime's {limit} bytes of resident memory, and no instance is idle; raise `RuntimeLimits::resident_memory`"
+        "{wanted} bytes more would exceed the runtime's {limit} bytes of resident memory, and no \
+         instance is idle; raise `RuntimeLimits::resident_memory`"
     )]
     RuntimeMemory {
         /// Bytes wanted.
@@ -32,6 +33,17 @@ pub enum Busy {
     },
 }
 
+impl Busy {
+    /// The kind in one word: `instances`, `runtime_instances`, `runtime_memory`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Instances { .. } => "instances",
+            Self::RuntimeInstances { .. } => "runtime_instances",
+            Self::RuntimeMemory { .. } => "runtime_memory",
+        }
+    }
+}
+
 /// [`Busy::Instances`] in words.
 struct InUse(usize, Duration);
 
@@ -39,7 +51,7 @@ impl fmt::Display for InUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(max, waited) = self;
         match max {
-            0 => return f.write_str("the function is off: `Deployment::instances` allows it none"),
+            0 => return f.write_str("the function is off: `Deployment::instances` allows it no instance"),
             1 => f.write_str("the one instance of the function is in use")?,
             _ => write!(f, "all {max} instances of the function are in use")?,
         }
@@ -57,7 +69,7 @@ mod tests {
     #[test]
     fn a_function_that_is_off_is_told_from_a_busy_one() {
         let busy = |max, waited| Busy::Instances { max, waited }.to_string();
-        assert_eq!(busy(0, Duration::ZERO), "the function is off: `Deployment::instances` allows it none");
+        assert_eq!(busy(0, Duration::ZERO), "the function is off: `Deployment::instances` allows it no instance");
         assert!(busy(1, Duration::ZERO).starts_with("the one instance of the function is in use; raise"));
         assert!(
             busy(4, Duration::from_secs(1))

@@ -5,8 +5,9 @@ use std::fmt;
 use super::{Busy, InvokeErrorKind};
 use crate::{kv, text::Text};
 
-/// Why a deployment was refused. Nothing is changed by a refused deployment: a function that has the name goes on.
-#[derive(Debug, thiserror::Error)]
+/// Why a deployment was refused. A refused deployment changes nothing: the function that has the
+/// name stays in service.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeployError {
     /// The name is not `[A-Za-z0-9._-]{1,64}`.
@@ -24,7 +25,11 @@ pub enum DeployError {
         problem: Box<str>,
     },
     /// The module is larger than a limit allows.
-    #[error("the module has {found} {bound}, above the limit of {limit}; raise `Limits::{field}` if that is meant", bound = bound.describe(), field = bound.field())]
+    #[error(
+        "the module has {found} {bound}, above the limit of {limit}; raise `Limits::{field}` if that is meant",
+        bound = bound.describe(),
+        field = bound.field()
+    )]
     TooLarge {
         /// Which limit.
         bound: Bound,
@@ -33,7 +38,7 @@ pub enum DeployError {
         /// What the limit allows.
         limit: u64,
     },
-    /// The bytes are no WebAssembly module, or one that does not validate.
+    /// The bytes are not a WebAssembly module, or the module does not validate.
     #[error("not a valid WebAssembly module, at byte {offset} (0x{offset:x}): {}", Text(problem))]
     InvalidModule {
         /// Offset of the fault in the module's bytes.
@@ -48,16 +53,17 @@ pub enum DeployError {
         proposal: &'static str,
         /// Offset of its first use in the module's bytes.
         offset: usize,
-        /// How to get it, or that it cannot be had.
+        /// How to turn it on, or that no build has it.
         remedy: &'static str,
     },
-    /// The module imports what the deployment does not provide. All such imports are listed.
+    /// The module imports what the deployment does not provide. The error lists all such imports.
     #[error("the module imports what this deployment does not provide:{}", Imports(imports))]
     UnknownImports {
         /// Each import that is missing or has another type.
         imports: Vec<UnknownImport>,
     },
-    /// The module does not keep the contract that the deployment names, or that it is found to be made for: an export is missing or has another type.
+    /// The module does not keep the contract that the deployment names, or that its imports show it
+    /// is made for: an export is missing or has another type.
     #[error("the entry {:?} {problem}", Text(entry))]
     Entry {
         /// The name as given.
@@ -65,7 +71,8 @@ pub enum DeployError {
         /// What was found, and what is needed.
         problem: Box<str>,
     },
-    /// An active data segment lies outside its memory. (An element segment outside its table fails initialisation.)
+    /// An active data segment lies outside its memory. An element segment outside its table is a
+    /// failure of initialisation.
     #[error("data segment {segment} reaches from {offset} for {len} bytes, beyond its memory {memory} of {size} bytes")]
     SegmentOutOfBounds {
         /// Index of the data segment.
@@ -82,17 +89,21 @@ pub enum DeployError {
     /// A step of initialisation failed.
     #[error("initialisation failed in {step}: {cause}")]
     Initialise {
-        /// Which step: `instantiation`, `the start function`, `_initialize`, `alloc` or `dealloc`; of an Extism plug-in also
-        /// `__wasm_call_ctors` or `hs_init`.
+        /// Which step: `instantiation`, `the start function`, `_initialize`, `alloc` or `dealloc`.
+        /// An Extism plug-in also has `__wasm_call_ctors` and `hs_init`.
         step: &'static str,
         /// What happened.
         cause: Box<InvokeErrorKind>,
     },
-    /// The module writes tables, keeps references in globals or drops segments, so that each instance must initialise
-    /// itself anew, and its initialisation calls the host, which need not answer the same each time.
+    /// The initialisation of the module calls the host, but it cannot be done once for all
+    /// instances.
+    ///
+    /// The module writes tables, keeps references in globals or drops segments. So each instance
+    /// has to initialise itself anew, and the host need not answer the same each time.
     #[error(
-        "the module changes tables, reference globals or segments, so each instance initialises itself anew, but its initialisation calls the host \
-         ({calls} times), which may answer differently each time; call the host from the handler instead"
+        "the module changes tables, reference globals or segments, so each instance initialises itself \
+         anew; but its initialisation calls the host ({calls} times), which may answer differently each \
+         time; call the host from the handler instead"
     )]
     UnrepeatableInitialisation {
         /// Calls of host functions that initialisation made.
@@ -104,20 +115,24 @@ pub enum DeployError {
         /// The interpreter's words.
         problem: Box<str>,
     },
-    /// The interpreter would overflow the native stack in this build: the self-check at the first deployment of the
-    /// process found its stack growing with the number of operators that run.
+    /// The interpreter would overflow the native stack in this build.
+    ///
+    /// The self-check runs at the first deployment of the process. It found that the stack grows
+    /// with the number of operators that run.
     #[error(
-        "this build of the interpreter is unsafe: its native stack grew by {grown} bytes over {operators} operators of the kind {kind}. \
-         wasmi's tail-call dispatch needs `debug-assertions = false` wherever it is optimised, opt-level 2 or 3, and an `lto` other than \"off\": \
-         build in release, or set `[profile.dev.package.\"*\"] debug-assertions = false` beside the opt-level, \
-         or turn on dormouse's feature `portable-dispatch` (1.65 x slower guests, right under every profile)"
+        "this build of the interpreter is unsafe: its native stack grew by {grown} bytes over {operators} \
+         operators of the kind {kind}. wasmi's tail-call dispatch needs `debug-assertions = false` \
+         wherever it is optimised, opt-level 2 or 3, and an `lto` other than \"off\". Build in release, or \
+         set `[profile.dev.package.\"*\"] debug-assertions = false` beside the opt-level, or turn on \
+         dormouse's feature `portable-dispatch`, which is right under every profile and runs guests 1.65 \
+         times slower"
     )]
     UnsafeBuild {
         /// Bytes by which the stack grew.
         grown: usize,
-        /// Operators that were run.
+        /// Operators that ran.
         operators: u32,
-        /// The operator with which it was found.
+        /// The operator with which the self-check found it.
         kind: &'static str,
     },
     /// The runtime holds as many functions as it may.
@@ -126,13 +141,35 @@ pub enum DeployError {
         /// The limit.
         limit: usize,
     },
-    /// There is no room for the instance that initialisation needs.
+    /// No instance is free for initialisation.
     #[error("no room to initialise the function: {0}")]
     Busy(Busy),
 }
 
+impl DeployError {
+    /// The kind in one word: `invalid_name`, `invalid_option`, …
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::InvalidName { .. } => "invalid_name",
+            Self::InvalidOption { .. } => "invalid_option",
+            Self::TooLarge { .. } => "too_large",
+            Self::InvalidModule { .. } => "invalid_module",
+            Self::MissingProposal { .. } => "missing_proposal",
+            Self::UnknownImports { .. } => "unknown_imports",
+            Self::Entry { .. } => "entry",
+            Self::SegmentOutOfBounds { .. } => "segment_out_of_bounds",
+            Self::Initialise { .. } => "initialise",
+            Self::UnrepeatableInitialisation { .. } => "unrepeatable_initialisation",
+            Self::Refused { .. } => "refused",
+            Self::UnsafeBuild { .. } => "unsafe_build",
+            Self::TooManyFunctions { .. } => "too_many_functions",
+            Self::Busy(_) => "busy",
+        }
+    }
+}
+
 /// A limit on a module, as named in [`DeployError::TooLarge`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is documented as the field of `Limits` that has its name")]
 pub enum Bound {
@@ -197,17 +234,17 @@ impl Bound {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnknownImport {
-    /// The import's module, `env` for one.
+    /// The import's module, such as `env`.
     pub module: Box<str>,
     /// The import's name.
     pub name: Box<str>,
     /// The type that the module wants, as in `func (i32, i32) -> i32`.
     pub ty: Box<str>,
-    /// The type that the deployment provides under this name, where it does.
+    /// The type that the deployment provides under this name. `None` if it provides nothing.
     pub provided: Option<Box<str>>,
 }
 
-/// The imports of an error, one a line.
+/// The imports of an error, one in each line.
 struct Imports<'a>(&'a [UnknownImport]);
 
 impl fmt::Display for Imports<'_> {
@@ -229,8 +266,8 @@ impl fmt::Display for Imports<'_> {
         if is("extism:host/env", "") {
             f.write_str("\nof extism:host/env ")?;
             f.write_str(match cfg!(feature = "extism") {
-                true => "all functions of Extism 1.12 are here: the plug-in was built for another version",
-                false => "nothing is here, as dormouse's feature `extism` is off",
+                true => "this library has all functions of Extism 1.12: the plug-in was built for another version",
+                false => "this build has nothing: turn on dormouse's feature `extism`",
             })?;
         }
         if is("env", "extism_") {

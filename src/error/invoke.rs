@@ -7,8 +7,8 @@ use crate::{kv, text::Text, usage::Report};
 
 /// Why an invocation failed or was refused: the kind, and the report where the guest ran.
 ///
-/// One pointer in size.
-#[derive(Debug)]
+/// It has the size of one pointer.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvokeError(Box<(InvokeErrorKind, Option<Report>)>);
 
 impl InvokeError {
@@ -21,7 +21,7 @@ impl InvokeError {
         &self.0.0
     }
 
-    /// What the failed invocation used; none where it was refused before the guest ran.
+    /// What the failed invocation used. `None` if it was refused before the guest ran.
     pub fn report(&self) -> Option<&Report> {
         self.0.1.as_ref()
     }
@@ -50,7 +50,7 @@ impl fmt::Display for InvokeError {
 impl std::error::Error for InvokeError {}
 
 /// What ended or refused an invocation.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvokeErrorKind {
     /// The guest ran out of fuel.
@@ -60,7 +60,10 @@ pub enum InvokeErrorKind {
         limit: u64,
     },
     /// The guest ran past its deadline.
-    #[error("deadline exceeded: the invocation ran longer than {deadline:?}")]
+    #[error(
+        "deadline exceeded: the invocation ran longer than {deadline:?}; raise `Limits::deadline` if the \
+         work is meant to take longer"
+    )]
     DeadlineExceeded {
         /// The time that it had.
         deadline: Duration,
@@ -71,7 +74,8 @@ pub enum InvokeErrorKind {
     /// The guest trapped.
     #[error("the guest trapped: {0}")]
     Trap(Trap),
-    /// A host function returned an error: one of the host's own, or of `extism:host/env`, given what it does not take.
+    /// A host function returned an error. It is a function of the host, or one of `extism:host/env`
+    /// that does not take its arguments.
     #[error("the host function {}.{} failed: {}", Text(module), Text(name), Text(message))]
     HostFunction {
         /// The import's module.
@@ -81,7 +85,7 @@ pub enum InvokeErrorKind {
         /// The error's text.
         message: Box<str>,
     },
-    /// A custom host function panicked. The instance is thrown away.
+    /// A custom host function panicked. The runtime drops the instance.
     #[error("the host function {}.{} panicked: {}", Text(module), Text(name), Text(message))]
     HostPanic {
         /// The import's module.
@@ -91,7 +95,8 @@ pub enum InvokeErrorKind {
         /// The panic's text.
         message: Box<str>,
     },
-    /// The guest ended itself: a program with an exit code that is not 0, or anything else with whatever code.
+    /// The guest ended itself. A program fails so with an exit code that is not 0, and any other
+    /// guest with every code.
     #[error("the guest exited with code {code}{}", Tail(log))]
     Exit {
         /// The code.
@@ -102,29 +107,32 @@ pub enum InvokeErrorKind {
     /// An Extism plug-in set an error, or its export answered a code that is not 0.
     #[error("the guest failed{}", Failure(*code, message, ended.as_deref()))]
     GuestError {
-        /// What the export answered, or its exit code; 0 where it set an error and answered 0 or nothing, -1 where it was
-        /// stopped.
+        /// What the export answered, or its exit code. 0 if it set an error and answered 0 or
+        /// nothing, and -1 if it was stopped.
         code: i32,
-        /// The text of the error, empty if it set none.
+        /// The text of the error. Empty if it set none.
         message: Box<str>,
-        /// How it was stopped after it had set the error: a trap, an exit, a host function that failed. None if it returned.
+        /// How it was stopped after it had set the error: a trap, an exit, a host function that
+        /// failed. `None` if it returned.
         ended: Option<Box<InvokeErrorKind>>,
     },
-    /// The guest says that it will never take this input: the buffer contract's answer -1. A delivery is not tried again, as after
-    /// [`Exit`](Self::Exit) with the code 65.
+    /// The guest says that it will never take this input: it gave the buffer contract's answer -1.
+    /// The runtime does not retry such a delivery, nor one that ends in [`Exit`](Self::Exit) with
+    /// the code 65.
     #[error("the guest rejected its input{}", Tail(log))]
     Rejected {
         /// The end of its log, 1 KiB at most.
         log: Box<str>,
     },
-    /// The guest has done its work, but the events that host functions published in it were not queued. What it wrote to a
-    /// key-value store is there. See [`Context::publish`](crate::Context::publish).
-    #[error("what was published in the invocation was not queued: {problem}")]
+    /// The guest succeeded, and what it wrote to a key-value store is committed. But the events
+    /// that host functions published in the invocation were not queued. See
+    /// [`Context::publish`](crate::Context::publish).
+    #[error("the events that the invocation published were not queued: {problem}")]
     Unpublished {
         /// Why not.
         problem: Box<str>,
     },
-    /// The guest does not keep its contract.
+    /// The guest broke its contract.
     #[error("the guest broke its contract: {problem}")]
     Contract {
         /// What it answered, and what was expected.
@@ -137,18 +145,20 @@ pub enum InvokeErrorKind {
         at: u64,
         /// Length in bytes.
         len: u64,
-        /// Bytes of the memory, 0 if it has none.
+        /// Bytes of the memory. 0 if the guest has none.
         size: u64,
     },
-    /// A handle that is not that of a live block of an Extism plug-in, or an address whose bytes do not lie in one.
+    /// A handle is not that of a live block of an Extism plug-in, or the bytes at an address do not
+    /// lie in one.
     #[error("{handle:#x} is not the handle of a live block, or too few bytes lie behind it")]
     InvalidHandle {
         /// The handle as given.
         handle: u64,
     },
-    /// Blocks of an Extism plug-in do not fit into what its memories leave of the limit.
+    /// A block of an Extism plug-in does not fit into what its memories leave of the limit.
     #[error(
-        "no room for {wanted} bytes: memories, blocks and variables may hold {limit} bytes together; raise `Limits::memory` if that is meant"
+        "no room for {wanted} bytes: memories, blocks and variables may hold {limit} bytes together; \
+         raise `Limits::memory` if that is meant"
     )]
     MemoryLimit {
         /// Bytes wanted.
@@ -172,16 +182,17 @@ pub enum InvokeErrorKind {
         /// The limit.
         limit: u64,
     },
-    /// No instance is to be had.
+    /// No instance is free.
     #[error("busy: {0}")]
     Busy(Busy),
-    /// The function is not deployed: it was taken out of service, or its alias was removed.
-    #[error("the function {name} is not deployed")]
+    /// The function is not deployed: the host took it out of service, or removed its alias.
+    #[error("the function {name} is not deployed; deploy it, or set its alias")]
     Undeployed {
         /// Its name.
         name: Box<str>,
     },
-    /// New instances of the function kept failing to initialise; it is left alone for a while.
+    /// New instances of the function failed to initialise several times in a row. The runtime makes
+    /// no new one for a while.
     #[error(
         "quarantined for {remaining:?} more: {failures} instances in a row failed to initialise, the last with: {cause}"
     )]
@@ -201,7 +212,7 @@ pub enum InvokeErrorKind {
         /// What happened.
         cause: Box<InvokeErrorKind>,
     },
-    /// The module has no such export, or it is no function.
+    /// The module has no such export, or the export is not a function.
     #[error("the function exports no function {:?}; it exports {}", Text(name), Text(exports))]
     NoSuchExport {
         /// The name as given.
@@ -209,7 +220,8 @@ pub enum InvokeErrorKind {
         /// The names of the functions that it does export.
         exports: Box<str>,
     },
-    /// The arguments do not fit the export's type, or its type has vectors or references, which cannot be passed.
+    /// The arguments do not fit the export's type, or its type has vectors or references. A host
+    /// cannot pass these.
     #[error("the export {:?} has the type {ty}, which does not take {given}", Text(name))]
     Signature {
         /// The name as given.
@@ -219,15 +231,18 @@ pub enum InvokeErrorKind {
         /// The arguments.
         given: Box<str>,
     },
-    /// The module keeps no contract through which bytes can be passed; only `call` and `session` work.
+    /// The module keeps no contract by which it takes bytes. Only `call` and `session` work.
     #[error(
-        "the function takes no bytes: {found}. The buffer contract needs the exports `memory`, `alloc(i32) -> i32` and `handle(i32, i32) -> i64`, a WASI program `_start`, an Extism plug-in imports of `extism:host/env` and an export `() -> i32`; use `call` or `session` for plain exports"
+        "the function takes no bytes: {found}. The buffer contract needs the exports `memory`, \
+         `alloc(i32) -> i32` and `handle(i32, i32) -> i64`. A WASI program needs `_start`. An Extism \
+         plug-in needs imports of `extism:host/env` and an export `() -> i32`. For plain exports use \
+         `call` or `session`"
     )]
     NotInvocable {
         /// What was found.
         found: Box<str>,
     },
-    /// A typed payload could not be made or read.
+    /// The codec could not write or read a typed payload.
     #[error("the {side} is not what the codec expects: {}", Text(problem))]
     Codec {
         /// `input` or `output`.
@@ -235,19 +250,19 @@ pub enum InvokeErrorKind {
         /// The codec's words.
         problem: Box<str>,
     },
-    /// The interpreter gave up for a reason that is no trap of the specification.
+    /// The interpreter stopped for a reason that is not a trap of the specification.
     #[error("the interpreter stopped: {problem}")]
     Interpreter {
         /// The interpreter's words.
         problem: Box<str>,
     },
-    /// The key-value store ended the invocation, or would not take its writes.
+    /// The key-value store ended the invocation, or did not take its writes.
     #[error(transparent)]
     KeyValue(#[from] kv::Error),
-    /// Host functions invoke functions too deep.
-    #[error("invocations are nested {limit} deep, the limit")]
+    /// Host functions nest invocations deeper than the limit.
+    #[error("invocations are nested {limit} deep, the limit; let a host function publish an event instead")]
     NestedTooDeep {
-        /// The limit, the outermost included.
+        /// The limit, which includes the outermost invocation.
         limit: usize,
     },
 }
@@ -287,7 +302,7 @@ impl InvokeErrorKind {
     }
 }
 
-/// The end of a log, where there is any.
+/// The end of a log. Nothing if it is empty.
 struct Tail<'a>(&'a str);
 
 impl fmt::Display for Tail<'_> {

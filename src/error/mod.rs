@@ -1,11 +1,12 @@
 //! What can go wrong, one enum for each family of operations.
 //!
-//! Invariant: an error says what, where and what to do; text that comes from a guest or a host
-//! function is escaped where it is printed and cut at 4 KiB.
+//! Invariant: an error says what, where and what to do. Text that comes from a guest or a host
+//! function is escaped where it is printed, and cut at 4 KiB.
 
 mod busy;
 mod deploy;
 mod invoke;
+mod serialised;
 mod trap;
 
 pub use busy::Busy;

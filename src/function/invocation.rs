@@ -187,7 +187,7 @@ impl<'a> Invocation<'a> {
         let deployed = self.function.deployed()?;
         // What is shorter than a slice would not look at it.
         let refused = |kind: InvokeErrorKind| {
-            deployed.tallies.refused(kind.name());
+            deployed.counters.refused(kind.name());
             kind
         };
         if self.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
@@ -245,7 +245,7 @@ impl<'a> Invocation<'a> {
         };
         ready.counter.ran(&report);
         if let Err(kind) = &ran {
-            deployed.tallies.failed(kind.name());
+            deployed.counters.failed(kind.name());
         }
         // An empty vector allocates nothing: a log costs only those who log.
         let log = ready.instance.log().to_vec();

@@ -19,7 +19,7 @@ use crate::{
     host::RuntimeRef,
     limits::{Reset, RuntimeLimits},
     sync::{Mutex, RwLock},
-    usage::{Books, Label},
+    usage::{Accounts, Label},
 };
 
 /// The functions of a runtime. A runtime is a handle on this.
@@ -30,7 +30,7 @@ pub(crate) struct Functions {
     /// The version that was deployed last, whose pool may hold an instance that nothing has used.
     latest: Mutex<Weak<Deployed>>,
     pub(crate) budget: Arc<Budget>,
-    pub(crate) books: Books,
+    pub(crate) books: Accounts,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reset: Reset,
     /// What waits for functions to come.
@@ -59,7 +59,7 @@ impl Functions {
             names: RwLock::default(),
             superseded: Mutex::default(),
             latest: Mutex::default(),
-            books: Books::new(limits.functions.saturating_mul(2)),
+            books: Accounts::new(limits.functions.saturating_mul(2)),
             budget: Budget::new(limits),
             reset,
             hub,

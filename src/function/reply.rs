@@ -7,8 +7,8 @@ use crate::{
     value::{Value, Values},
 };
 
-/// The reply to one event.
-#[derive(Debug)]
+/// The reply to one event: its output, its log and its report. As bytes it is the output.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub(crate) output: Vec<u8>,
     pub(crate) log: Vec<u8>,
@@ -26,7 +26,8 @@ impl Reply {
         self.output
     }
 
-    /// What host functions logged for this invocation, a line each; [`Report::log_cut`] tells whether it is all.
+    /// What host functions logged for this invocation, one in each line. [`Report::log_cut`] tells
+    /// whether the log is complete.
     pub fn log(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.log)
     }
@@ -41,8 +42,16 @@ impl Reply {
     }
 }
 
-/// The result of [`Function::call`](crate::Function::call) or [`Function::session`](crate::Function::session).
-#[derive(Debug)]
+impl AsRef<[u8]> for Reply {
+    /// The output.
+    fn as_ref(&self) -> &[u8] {
+        &self.output
+    }
+}
+
+/// The result of [`Function::call`](crate::Function::call) or
+/// [`Function::session`](crate::Function::session).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Returned<T> {
     pub(crate) value: T,
     pub(crate) log: Vec<u8>,
@@ -50,7 +59,7 @@ pub struct Returned<T> {
 }
 
 impl<T> Returned<T> {
-    /// What the session's closure returned.
+    /// The value that the session's closure returned.
     pub fn value(&self) -> &T {
         &self.value
     }
@@ -60,7 +69,7 @@ impl<T> Returned<T> {
         self.value
     }
 
-    /// What host functions logged for this invocation, a line each.
+    /// What host functions logged for this invocation, one in each line.
     pub fn log(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.log)
     }

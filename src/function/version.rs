@@ -18,7 +18,7 @@ use crate::{
     limits::Reset,
     pool::{Pool, PooledInstance},
     sys::Mapped,
-    usage::{DeployReport, Label, Tallies},
+    usage::{DeployReport, Label, VersionCounters},
 };
 
 /// Bytes that cleaning an instance on ordinary memory may write before it moves to a region of ours: what moving takes (20 to
@@ -47,7 +47,7 @@ pub(crate) struct Deployed {
     /// Kept only where each instance initialises itself anew.
     pub(super) segments: Vec<Segment>,
     pub(crate) pool: Arc<Pool>,
-    pub(super) tallies: Arc<Tallies>,
+    pub(super) counters: Arc<VersionCounters>,
     /// What the host asked for, and what is done.
     pub(super) reset: Reset,
     pub(super) technique: Technique,
@@ -66,7 +66,7 @@ impl Deployed {
         report: DeployReport,
         (image, base, segments): (Image, Base, Vec<Segment>),
         pool: Arc<Pool>,
-        tallies: Arc<Tallies>,
+        counters: Arc<VersionCounters>,
         (reset, technique): (Reset, Technique),
     ) -> Self {
         let is_on = pool.max() > 0;
@@ -76,7 +76,7 @@ impl Deployed {
             base,
             segments,
             pool,
-            tallies,
+            counters,
             reset,
             technique,
             mapped: OnceLock::new(),
@@ -89,7 +89,7 @@ impl Deployed {
     /// Takes in the instance that deployment has initialised, for the first invocation.
     pub(super) fn adopt(&self, instance: Instance) {
         let bound = self.blueprint.contract.bind(&instance);
-        let counter = self.tallies.counter();
+        let counter = self.counters.counter();
         let since = Duration::ZERO;
         let pooled = PooledInstance { instance, bound, counter, lane: 0, is_from_deployment: true, since };
         self.pool.adopt(pooled, self.now());
@@ -123,7 +123,7 @@ impl Deployed {
                 .map_err(|cause| InvokeErrorKind::Initialise { step: "instantiation", cause: Box::new(cause) })?
         };
         let bound = blueprint.contract.bind(&instance);
-        let counter = self.tallies.counter();
+        let counter = self.counters.counter();
         Ok(PooledInstance { instance, bound, counter, lane, is_from_deployment: false, since: Duration::ZERO })
     }
 

@@ -22,6 +22,8 @@ pub(crate) mod wasi;
 #[path = "wasi/absent.rs"]
 pub(crate) mod wasi;
 
+use std::{fmt, str::FromStr};
+
 use buffer::Buffer;
 pub(crate) use imports::Imports;
 pub(crate) use options::GuestOptions;
@@ -32,7 +34,7 @@ use wasmparser::ValType;
 use crate::{
     error::{DeployError, InvokeErrorKind},
     host::HostState,
-    limits::Limits,
+    limits::{Limits, ParseError, word},
     module::Prepared,
     text::cut,
 };
@@ -64,6 +66,26 @@ pub enum ContractKind {
     Buffer,
     /// Takes no bytes: exports are called one by one.
     Plain,
+}
+
+impl fmt::Display for ContractKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Extism => "extism",
+            Self::Command => "command",
+            Self::Buffer => "buffer",
+            Self::Plain => "plain",
+        })
+    }
+}
+
+impl FromStr for ContractKind {
+    type Err = ParseError;
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        word("contract", &[Self::Extism, Self::Command, Self::Buffer, Self::Plain], text)
+    }
 }
 
 /// Which contract a module keeps.

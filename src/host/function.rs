@@ -251,6 +251,12 @@ fn value_of(ty: ValueType, bits: u64) -> Value {
 
 /// What a host function may return: nothing, a [`Scalar`], a tuple of up to four, or a `Result` of one of these with any
 /// error.
+#[diagnostic::on_unimplemented(
+    message = "a host function cannot return `{Self}`",
+    label = "not the result of a host function",
+    note = "it may return `()`, one of `i32`, `u32`, `i64`, `u64`, `f32` and `f64`, or a tuple of one to four of them",
+    note = "or a `Result` of one of these, with an error that converts into `HostError`"
+)]
 pub trait IntoResults {
     #[doc(hidden)]
     const TYPES: &'static [ValueType];
@@ -295,6 +301,14 @@ results! {
 /// A closure that guests can call: `Fn(&mut Context, …up to twelve scalars…) -> R` with `R` of [`IntoResults`].
 ///
 /// It may run on several threads at once, one invocation each.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a host function",
+    label = "this closure does not fit",
+    note = "write `|context: &mut Context<'_>, a: i32, b: u64| …`: annotate each argument; up to twelve may be \
+            `i32`, `u32`, `i64`, `u64`, `f32` and `f64`",
+    note = "it returns `()`, one of these types, a tuple of one to four of them, or a `Result` of one of these",
+    note = "it has to be `Fn + Send + Sync + 'static`: move what it uses into it, and share state by `Arc`"
+)]
 pub trait IntoHostFunction<Params, Results>: Send + Sync + 'static {
     #[doc(hidden)]
     fn erase(self) -> (&'static [ValueType], &'static [ValueType], Box<Erased>);

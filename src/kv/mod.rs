@@ -107,6 +107,7 @@ pub use error::Error;
 #[cfg(feature = "durable")]
 pub use file::File;
 pub use memory::Memory;
+use serde::{Deserialize, Serialize};
 pub(crate) use store::start;
 pub use store::{Change, CommitError, Expected, KeyValue, Size};
 
@@ -121,7 +122,8 @@ pub(crate) const KEY_MAX: u32 = 64 << 10;
 const VALUE_MAX: u32 = i32::MAX as u32;
 
 /// How much a function may keep, and how much one of its invocations may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of a key, and of a prefix. Default: 1 KiB, at most 64 KiB.
     pub key: u32,

@@ -10,13 +10,15 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
+
 use crate::{
     event::{Event, Timestamp},
     usage::Version,
 };
 
 /// A delivery that was given up, with all that is known about it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     pub(super) id: u64,
     pub(super) event: Event,
@@ -32,7 +34,8 @@ pub struct DeadLetter {
 }
 
 /// Why a delivery was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
     /// As many attempts as [`Retry::attempts`](crate::Retry::attempts) allows have failed.

@@ -2,8 +2,10 @@
 //!
 //! Invariant: after any of these errors nothing was queued, and a dead letter is still held.
 
+use serde::{Serialize, Serializer};
+
 use super::DeliveryStats;
-use crate::pattern::MatchError;
+use crate::{pattern::MatchError, text::kind_and_message};
 
 /// Why an event was not published. None of its deliveries was added.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,4 +91,44 @@ pub enum RedriveError {
     /// The queue did not take the event.
     #[error(transparent)]
     Publish(#[from] PublishError),
+}
+
+impl PublishError {
+    /// The kind in one word: `queue_full`, `too_large`, …
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::QueueFull { .. } => "queue_full",
+            Self::TooLarge { .. } => "too_large",
+            Self::Match(_) => "match",
+            #[cfg(feature = "durable")]
+            Self::Store(_) => "store",
+            Self::Initialising => "initialising",
+            Self::Reserved { .. } => "reserved",
+        }
+    }
+}
+
+impl RedriveError {
+    /// The kind in one word: `no_such_letter`, `no_such_trigger`, `publish`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NoSuchLetter { .. } => "no_such_letter",
+            Self::NoSuchTrigger { .. } => "no_such_trigger",
+            Self::Publish(_) => "publish",
+        }
+    }
+}
+
+/// As `{"kind": …, "message": …}`: the name and the text.
+impl Serialize for PublishError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        kind_and_message(self.name(), self, serializer)
+    }
+}
+
+/// As `{"kind": …, "message": …}`: the name and the text.
+impl Serialize for RedriveError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        kind_and_message(self.name(), self, serializer)
+    }
 }

@@ -2,13 +2,15 @@
 //!
 //! Invariant: the counts balance, see [`DeliveryStats::is_balanced`].
 
+use serde::Serialize;
+
 /// How many deliveries of a runtime are in which state, from
 /// [`Deliveries::stats`](crate::Deliveries::stats). All counts are of the same moment.
 ///
 /// Each delivery that was ever matched is counted in exactly one of the states:
 /// [`is_balanced`](Self::is_balanced) checks this. A dead letter that is redriven counts as
 /// redriven, and as matched a second time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DeliveryStats {
     /// Deliveries that were made: one for each trigger that a published event matched.

@@ -3,6 +3,8 @@
 //! Invariant: all that the runtime keeps for events is limited: triggers in number, deliveries and
 //! dead letters in number and in bytes.
 
+use serde::{Deserialize, Serialize};
+
 /// How many triggers, deliveries and dead letters a runtime holds, and what happens when the queue
 /// is full.
 ///
@@ -13,7 +15,10 @@
 /// let runtime = Runtime::builder().events(limits).build();
 /// # let _ = runtime;
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Serde has it as a map, as it has [`Limits`](crate::Limits).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct EventLimits {
     /// Triggers that are bound at the same time. Default: 100,000.
     pub triggers: usize,
@@ -53,7 +58,8 @@ impl Default for EventLimits {
 
 /// What happens to a published event whose deliveries do not all fit the queue.
 /// [`DeliveryStats`](crate::DeliveryStats) counts each loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WhenFull {
     /// Publishing fails with [`PublishError::QueueFull`](crate::PublishError::QueueFull), and the

@@ -1,12 +1,18 @@
-//! What functions use: the report of one invocation and of one deployment, and the runtime's budget.
+//! What functions use: the report of one invocation and of one deployment, and the ledger over
+//! time.
+//!
+//! Invariant: counting takes no lock on the warm path, and figures that can be read are consistent.
 
+mod accounts;
+mod counters;
 mod ledger;
 mod origin;
 mod report;
 pub(crate) mod trace;
 mod version;
 
-pub(crate) use ledger::{Books, Counter, Tallies};
+pub(crate) use accounts::Accounts;
+pub(crate) use counters::{Counter, VersionCounters};
 pub use ledger::{Ledger, Usage};
 pub(crate) use origin::Origin;
 pub(crate) use origin::VARIABLE_PREFIX;

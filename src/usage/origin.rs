@@ -1,15 +1,18 @@
-//! The delivery that an invocation belongs to, as contracts and host functions hand it to the guest.
+//! The delivery that an invocation belongs to, as contracts and host functions hand it to the
+//! guest.
 //!
-//! Invariant: what a guest is told of it follows from the delivery and from what its run may use, never from the instance or the machine.
+//! Invariant: what a guest learns of it follows from the delivery and from what its run may use,
+//! never from the instance or the machine.
 
 use std::{sync::Arc, time::Duration};
 
 use super::Label;
 
-/// How the names begin that are the runtime's own: no deployment gives a variable of such a name.
+/// How the names begin that the runtime reserves. No deployment gives a variable of such a name.
 pub(crate) const VARIABLE_PREFIX: &str = "DORMOUSE_";
 
-/// Bytes of all variables of an origin at most, as `NAME=value` with an end each. Names of functions and triggers have 64 at most.
+/// Bytes of all variables of an origin at most, as `NAME=value` with a byte at the end of each.
+/// Names of functions and triggers have 64 bytes at most.
 pub(crate) const VARIABLES_MAX: usize = 512;
 
 /// Which delivery it is, and which attempt.
@@ -23,7 +26,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// What a guest is told, by name. `deadline` is the time that its run was given.
+    /// What a guest learns, by name. `deadline` is the time that its run has.
     pub(crate) fn variables(&self, label: &Label, deadline: Duration) -> [(&'static str, String); 6] {
         [
             ("DORMOUSE_FUNCTION", label.name.to_string()),

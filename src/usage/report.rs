@@ -1,13 +1,16 @@
 //! What one invocation, or one deployment, did and used.
 //!
-//! Invariant: making a report allocates nothing; it shares the function's label and holds numbers.
+//! Invariant: making a report allocates nothing. It shares the function's label and holds numbers.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::Version;
+use crate::limits::{ParseError, word};
 
-/// Name and version of a function, shared by all that speak of it.
-#[derive(Clone, Debug)]
+/// Name and version of a function, shared by all reports and errors that name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Label {
     pub(crate) name: Box<str>,
     pub(crate) version: Version,
@@ -19,13 +22,17 @@ impl fmt::Display for Label {
     }
 }
 
-/// Whether an invocation created its instance itself or found one ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Whether an invocation made its instance itself or found one ready.
+///
+/// As a text, and in serde, it is `cold` or `warm`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Start {
-    /// No instance was ready: the invocation made one from the image. Or it is the first since deployment, on the instance that
-    /// was initialised there.
+    /// No instance was ready, so the invocation made one from the image. The first invocation after
+    /// a deployment is cold too: it runs on the instance that the deployment initialised.
     Cold,
-    /// An instance was ready, cleaned after its last use or made ahead of time.
+    /// An instance was ready. The runtime had cleaned it after its last use, or made it ahead of
+    /// time.
     Warm,
 }
 
@@ -38,11 +45,24 @@ impl fmt::Display for Start {
     }
 }
 
-/// What one invocation did and used. Its `Display` is one line, the same on a cold and a warm start but for `start`
-/// and `duration`:
+impl FromStr for Start {
+    type Err = ParseError;
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        word("start of an invocation", &[Self::Cold, Self::Warm], text)
+    }
+}
+
+/// What one invocation did and used.
+///
+/// Its `Display` is one line, which is the same on a cold and a warm start except for `start` and
+/// `duration`:
 ///
 /// `REPORT greet@3f2a91c start=warm fuel=18204 duration=21.3us memory=128KiB in=16B out=13B host_calls=0 outcome=ok`
-#[derive(Clone, Debug)]
+///
+/// Serde has it as a struct with the methods below as fields, and `duration_ns` in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub(crate) label: Arc<Label>,
     pub(crate) start: Start,
@@ -72,18 +92,20 @@ impl Report {
         self.start
     }
 
-    /// Fuel used: the same for the same input, whatever ran before, cold or warm.
+    /// The fuel that it used. It is the same for the same input, whatever ran before, cold or warm.
     pub fn fuel(&self) -> u64 {
         self.fuel
     }
 
-    /// Time that the run took, by the runtime's clock: the guest, host functions, the copies of input and output, and the
-    /// closure of a session. Waiting for an instance, making one and cleaning it are not in it.
+    /// The time that the run took, by the runtime's clock.
+    ///
+    /// It includes the guest, host functions, the copies of input and output, and the closure of a
+    /// session. It does not include the time to wait for an instance, to make one and to clean it.
     pub fn duration(&self) -> Duration {
         self.duration
     }
 
-    /// Bytes of linear memory at the end, which is the peak: a memory never shrinks.
+    /// Bytes of linear memory at the end. This is the peak, because a memory never shrinks.
     pub fn memory(&self) -> u64 {
         self.memory
     }
@@ -93,7 +115,7 @@ impl Report {
         self.input
     }
 
-    /// Bytes of output; 0 for a failed invocation.
+    /// Bytes of output. 0 for a failed invocation.
     pub fn output(&self) -> u64 {
         self.output
     }
@@ -103,12 +125,13 @@ impl Report {
         self.host_calls
     }
 
-    /// Whether the log was cut at its limit.
+    /// Whether the runtime cut the log at its limit.
     pub fn log_cut(&self) -> bool {
         self.log_cut
     }
 
-    /// `ok`, or the error's kind in one word, as [`InvokeErrorKind::name`](crate::InvokeErrorKind::name) has it.
+    /// `ok`, or the error's kind in one word, as
+    /// [`InvokeErrorKind::name`](crate::InvokeErrorKind::name) has it.
     pub fn outcome(&self) -> &'static str {
         self.outcome
     }
@@ -136,8 +159,35 @@ impl fmt::Display for Report {
     }
 }
 
+/// As a struct of the figures, with the duration in nanoseconds.
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { label, start, fuel, duration, memory, input, output, host_calls, log_cut, outcome } = self;
+        let mut fields = serializer.serialize_struct("Report", 11)?;
+        fields.serialize_field("function", &label.name)?;
+        fields.serialize_field("version", &label.version)?;
+        fields.serialize_field("start", start)?;
+        fields.serialize_field("fuel", fuel)?;
+        fields.serialize_field("duration_ns", &nanos(*duration))?;
+        fields.serialize_field("memory", memory)?;
+        fields.serialize_field("input", input)?;
+        fields.serialize_field("output", output)?;
+        fields.serialize_field("host_calls", host_calls)?;
+        fields.serialize_field("log_cut", log_cut)?;
+        fields.serialize_field("outcome", outcome)?;
+        fields.end()
+    }
+}
+
+/// A duration in nanoseconds, as figures have it.
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// What one deployment found and cost. Its `Display` is one line.
-#[derive(Clone, Debug)]
+///
+/// Serde has it as a struct with the methods below as fields, and `duration_ns` in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeployReport {
     pub(crate) label: Arc<Label>,
     pub(crate) module_bytes: u64,
@@ -171,43 +221,46 @@ impl DeployReport {
         self.functions
     }
 
-    /// The contract that the module keeps: `extism`, `command`, `buffer`, or `plain` where it takes no bytes and its exports are called one by
-    /// one.
+    /// The contract that the module keeps: `extism`, `command`, `buffer`, or `plain` if it takes no
+    /// bytes and the host calls its exports one by one.
     pub fn contract(&self) -> &'static str {
         self.contract
     }
 
-    /// Fuel that initialisation burnt: paid once, here, and by no invocation.
+    /// The fuel that initialisation used. The deployment pays it once, and no invocation does.
     pub fn init_fuel(&self) -> u64 {
         self.init_fuel
     }
 
-    /// Time that the whole deployment took, by the runtime's clock.
+    /// The time that the whole deployment took, by the runtime's clock.
     pub fn duration(&self) -> Duration {
         self.duration
     }
 
-    /// Bytes of linear memory after initialisation: what each instance starts with.
+    /// Bytes of linear memory after initialisation. Each instance starts with them.
     pub fn memory(&self) -> u64 {
         self.memory
     }
 
-    /// Bytes of the image that are not zero, in pages of 4 KiB: what is kept of the pristine state.
+    /// Bytes of the image that are not zero, in pages of 4 KiB. The runtime keeps these of the
+    /// pristine state.
     pub fn image_bytes(&self) -> u64 {
         self.image_bytes
     }
 
     /// How a used instance becomes clean.
     ///
-    /// | | |
-    /// |---|---|
-    /// | `none` | no code of the guest changes anything; what the host writes is undone all the same |
-    /// | `gated` | in place, as below, and for instances that are used often only the pages of memory that were written to: they are looked for where the thread took page faults during the run |
-    /// | `scanned` | the same, but they are looked for after every run |
-    /// | `portable` | in place: memories as a whole, where the guest writes to any; globals and tables |
-    /// | `replaced` | by a fresh instance, as the module drops segments, which cannot be undone |
+    /// - `none`: no code of the guest changes anything. The runtime undoes what the host writes.
+    /// - `portable`: in place. The runtime cleans memories as a whole, if the guest writes to any,
+    ///   and globals and tables.
+    /// - `gated`: as `portable`. In instances that are used often, the runtime cleans only the
+    ///   pages of memory that the run wrote to. It looks for them if the thread took page faults
+    ///   during the run.
+    /// - `scanned`: as `gated`, except that the runtime looks for such pages after every run.
+    /// - `replaced`: a fresh instance takes its place, because the module drops segments. Nothing
+    ///   can undo that.
     ///
-    /// What can be had depends on the module, on the machine, and on [`Reset`](crate::Reset).
+    /// It depends on the module, on the machine, and on [`Reset`](crate::Reset).
     pub fn reset(&self) -> &'static str {
         self.reset
     }
@@ -228,6 +281,25 @@ impl fmt::Display for DeployReport {
             Bytes(self.image_bytes),
             self.reset,
         )
+    }
+}
+
+/// As a struct of the figures, with the duration in nanoseconds.
+impl Serialize for DeployReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { label, module_bytes, functions, contract, init_fuel, duration, memory, image_bytes, reset } = self;
+        let mut fields = serializer.serialize_struct("DeployReport", 10)?;
+        fields.serialize_field("function", &label.name)?;
+        fields.serialize_field("version", &label.version)?;
+        fields.serialize_field("contract", contract)?;
+        fields.serialize_field("module_bytes", module_bytes)?;
+        fields.serialize_field("functions", functions)?;
+        fields.serialize_field("init_fuel", init_fuel)?;
+        fields.serialize_field("duration_ns", &nanos(*duration))?;
+        fields.serialize_field("memory", memory)?;
+        fields.serialize_field("image_bytes", image_bytes)?;
+        fields.serialize_field("reset", reset)?;
+        fields.end()
     }
 }
 

@@ -1,4 +1,6 @@
-//! Spans for hosts that use the crate tracing; nothing at all without the feature `tracing`.
+//! Spans for hosts that use the crate tracing. Without the feature `tracing` they are nothing.
+//!
+//! Invariant: without the feature, a span costs nothing.
 
 use super::Label;
 
@@ -25,7 +27,7 @@ mod with {
 mod with {
     use super::Label;
 
-    /// What a span is without tracing: nothing, at no cost.
+    /// A span without tracing.
     pub(crate) struct Span;
 
     pub(crate) fn invocation(_: &Label) -> Span {

@@ -3,25 +3,40 @@
 use std::{
     fmt,
     io::{BufWriter, Write},
+    str::FromStr,
 };
 
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// The immutable content of a function: SHA-256 over its module's bytes and its options, which are limits, entry, contract,
-/// what WASI programs and Extism plug-ins are given, and the names and types of host functions. Its name, how many instances it
-/// may have and how long to wait for one are no part of it.
+use crate::limits::{ParseError, cut};
+
+/// The immutable content of a function: SHA-256 over its module's bytes and its options.
 ///
-/// `Display` is 64 hexadecimal digits; logs and reports show the first seven.
+/// The options are limits, entry, contract, what the deployment gives to WASI programs and Extism
+/// plug-ins, and the names and types of host functions. Three things are not part of it: the
+/// function's name, how many instances it may have, and how long an invocation waits for one.
+///
+/// `Display` writes 64 hexadecimal digits, and `FromStr` reads them. Serde has the same text. Logs
+/// and reports show the first seven digits.
+///
+/// ```
+/// use dormouse::{ParseError, Version};
+///
+/// let version: Version = "0123456789abcdef".repeat(4).parse()?;
+/// assert_eq!((version.as_bytes()[0], version.short().to_string().as_str()), (0x01, "0123456"));
+/// # Ok::<(), ParseError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Version([u8; 32]);
 
 impl Version {
-    /// Hashes a module and the options that it is deployed with, in their debug form.
+    /// Hashes a module and the debug form of its options.
     pub(crate) fn of(module: &[u8], options: &dyn fmt::Debug) -> Self {
         let mut hash = Sha256::new();
         hash.update((module.len() as u64).to_le_bytes());
         hash.update(module);
-        // The options come in small pieces; each by itself into the hash took 2 us more in all.
+        // The options come in small pieces. Hashing each by itself took 2 us more in all.
         let mut text = BufWriter::with_capacity(2_048, hash);
         // Writing into a hash cannot fail.
         let _ = write!(text, "{options:?}");
@@ -32,14 +47,7 @@ impl Version {
     /// What `Display` has written.
     #[cfg(feature = "durable")]
     pub(crate) fn from_hex(text: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
-            return None;
-        }
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-        }
-        Some(Self(bytes))
+        text.parse().ok()
     }
 
     /// The 32 bytes of the hash.
@@ -69,6 +77,31 @@ impl fmt::Display for Hex {
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Hex(*self, 64).fmt(f)
+    }
+}
+
+impl FromStr for Version {
+    type Err = ParseError;
+
+    /// Reads 64 hexadecimal digits, in upper or lower case.
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let wrong = || ParseError::Version { text: cut(text) };
+        if text.len() != 64 {
+            return Err(wrong());
+        }
+        let mut bytes = [0; 32];
+        for (at, digit) in text.chars().enumerate() {
+            let digit = digit.to_digit(16).ok_or_else(wrong)?;
+            bytes[at / 2] = bytes[at / 2] << 4 | digit as u8;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// As its text: 64 hexadecimal digits.
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -54,7 +54,7 @@ fn a_failed_invocation_names_the_function_what_happened_and_what_to_do() {
     invocation_says(&error, true, "out_of_fuel", &["out of fuel", "1000000", "Limits::fuel"]);
     assert!((999_990..=1_000_000).contains(&error.report().unwrap().fuel()), "{error}");
     let error = spin.invocation(b"").deadline(Duration::ZERO).call("spin", &[]).unwrap_err();
-    invocation_says(&error, true, "deadline_exceeded", &["deadline exceeded", "0ns"]);
+    invocation_says(&error, true, "deadline_exceeded", &["deadline exceeded", "0ns", "Limits::deadline"]);
 
     let echo = deploy("echo", &guest("echo"));
     let error = echo.invoke(b"123456789").unwrap_err();
@@ -94,11 +94,11 @@ fn a_failed_invocation_names_the_function_what_happened_and_what_to_do() {
     let undeployed = deploy("gone", &guest("fib"));
     runtime.undeploy("gone");
     let error = undeployed.invoke(b"").unwrap_err();
-    invocation_says(&error, false, "undeployed", &["gone", "not deployed"]);
+    invocation_says(&error, false, "undeployed", &["gone", "not deployed; deploy it"]);
 
     let off = runtime.deployment("off", &guest("fib")).instances(0..=0).deploy().unwrap();
     let error = off.invoke(b"").unwrap_err();
-    invocation_says(&error, false, "busy", &["the function is off", "`Deployment::instances`"]);
+    invocation_says(&error, false, "busy", &["the function is off", "`Deployment::instances`", "no instance"]);
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! What a deployment gives to an Extism plug-in.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use super::{
     state::Grant,
     vars::{VARS_MAX, Vars, entry},
 };
-use crate::usage::VARIABLE_PREFIX;
+use crate::{
+    limits::{ParseError, word},
+    usage::VARIABLE_PREFIX,
+};
 
 /// From which level on an Extism plug-in's log is kept, for [`Extism::log_level`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +49,16 @@ impl fmt::Display for LogLevel {
             Self::Error => "error",
             Self::Off => "off",
         })
+    }
+}
+
+impl FromStr for LogLevel {
+    type Err = ParseError;
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let all = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Off];
+        word("log level", &all, text)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     budget::{Budget, Reservation},
     clock::Clock,
     error::InvokeErrorKind,
-    guest::{Base, Contract, Grants, GuestState, Imports, Instance},
+    guest::{Base, Contract, GuestSettings, GuestState, Imports, Instance},
     host::{HostState, RuntimeRef},
     instance::{Allowance, Content, Request, Segment},
     limits::Limits,
@@ -28,9 +28,9 @@ const NO_POOL: usize = 0;
 pub(super) struct Blueprint {
     pub(super) prepared: Arc<Prepared>,
     pub(super) imports: Imports,
-    pub(super) lanes: Lanes,
+    pub(super) lanes: LaneCopies,
     pub(super) contract: Contract,
-    pub(super) grants: Grants,
+    pub(super) settings: GuestSettings,
     pub(super) limits: Limits,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) runtime: RuntimeRef,
@@ -39,36 +39,36 @@ pub(super) struct Blueprint {
 
 /// What every invocation touches and threads would fight over, several times: all instances of a lane share one. See
 /// [`pool`](super::pool) for which thread uses which.
-pub(super) struct Lanes(Box<[OnceLock<Lane>]>);
+pub(super) struct LaneCopies(Box<[OnceLock<LaneCopy>]>);
 
-struct Lane {
+struct LaneCopy {
     code: Code,
     /// Each report holds it.
     label: Arc<Label>,
 }
 
-impl Lanes {
+impl LaneCopies {
     /// As many as there will ever be; the first one is made, the others when they are needed.
     pub(super) fn new(count: usize, code: Code, label: Label) -> Self {
-        let lanes: Box<[OnceLock<Lane>]> = (0..count).map(|_| OnceLock::new()).collect();
-        lanes[0].get_or_init(|| Lane { code, label: Arc::new(label) });
+        let lanes: Box<[OnceLock<LaneCopy>]> = (0..count).map(|_| OnceLock::new()).collect();
+        lanes[0].get_or_init(|| LaneCopy { code, label: Arc::new(label) });
         Self(lanes)
     }
 
-    fn first(&self) -> &Lane {
+    fn first(&self) -> &LaneCopy {
         self.0[0].get().expect("made with the lanes")
     }
 
     /// Compiles anew for a lane that is used for the first time. Where the interpreter has no memory for that, the first
     /// lane does as well.
-    fn get(&self, number: usize, prepared: &Prepared) -> &Lane {
+    fn get(&self, number: usize, prepared: &Prepared) -> &LaneCopy {
         let lane = &self.0[number];
         if let Some(lane) = lane.get() {
             return lane;
         }
         let first = self.first();
         let Ok(code) = prepared.compile() else { return first };
-        lane.get_or_init(|| Lane { code, label: Arc::new(Label::clone(&first.label)) })
+        lane.get_or_init(|| LaneCopy { code, label: Arc::new(Label::clone(&first.label)) })
     }
 }
 
@@ -112,7 +112,7 @@ impl Blueprint {
             code: &lane.code,
             label: &lane.label,
             import: &|index, store| self.imports.0[index].import(store),
-            host: HostState::new(self.runtime.clone(), GuestState::new(&self.grants, base)),
+            host: HostState::new(self.runtime.clone(), GuestState::new(&self.settings, base)),
             clock: &self.clock,
             memory_max: self.limits.memory,
             table_elements_max: self.limits.table_elements,

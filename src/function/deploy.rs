@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     Function, Target,
-    blueprint::{Blueprint, Initialised, Lanes},
+    blueprint::{Blueprint, Initialised, LaneCopies},
     deployment::{Deployment, Options},
     version::Deployed,
 };
@@ -130,9 +130,9 @@ fn survey(deployment: Deployment, module: &[u8]) -> Result<Surveyed, DeployError
     let Options { limits, guest, .. } = options;
     let blueprint = Blueprint {
         prepared: Arc::new(prepared),
-        grants: guest.grants(&imports, &contract, &label.version),
+        settings: guest.settings(&imports, &contract, &label.version),
         imports,
-        lanes: Lanes::new(lanes(*instances.end()), code, label),
+        lanes: LaneCopies::new(lanes(*instances.end()), code, label),
         contract,
         limits,
         clock: Arc::clone(&functions.clock),

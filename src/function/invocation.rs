@@ -144,7 +144,7 @@ impl<'a> Invocation<'a> {
     fn run_into_buffer(self, output: &mut Vec<u8>) -> Result<(Vec<u8>, Report), InvokeError> {
         let (input, entry) = (self.input, self.entry);
         let ran = self.within(|ready, contract, limits| {
-            contract.invoke(&ready.bound, entry, &mut ready.instance, input, output, limits)?;
+            contract.invoke(&ready.handles, entry, &mut ready.instance, input, output, limits)?;
             Ok(output.len() as u64)
         });
         if ran.is_err() {

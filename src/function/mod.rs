@@ -42,12 +42,12 @@ pub(crate) struct Slot {
 }
 
 /// The version behind a handle, for as long as one invocation needs it.
-pub(crate) enum Held<'a> {
+pub(crate) enum VersionRef<'a> {
     Pinned(&'a Arc<Deployed>),
     Current(Guard<Option<Arc<Deployed>>>),
 }
 
-impl Deref for Held<'_> {
+impl Deref for VersionRef<'_> {
     type Target = Arc<Deployed>;
 
     fn deref(&self) -> &Arc<Deployed> {
@@ -285,11 +285,11 @@ impl Function {
     }
 
     /// The version behind the handle. No lock, and no count that threads share.
-    pub(crate) fn deployed(&self) -> Result<Held<'_>, InvokeErrorKind> {
+    pub(crate) fn deployed(&self) -> Result<VersionRef<'_>, InvokeErrorKind> {
         match &self.target {
-            Target::Version(deployed) => Ok(Held::Pinned(deployed)),
+            Target::Version(deployed) => Ok(VersionRef::Pinned(deployed)),
             Target::Name(slot) => match slot.current.load() {
-                guard if guard.is_some() => Ok(Held::Current(guard)),
+                guard if guard.is_some() => Ok(VersionRef::Current(guard)),
                 _ => Err(InvokeErrorKind::Undeployed { name: slot.name.clone() }),
             },
         }

@@ -88,10 +88,10 @@ impl Deployed {
 
     /// Takes in the instance that deployment has initialised, for the first invocation.
     pub(super) fn adopt(&self, instance: Instance) {
-        let bound = self.blueprint.contract.bind(&instance);
+        let handles = self.blueprint.contract.bind(&instance);
         let counter = self.tallies.counter();
         let since = Duration::ZERO;
-        let pooled = PooledInstance { instance, bound, counter, lane: 0, is_from_deployment: true, since };
+        let pooled = PooledInstance { instance, handles, counter, lane: 0, is_from_deployment: true, since };
         self.pool.adopt(pooled, self.now());
     }
 
@@ -122,9 +122,9 @@ impl Deployed {
                 .instantiate(lane, reservation, Some(&self.base), &Content::Image(&self.image))
                 .map_err(|cause| InvokeErrorKind::Initialise { step: "instantiation", cause: Box::new(cause) })?
         };
-        let bound = blueprint.contract.bind(&instance);
+        let handles = blueprint.contract.bind(&instance);
         let counter = self.tallies.counter();
-        Ok(PooledInstance { instance, bound, counter, lane, is_from_deployment: false, since: Duration::ZERO })
+        Ok(PooledInstance { instance, handles, counter, lane, is_from_deployment: false, since: Duration::ZERO })
     }
 
     /// An instance made where it can be cleaned fastest, if that is due. The first one of a version begins on ordinary memory, as
@@ -182,7 +182,7 @@ impl Deployed {
         let Ok(reservation) = blueprint.budget.reserve_spare(bytes) else { return };
         let lane = ready.lane;
         if let Some(instance) = self.on_region(lane, reservation) {
-            ready.bound = blueprint.contract.bind(&instance);
+            ready.handles = blueprint.contract.bind(&instance);
             ready.instance = instance;
         }
     }

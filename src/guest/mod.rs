@@ -25,7 +25,7 @@ pub(crate) mod wasi;
 use buffer::Buffer;
 pub(crate) use imports::Imports;
 pub(crate) use options::GuestOptions;
-pub(crate) use state::{Base, Grants, GuestState};
+pub(crate) use state::{Base, GuestSettings, GuestState};
 use wasi::command::{self, Command};
 use wasmparser::ValType;
 
@@ -83,8 +83,8 @@ pub(crate) enum Contract {
 }
 
 /// The contract's handles in one instance.
-pub(crate) enum Bound {
-    Extism(Option<plugin::Entry>),
+pub(crate) enum Handles {
+    Extism(Option<plugin::EntryFunction>),
     Command(Command),
     Buffer(Buffer),
     Plain,
@@ -113,22 +113,22 @@ impl Contract {
     pub(crate) fn detect(
         prepared: &Prepared,
         imports: &Imports,
-        wish: Option<ContractKind>,
+        requested: Option<ContractKind>,
         entry: Option<&str>,
     ) -> Result<Self, DeployError> {
         use ValType::{I32, I64};
-        if wish == Some(ContractKind::Plain) {
+        if requested == Some(ContractKind::Plain) {
             let found = "the deployment says that its exports are called one by one";
             return Ok(Self::Plain { found: found.into() });
         }
         let name = entry.unwrap_or(ENTRY);
-        let is_named = entry.is_some() || wish.is_some();
+        let is_named = entry.is_some() || requested.is_some();
         let refuse = |entry: &str, problem: &str| Err(DeployError::Entry { entry: cut(entry), problem: cut(problem) });
         // What keeps a module from each contract, for those who expected it to keep one.
         let mut found = Vec::new();
-        if wish.is_none_or(|wish| wish == ContractKind::Extism) {
+        if requested.is_none_or(|requested| requested == ContractKind::Extism) {
             match plugin::entry(prepared, entry) {
-                _ if wish.is_none() && !imports.has_extism() => {}
+                _ if requested.is_none() && !imports.has_extism() => {}
                 Ok(entry) => return Ok(Self::Extism { entry }),
                 Err(problem) if is_named => {
                     let needs = plugin::NEEDS;
@@ -144,7 +144,7 @@ impl Contract {
         found.insert(0, format!("for the buffer contract found {buffer}"));
         {
             let command = missing(prepared, &[(command::ENTRY, &[], &[])], false);
-            let is_program = wish == Some(ContractKind::Command);
+            let is_program = requested == Some(ContractKind::Command);
             if is_program || (!is_named && imports.has_wasi()) {
                 if command.is_empty() {
                     return Ok(Self::Command);
@@ -207,20 +207,20 @@ impl Contract {
             instance.call_typed(&function, ()).map_err(|cause| ("_initialize", cause))?;
         }
         match self.bind(instance) {
-            Bound::Buffer(buffer) => buffer.warm_up(instance),
+            Handles::Buffer(buffer) => buffer.warm_up(instance),
             _ => Ok(()),
         }
     }
 
     /// Resolves the contract's handles in an instance.
-    pub(crate) fn bind(&self, instance: &Instance) -> Bound {
+    pub(crate) fn bind(&self, instance: &Instance) -> Handles {
         match self {
             Self::Extism { entry } => {
-                Bound::Extism(entry.as_deref().and_then(|entry| plugin::Entry::of(instance, entry)))
+                Handles::Extism(entry.as_deref().and_then(|entry| plugin::EntryFunction::of(instance, entry)))
             }
-            Self::Command => Command::of(instance).map_or(Bound::Plain, Bound::Command),
-            Self::Buffer { entry } => Buffer::of(instance, entry).map_or(Bound::Plain, Bound::Buffer),
-            Self::Plain { .. } => Bound::Plain,
+            Self::Command => Command::of(instance).map_or(Handles::Plain, Handles::Command),
+            Self::Buffer { entry } => Buffer::of(instance, entry).map_or(Handles::Plain, Handles::Buffer),
+            Self::Plain { .. } => Handles::Plain,
         }
     }
 
@@ -228,34 +228,34 @@ impl Contract {
     /// named.
     pub(crate) fn invoke(
         &self,
-        bound: &Bound,
+        handles: &Handles,
         entry: Option<&str>,
         instance: &mut Instance,
         input: &[u8],
         output: &mut Vec<u8>,
         limits: &Limits,
     ) -> Result<(), InvokeErrorKind> {
-        match bound {
-            Bound::Extism(own) => match (own, entry) {
+        match handles {
+            Handles::Extism(own) => match (own, entry) {
                 (Some(own), None) => own.invoke(instance, input, output, limits),
                 (None, None) => Err(plugin::several(instance.prepared())),
-                (_, Some(name)) => match plugin::Entry::of(instance, name) {
+                (_, Some(name)) => match plugin::EntryFunction::of(instance, name) {
                     Some(named) => named.invoke(instance, input, output, limits),
                     None => Err(not_an_entry(instance, name, plugin::NEEDS)),
                 },
             },
-            Bound::Command(command) => match entry {
+            Handles::Command(command) => match entry {
                 None => command.invoke(instance, input, output, limits),
                 Some(name) => Err(not_an_entry(instance, name, "a WASI program, by its start alone")),
             },
-            Bound::Buffer(buffer) => match entry {
+            Handles::Buffer(buffer) => match entry {
                 None => buffer.invoke(instance, input, output, limits),
                 Some(name) => match buffer.with_entry(instance, name) {
                     Some(buffer) => buffer.invoke(instance, input, output, limits),
                     None => Err(not_an_entry(instance, name, "an export (i32, i32) -> i64")),
                 },
             },
-            Bound::Plain => {
+            Handles::Plain => {
                 let found = match self {
                     Self::Plain { found } => found.clone(),
                     // `detect` has seen the exports that `bind` resolves.

@@ -2,7 +2,7 @@
 
 use super::extism::options::Extism;
 use super::wasi::options::Wasi;
-use super::{Contract, Imports, state::Grants};
+use super::{Contract, Imports, state::GuestSettings};
 use crate::usage::Version;
 
 /// The options of all kinds. Their debug form is part of the version.
@@ -19,10 +19,10 @@ impl GuestOptions {
     }
 
     /// What a guest is given that imports these and keeps this contract.
-    pub(crate) fn grants(self, imports: &Imports, contract: &Contract, version: &Version) -> Grants {
-        Grants {
-            wasi: if imports.has_wasi() { self.wasi.grant(version.as_bytes()) } else { None },
-            extism: if contract.is_extism() || imports.has_extism() { self.extism.grant() } else { None },
+    pub(crate) fn settings(self, imports: &Imports, contract: &Contract, version: &Version) -> GuestSettings {
+        GuestSettings {
+            wasi: if imports.has_wasi() { self.wasi.settings(version.as_bytes()) } else { None },
+            extism: if contract.is_extism() || imports.has_extism() { self.extism.settings() } else { None },
         }
     }
 }

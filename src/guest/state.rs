@@ -12,9 +12,9 @@ use crate::budget::Reservation;
 /// What a deployment gives to its guests, the same for all instances of a version. `None` where the
 /// module imports nothing of the kind.
 #[derive(Default)]
-pub(crate) struct Grants {
-    pub(crate) wasi: Option<Arc<wasi::Grant>>,
-    pub(crate) extism: Option<Arc<extism::Grant>>,
+pub(crate) struct GuestSettings {
+    pub(crate) wasi: Option<Arc<wasi::Settings>>,
+    pub(crate) extism: Option<Arc<extism::Settings>>,
 }
 
 /// What initialisation has left for every run to begin with, beside the memory of the guest.
@@ -32,15 +32,15 @@ pub(crate) struct GuestState {
 
 impl GuestState {
     /// `base` is `None` for an instance that initialises itself.
-    pub(crate) fn new(grants: &Grants, base: Option<&Base>) -> Self {
+    pub(crate) fn new(settings: &GuestSettings, base: Option<&Base>) -> Self {
         Self {
-            wasi: grants.wasi.as_ref().map(|grant| {
+            wasi: settings.wasi.as_ref().map(|settings| {
                 let base = base.map_or_else(Default::default, |base| base.wasi);
-                Box::new(wasi::WasiState::new(grant, base))
+                Box::new(wasi::WasiState::new(settings, base))
             }),
-            extism: grants.extism.as_ref().map(|grant| {
+            extism: settings.extism.as_ref().map(|settings| {
                 let vars = base.and_then(|base| base.vars.as_ref());
-                Box::new(extism::ExtismState::new(grant, vars))
+                Box::new(extism::ExtismState::new(settings, vars))
             }),
         }
     }

@@ -27,7 +27,7 @@ use crossbeam::utils::CachePadded;
 use crate::{
     budget::Evict,
     error::InvokeErrorKind,
-    guest::{Bound, Instance},
+    guest::{Handles, Instance},
     sync::{
         Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -43,7 +43,7 @@ use wait::Found;
 /// An instance and its contract's handles.
 pub(crate) struct PooledInstance {
     pub(crate) instance: Instance,
-    pub(crate) bound: Bound,
+    pub(crate) handles: Handles,
     pub(crate) counter: Counter,
     /// The lane that it was made for.
     pub(crate) lane: usize,

@@ -41,7 +41,7 @@ struct Block {
 }
 
 /// Where a new block will lie.
-pub(crate) enum Place {
+pub(crate) enum Placement {
     Freed(usize),
     End(u32),
 }
@@ -86,26 +86,26 @@ impl Area {
     }
 
     /// Where a block of `len` bytes can lie, if the area may use `max` bytes; none for an empty one.
-    pub(crate) fn place(&self, len: u64, max: u64) -> Option<Place> {
+    pub(crate) fn place(&self, len: u64, max: u64) -> Option<Placement> {
         let class = class(u32::try_from(len).ok().filter(|len| *len > 0)?);
         let freed = |class: &usize| self.freed.get(*class).is_some_and(|head| *head != 0);
         if freed(&class) {
-            return Some(Place::Freed(class));
+            return Some(Placement::Freed(class));
         }
         let size = size(class);
         let fits = self.used() + BLOCK_BYTES + size <= max
             && self.bytes.len() as u64 + size <= u64::from(u32::MAX)
             && self.blocks.len() < INDEX as usize;
         if fits {
-            return Some(Place::End(size as u32));
+            return Some(Placement::End(size as u32));
         }
-        (class + 1..CLASSES).find(freed).map(Place::Freed)
+        (class + 1..CLASSES).find(freed).map(Placement::Freed)
     }
 
     /// Makes a block of `len` zeros in its place and answers its handle; 0 if the machine has no memory left.
-    pub(crate) fn take(&mut self, place: &Place, len: u32, reservation: &mut Reservation) -> Result<u64, Busy> {
+    pub(crate) fn take(&mut self, place: &Placement, len: u32, reservation: &mut Reservation) -> Result<u64, Busy> {
         let name = match *place {
-            Place::Freed(class) => {
+            Placement::Freed(class) => {
                 let Some(head) = self.freed.get_mut(class) else { return Ok(0) };
                 let Some(block) = self.blocks.get_mut((*head as usize).wrapping_sub(1)) else { return Ok(0) };
                 *head = mem::take(&mut block.next);
@@ -116,7 +116,7 @@ impl Area {
                 }
                 block.name
             }
-            Place::End(room) => {
+            Placement::End(room) => {
                 if !self.make_room(room as usize, reservation)? {
                     return Ok(0);
                 }

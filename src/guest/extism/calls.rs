@@ -12,7 +12,7 @@ use super::{
     area::Area,
     options::LogLevel,
     state::{ExtismState, absent},
-    vars::{VARS_MAX, entry},
+    vars::{VARS_MAX, entry_bytes},
 };
 use crate::usage::VARIABLE_PREFIX;
 use crate::{
@@ -47,10 +47,10 @@ fn config_get(cx: &mut Context<'_>, key: u64) -> Result<u64, HostError> {
     let at = argument(cx, key, WHAT)?;
     let extism = cx.extism()?;
     let name = text(&extism.area, at, WHAT)?;
-    let value = extism.grant.config.get(name).cloned();
-    let told = name.starts_with(VARIABLE_PREFIX).then(|| name.to_owned());
+    let value = extism.settings.config.get(name).cloned();
+    let reserved = name.starts_with(VARIABLE_PREFIX).then(|| name.to_owned());
     extism.free(key);
-    let value = value.or_else(|| of_the_delivery(cx.state(), &told?));
+    let value = value.or_else(|| of_the_delivery(cx.state(), &reserved?));
     answer(cx, value)
 }
 
@@ -85,7 +85,7 @@ fn var_set(cx: &mut Context<'_>, key: u64, value: u64) -> Result<(), HostError> 
         None
     } else if !changes.fits(vars, name, len) {
         return Err(format!("Variable store is full: {len} bytes more would exceed its {VARS_MAX}").into());
-    } else if area.used() + entry(name, len) > left {
+    } else if area.used() + entry_bytes(name, len) > left {
         return Err(format!("Variable store is full: {len} bytes more would exceed `Limits::memory`").into());
     } else {
         Some(Arc::from(area.bytes(value_at)))
@@ -97,7 +97,7 @@ fn var_set(cx: &mut Context<'_>, key: u64, value: u64) -> Result<(), HostError> 
 }
 
 fn log(cx: &mut Context<'_>, level: LogLevel, message: u64) -> Result<(), HostError> {
-    if level < cx.extism()?.grant.log_level {
+    if level < cx.extism()?.settings.log_level {
         cx.extism()?.free(message);
         return Ok(());
     }
@@ -116,19 +116,19 @@ fn log(cx: &mut Context<'_>, level: LogLevel, message: u64) -> Result<(), HostEr
 const REQUEST_MAX: usize = 64 << 10;
 
 /// What a request asks for: of it only the address is read.
-struct Request(String);
+struct HttpRequest(String);
 
-impl<'de> Deserialize<'de> for Request {
+impl<'de> Deserialize<'de> for HttpRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
         impl<'de> Visitor<'de> for Fields {
-            type Value = Request;
+            type Value = HttpRequest;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object with a `url`")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Request, M::Error> {
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<HttpRequest, M::Error> {
                 let mut url = None;
                 while let Some(key) = map.next_key::<String>()? {
                     if key == "url" {
@@ -137,7 +137,7 @@ impl<'de> Deserialize<'de> for Request {
                         map.next_value::<IgnoredAny>()?;
                     }
                 }
-                url.map(Request).ok_or_else(|| serde::de::Error::missing_field("url"))
+                url.map(HttpRequest).ok_or_else(|| serde::de::Error::missing_field("url"))
             }
         }
         deserializer.deserialize_map(Fields)
@@ -149,8 +149,8 @@ fn http_request(cx: &mut Context<'_>, request: u64) -> Result<u64, HostError> {
     if at.len() > REQUEST_MAX {
         return Err(format!("the request has {} bytes, more than {REQUEST_MAX}", at.len()).into());
     }
-    let asked = serde_json::from_slice::<Request>(cx.extism()?.area.bytes(at));
-    let Request(url) = asked.map_err(|error| format!("the request is not what it should be: {error}"))?;
+    let asked = serde_json::from_slice::<HttpRequest>(cx.extism()?.area.bytes(at));
+    let HttpRequest(url) = asked.map_err(|error| format!("the request is not what it should be: {error}"))?;
     Err(format!(
         "HTTP request to {url} is not allowed: there is no network here; a host that wants to offer requests grants a function of its own \
          with `Deployment::host({MODULE:?}, \"http_request\", …)`"
@@ -169,7 +169,7 @@ pub(super) fn all() -> Vec<HostFunction> {
         HostFunction::own(MODULE, "http_status_code", |_: Cx<'_, '_>| 0_u32),
         HostFunction::own(MODULE, "http_headers", |_: Cx<'_, '_>| 0_u64),
         HostFunction::own(MODULE, "get_log_level", |cx: Cx<'_, '_>| -> Result<u32, InvokeErrorKind> {
-            Ok(cx.extism()?.grant.log_level.number())
+            Ok(cx.extism()?.settings.log_level.number())
         }),
     ];
     all.extend(logs.map(|level| {

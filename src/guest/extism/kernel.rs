@@ -9,7 +9,7 @@ use wasmi::{Caller, Func};
 
 use super::{
     MODULE,
-    state::{ExtismState, Run, Span, absent},
+    state::{BlockSpan, ExtismState, RunState, absent},
 };
 use crate::{
     host::{HostFunction, IntoResults, Scalar, State},
@@ -18,12 +18,12 @@ use crate::{
 
 impl ExtismState {
     /// `len` bytes at an address, if they lie in one live block; nothing at 0.
-    fn span(&self, at: u64, len: u64) -> Option<Span> {
+    fn span(&self, at: u64, len: u64) -> Option<BlockSpan> {
         if (at, len) == (0, 0) {
-            return Some(Span::default());
+            return Some(BlockSpan::default());
         }
         let range = self.area.range(at, len)?;
-        Some(Span { at, start: range.start, len: range.len() })
+        Some(BlockSpan { at, start: range.start, len: range.len() })
     }
 
     pub(crate) fn set_input(&mut self, at: u64, len: u64) {
@@ -61,7 +61,7 @@ impl ExtismState {
 
     fn reset(&mut self) {
         self.area.forget();
-        self.run = Run::default();
+        self.run = RunState::default();
     }
 }
 

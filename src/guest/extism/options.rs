@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use super::{
-    state::Grant,
-    vars::{VARS_MAX, Vars, entry},
+    state::Settings,
+    vars::{VARS_MAX, Vars, entry_bytes},
 };
 use crate::usage::VARIABLE_PREFIX;
 
@@ -116,16 +116,16 @@ impl Extism {
                 format!("the key {key:?} is reserved: those that begin with {VARIABLE_PREFIX} tell of the delivery");
             return Some(("config", problem));
         }
-        let config = self.config.iter().map(|(key, value)| entry(key, value.len() as u64)).sum::<u64>();
-        let vars = self.vars.iter().map(|(key, value)| entry(key, value.len() as u64)).sum::<u64>();
+        let config = self.config.iter().map(|(key, value)| entry_bytes(key, value.len() as u64)).sum::<u64>();
+        let vars = self.vars.iter().map(|(key, value)| entry_bytes(key, value.len() as u64)).sum::<u64>();
         let too_large = [("config", config), ("var", vars)].into_iter().find(|(_, bytes)| *bytes > VARS_MAX);
         let problem = |bytes| format!("{bytes} bytes, 48 for each key included, are above the limit of {VARS_MAX}");
         too_large.map(|(option, bytes)| (option, problem(bytes)))
     }
 
     /// As all instances of a version share it.
-    pub(crate) fn grant(self) -> Option<Arc<Grant>> {
+    pub(crate) fn settings(self) -> Option<Arc<Settings>> {
         let config = self.config.into_iter().map(|(key, value)| (key, value.as_bytes().into())).collect();
-        Some(Arc::new(Grant { config, vars: Arc::new(Vars::new(self.vars)), log_level: self.log_level }))
+        Some(Arc::new(Settings { config, vars: Arc::new(Vars::new(self.vars)), log_level: self.log_level }))
     }
 }

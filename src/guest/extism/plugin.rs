@@ -72,12 +72,12 @@ pub(crate) fn initialise(instance: &mut Instance) -> Result<(), (&'static str, I
 }
 
 /// An entry in one instance.
-pub(crate) enum Entry {
+pub(crate) enum EntryFunction {
     Code(TypedFunc<(), i32>),
     Done(TypedFunc<(), ()>),
 }
 
-impl Entry {
+impl EntryFunction {
     pub(crate) fn of(instance: &Instance, name: &str) -> Option<Self> {
         instance.typed(name).map(Self::Code).or_else(|| instance.typed(name).map(Self::Done))
     }

@@ -5,14 +5,14 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use super::{
-    area::{Area, Place},
+    area::{Area, Placement},
     options::LogLevel,
     vars::{Changes, Vars},
 };
 use crate::{budget::Reservation, error::InvokeErrorKind, limits::ERROR_TEXT_MAX, text::cut};
 
 /// What a deployment gives to its guest, the same for all instances.
-pub(crate) struct Grant {
+pub(crate) struct Settings {
     pub(super) config: BTreeMap<Box<str>, Arc<[u8]>>,
     pub(super) vars: Arc<Vars>,
     pub(super) log_level: LogLevel,
@@ -20,32 +20,32 @@ pub(crate) struct Grant {
 
 /// The host's side of one instance.
 pub(crate) struct ExtismState {
-    pub(super) grant: Arc<Grant>,
+    pub(super) settings: Arc<Settings>,
     /// What every run begins with.
     pub(super) vars: Arc<Vars>,
     pub(super) area: Area,
     pub(super) changes: Changes,
-    pub(super) run: Run,
+    pub(super) run: RunState,
 }
 
 /// What a run has set, beside blocks and variables.
 #[derive(Default)]
-pub(super) struct Run {
-    pub(super) input: Span,
-    pub(super) output: Span,
+pub(super) struct RunState {
+    pub(super) input: BlockSpan,
+    pub(super) output: BlockSpan,
     /// The address of the error's text, which must be its block's handle when it is read.
     pub(super) error: u64,
 }
 
 /// Bytes of the area, under the address by which a plug-in knows them.
 #[derive(Clone, Default)]
-pub(super) struct Span {
+pub(super) struct BlockSpan {
     pub(super) at: u64,
     pub(super) start: usize,
     pub(super) len: usize,
 }
 
-impl Span {
+impl BlockSpan {
     /// `len` bytes from an offset on, if they lie within.
     pub(super) fn range(&self, offset: u64, len: usize) -> Option<Range<usize>> {
         let end = usize::try_from(offset).ok()?.checked_add(len).filter(|end| *end <= self.len)?;
@@ -55,9 +55,15 @@ impl Span {
 
 impl ExtismState {
     /// `vars` are what initialisation has left, where it has run.
-    pub(crate) fn new(grant: &Arc<Grant>, vars: Option<&Arc<Vars>>) -> Self {
-        let vars = Arc::clone(vars.unwrap_or(&grant.vars));
-        Self { grant: Arc::clone(grant), vars, area: Area::default(), changes: Changes::default(), run: Run::default() }
+    pub(crate) fn new(settings: &Arc<Settings>, vars: Option<&Arc<Vars>>) -> Self {
+        let vars = Arc::clone(vars.unwrap_or(&settings.vars));
+        Self {
+            settings: Arc::clone(settings),
+            vars,
+            area: Area::default(),
+            changes: Changes::default(),
+            run: RunState::default(),
+        }
     }
 
     /// Lets every run begin with the variables that this one has left, which is initialisation.
@@ -76,7 +82,7 @@ impl ExtismState {
 
     /// What the plug-in has set as its output.
     pub(crate) fn output(&self) -> &[u8] {
-        let Span { start, len, .. } = self.run.output;
+        let BlockSpan { start, len, .. } = self.run.output;
         self.area.bytes(start..start + len)
     }
 
@@ -107,7 +113,7 @@ impl ExtismState {
     pub(crate) fn clear(&mut self, reservation: &mut Reservation) {
         self.area.clear(reservation);
         self.changes.clear(reservation);
-        self.run = Run::default();
+        self.run = RunState::default();
     }
 }
 
@@ -118,14 +124,14 @@ impl ExtismState {
     }
 
     /// Where a block can lie.
-    pub(super) fn place(&self, len: u64, left: u64) -> Option<Place> {
+    pub(super) fn place(&self, len: u64, left: u64) -> Option<Placement> {
         self.area.place(len, self.room(left))
     }
 
     /// Makes a block in its place.
     pub(super) fn take(
         &mut self,
-        place: &Place,
+        place: &Placement,
         len: u64,
         reservation: &mut Reservation,
     ) -> Result<u64, InvokeErrorKind> {

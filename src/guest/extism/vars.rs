@@ -9,11 +9,11 @@ use crate::{budget::Reservation, error::Busy};
 
 /// Bytes of all variables of a run at most, Extism's default, and what each takes beside its key and its value.
 pub(crate) const VARS_MAX: u64 = 1 << 20;
-const ENTRY: u64 = 48;
+const ENTRY_BYTES: u64 = 48;
 
 /// Bytes that a variable takes.
-pub(crate) fn entry(key: &str, value: u64) -> u64 {
-    (key.len() as u64).saturating_add(value).saturating_add(ENTRY)
+pub(crate) fn entry_bytes(key: &str, value: u64) -> u64 {
+    (key.len() as u64).saturating_add(value).saturating_add(ENTRY_BYTES)
 }
 
 /// What every run of a version begins with: what the deployment gave, and what initialisation has set.
@@ -25,7 +25,7 @@ pub(crate) struct Vars {
 
 impl Vars {
     pub(crate) fn new(values: BTreeMap<Box<str>, Arc<[u8]>>) -> Self {
-        let size = values.iter().map(|(key, value)| entry(key, value.len() as u64)).sum();
+        let size = values.iter().map(|(key, value)| entry_bytes(key, value.len() as u64)).sum();
         Self { values, size }
     }
 }
@@ -56,7 +56,7 @@ impl Changes {
 
     /// Whether a value of `len` bytes still fits. As in Extism, what it replaces counts too.
     pub(super) fn fits(&self, base: &Vars, key: &str, len: u64) -> bool {
-        base.size + self.more - self.less + entry(key, len) <= VARS_MAX
+        base.size + self.more - self.less + entry_bytes(key, len) <= VARS_MAX
     }
 
     /// Sets a variable that fits, or removes it.
@@ -67,13 +67,13 @@ impl Changes {
         value: Option<Arc<[u8]>>,
         reservation: &mut Reservation,
     ) -> Result<(), Busy> {
-        let size = |value: Option<&Arc<[u8]>>| value.map_or(0, |value| entry(key, value.len() as u64));
+        let size = |value: Option<&Arc<[u8]>>| value.map_or(0, |value| entry_bytes(key, value.len() as u64));
         let kept = base.values.get(key);
         let before = self.values.get(key);
         // What stands for a removed variable is kept only where there is one to hide.
         let is_kept = value.is_some() || kept.is_some();
         let change = |value: Option<&Option<Arc<[u8]>>>| {
-            value.map_or(0, |value| entry(key, value.as_ref().map_or(0, |value| value.len() as u64)))
+            value.map_or(0, |value| entry_bytes(key, value.as_ref().map_or(0, |value| value.len() as u64)))
         };
         let held = self.held - change(before) + if is_kept { change(Some(&value)) } else { 0 };
         if held > self.held {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::Range, sync::Arc, time::Duration};
 
 use super::{
     MODULE, poll,
-    state::{Grant, Strings, TICK},
+    state::{Settings, Strings, TICK},
     stdio,
 };
 use crate::host::{HostState, Service, State};
@@ -124,21 +124,21 @@ pub(super) fn time_of(cx: &mut Context<'_>, clock: u32) -> Result<u64, Stop> {
 }
 
 /// The environment of a run: what the deployment gives, and then what a delivery is told.
-fn environment<'a>(cx: &mut Context<'_>, grant: &'a Grant) -> Cow<'a, Strings> {
+fn environment<'a>(cx: &mut Context<'_>, settings: &'a Settings) -> Cow<'a, Strings> {
     if let State { host: HostState { service: Some(Service { origin: Some(origin), .. }), .. }, label, meter, .. } =
         cx.state()
     {
-        let mut env = grant.env.clone();
+        let mut env = settings.env.clone();
         origin.variables(label, meter.deadline()).iter().for_each(|(name, value)| env.push(&[name, "=", value]));
         return Cow::Owned(env);
     }
-    Cow::Borrowed(&grant.env)
+    Cow::Borrowed(&settings.env)
 }
 
 /// `args_get`, `environ_get`: pointers, and the strings that they point to.
 fn strings(cx: &mut Context<'_>, env: bool, pointers: u32, at: u32) -> Result<(), Stop> {
-    let grant = Arc::clone(&cx.wasi()?.grant);
-    let strings = if env { environment(cx, &grant) } else { Cow::Borrowed(&grant.args) };
+    let settings = Arc::clone(&cx.wasi()?.settings);
+    let strings = if env { environment(cx, &settings) } else { Cow::Borrowed(&settings.args) };
     cx.pay(strings.bytes.len() as u64 + 4 * u64::from(strings.count))?;
     store(cx, at, &strings.bytes)?;
     let (mut pointer, mut to) = (pointers, at);
@@ -153,8 +153,8 @@ fn strings(cx: &mut Context<'_>, env: bool, pointers: u32, at: u32) -> Result<()
 }
 
 fn strings_sizes(cx: &mut Context<'_>, env: bool, count_at: u32, bytes_at: u32) -> Result<(), Stop> {
-    let grant = Arc::clone(&cx.wasi()?.grant);
-    let strings = if env { environment(cx, &grant) } else { Cow::Borrowed(&grant.args) };
+    let settings = Arc::clone(&cx.wasi()?.settings);
+    let strings = if env { environment(cx, &settings) } else { Cow::Borrowed(&settings.args) };
     let (count, bytes) = (strings.count, strings.bytes.len() as u32);
     store_u32(cx, count_at, count)?;
     store_u32(cx, bytes_at, bytes)

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use super::state::{Grant, Strings};
+use super::state::{Settings, Strings};
 use crate::usage::{VARIABLE_PREFIX, VARIABLES_MAX};
 
 /// A source of time, or of seeds, that a host grants.
@@ -142,9 +142,9 @@ impl Wasi {
     }
 
     /// As all instances of a version share it.
-    pub(crate) fn grant(&self, version: &[u8; 32]) -> Option<Arc<Grant>> {
+    pub(crate) fn settings(&self, version: &[u8; 32]) -> Option<Arc<Settings>> {
         let env: Vec<String> = self.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        Some(Arc::new(Grant {
+        Some(Arc::new(Settings {
             args: match &self.args {
                 Some(args) => Strings::of(args.iter().map(|arg| &**arg)),
                 None => Strings::of(["guest"].into_iter()),

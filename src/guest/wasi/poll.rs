@@ -16,7 +16,7 @@ const EVENT: u32 = 32;
 const PRICE: u64 = 32;
 
 /// What a subscription says at a moment.
-enum State {
+enum Readiness {
     /// It is ready in so many nanoseconds.
     In(u64),
     Ready {
@@ -44,7 +44,7 @@ pub(super) fn poll(cx: &mut Context<'_>, list: u32, events: u32, count: u32, at:
     for number in 0..count {
         look_at_time(cx, number)?;
         let (_, _, state) = look(cx, list + number * SUBSCRIPTION, now)?;
-        soonest = soonest.min(if let State::In(left) = state { left } else { 0 });
+        soonest = soonest.min(if let Readiness::In(left) = state { left } else { 0 });
     }
     cx.wasi()?.sleep(Duration::from_nanos(soonest));
     let mut written = 0;
@@ -55,13 +55,13 @@ pub(super) fn poll(cx: &mut Context<'_>, list: u32, events: u32, count: u32, at:
         event[..8].copy_from_slice(&userdata);
         event[10] = kind;
         match state {
-            State::In(left) if left > soonest => continue,
-            State::In(_) => {}
-            State::Ready { bytes, hung_up } => {
+            Readiness::In(left) if left > soonest => continue,
+            Readiness::In(_) => {}
+            Readiness::Ready { bytes, hung_up } => {
                 event[16..24].copy_from_slice(&bytes.to_le_bytes());
                 event[24] = u8::from(hung_up);
             }
-            State::Wrong(Errno(error)) => event[8..10].copy_from_slice(&(error as u16).to_le_bytes()),
+            Readiness::Wrong(Errno(error)) => event[8..10].copy_from_slice(&(error as u16).to_le_bytes()),
         }
         store(cx, events + written * EVENT, &event)?;
         written += 1;
@@ -70,7 +70,7 @@ pub(super) fn poll(cx: &mut Context<'_>, list: u32, events: u32, count: u32, at:
 }
 
 /// Reads a subscription: its user data, its kind, and what it says.
-fn look(cx: &mut Context<'_>, at: u32, now: [u64; 2]) -> Result<([u8; 8], u8, State), Stop> {
+fn look(cx: &mut Context<'_>, at: u32, now: [u64; 2]) -> Result<([u8; 8], u8, Readiness), Stop> {
     const ABSOLUTE: u16 = 1;
     let userdata = load(cx, at)?;
     let [kind] = load(cx, at + 8)?;
@@ -80,20 +80,20 @@ fn look(cx: &mut Context<'_>, at: u32, now: [u64; 2]) -> Result<([u8; 8], u8, St
             let timeout = u64::from_le_bytes(load(cx, at + 24)?);
             let flags = u16::from_le_bytes(load(cx, at + 40)?);
             match number {
-                0..=3 if flags & ABSOLUTE == 0 => State::In(timeout),
-                0..=3 => State::In(timeout.saturating_sub(now[usize::from(number != 0)])),
-                _ => State::Wrong(Errno::INVAL),
+                0..=3 if flags & ABSOLUTE == 0 => Readiness::In(timeout),
+                0..=3 => Readiness::In(timeout.saturating_sub(now[usize::from(number != 0)])),
+                _ => Readiness::Wrong(Errno::INVAL),
             }
         }
         1 | 2 => match stdio::open(cx, number) {
             Ok(Fd::In) if kind == 1 => {
                 let bytes = stdio::unread(cx.wasi()?);
-                State::Ready { bytes, hung_up: bytes == 0 }
+                Readiness::Ready { bytes, hung_up: bytes == 0 }
             }
-            Ok(Fd::Out | Fd::Err) if kind == 2 => State::Ready { bytes: 4_096, hung_up: false },
-            _ => State::Wrong(Errno::BADF),
+            Ok(Fd::Out | Fd::Err) if kind == 2 => Readiness::Ready { bytes: 4_096, hung_up: false },
+            _ => Readiness::Wrong(Errno::BADF),
         },
-        _ => State::Wrong(Errno::INVAL),
+        _ => Readiness::Wrong(Errno::INVAL),
     };
     Ok((userdata, kind, state))
 }

@@ -24,7 +24,7 @@ pub(super) const TICK: Duration = Duration::from_micros(1);
 const KEPT_MAX: usize = 64 << 10;
 
 /// What a deployment gives to its guest, the same for all instances.
-pub(crate) struct Grant {
+pub(crate) struct Settings {
     /// Each ends in NUL.
     pub(super) args: Strings,
     pub(super) env: Strings,
@@ -58,9 +58,9 @@ impl Strings {
 
 /// The host's side of one instance.
 pub(crate) struct WasiState {
-    pub(super) grant: Arc<Grant>,
+    pub(super) settings: Arc<Settings>,
     pub(super) base: Base,
-    pub(super) run: Run,
+    pub(super) run: RunState,
 }
 
 /// What initialisation leaves for every run to begin with: where the guest's memory remembers it, it must still hold.
@@ -76,7 +76,7 @@ pub(crate) struct Base {
 
 /// What belongs to one run.
 #[derive(Default)]
-pub(super) struct Run {
+pub(super) struct RunState {
     pub(super) input: Vec<u8>,
     /// How much of it has been read.
     pub(super) read: usize,
@@ -93,8 +93,8 @@ pub(super) struct Run {
 }
 
 impl WasiState {
-    pub(crate) fn new(grant: &Arc<Grant>, base: Base) -> Self {
-        Self { grant: Arc::clone(grant), base, run: Run { base, ..Run::default() } }
+    pub(crate) fn new(settings: &Arc<Settings>, base: Base) -> Self {
+        Self { settings: Arc::clone(settings), base, run: RunState { base, ..RunState::default() } }
     }
 
     /// The run that begins is initialisation.
@@ -116,7 +116,7 @@ impl WasiState {
         let mut input = std::mem::take(&mut self.run.input);
         input.clear();
         input.shrink_to(KEPT_MAX);
-        self.run = Run { input, base: self.base, ..Run::default() };
+        self.run = RunState { input, base: self.base, ..RunState::default() };
     }
 
     /// What random numbers of this run come from.
@@ -139,7 +139,7 @@ impl WasiState {
     /// A reading of the guest's clock, since 1970: of the time that the host grants, or of one that advances with each reading.
     pub(super) fn now(&mut self) -> Duration {
         let run = &mut self.run;
-        let base = match &self.grant.time {
+        let base = match &self.settings.time {
             Some(time) if !run.initialising => time().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
             _ => {
                 run.base.ahead = run.base.ahead.saturating_add(TICK);
@@ -164,10 +164,10 @@ impl WasiState {
 
     /// Random bytes: SHA-256 of the seed, of what is run, and of a counter.
     pub(super) fn random(&mut self, bytes: &mut [u8]) {
-        let Self { grant, run, .. } = self;
-        let seed = *run.seed.get_or_insert_with(|| match &grant.seeds {
+        let Self { settings, run, .. } = self;
+        let seed = *run.seed.get_or_insert_with(|| match &settings.seeds {
             Some(seeds) if !run.initialising => seeds(),
-            _ => grant.seed,
+            _ => settings.seed,
         });
         let mut bytes = bytes.iter_mut();
         while bytes.len() > 0 {

@@ -1,4 +1,6 @@
-//! What a deployment says of its kind of guest.
+//! The options of a deployment for its kind of guest, all kinds in one struct.
+//!
+//! Invariant: the debug form of all options is part of the version.
 
 use super::extism::options::Extism;
 use super::wasi::options::Wasi;
@@ -13,12 +15,12 @@ pub(crate) struct GuestOptions {
 }
 
 impl GuestOptions {
-    /// The option that cannot be met, and what is wrong with it.
+    /// The first option that cannot be met, and why.
     pub(crate) fn problem(&self) -> Option<(&'static str, String)> {
         self.wasi.problem().or_else(|| self.extism.problem())
     }
 
-    /// What a guest is given that imports these and keeps this contract.
+    /// The settings for a guest with these imports and this contract.
     pub(crate) fn settings(self, imports: &Imports, contract: &Contract, version: &Version) -> GuestSettings {
         GuestSettings {
             wasi: if imports.has_wasi() { self.wasi.settings(version.as_bytes()) } else { None },

@@ -1,4 +1,6 @@
-//! Extism where the feature `extism` is off: no function of it is provided, so no instance has a state for it.
+//! Stands in for Extism if the feature `extism` is off.
+//!
+//! Invariant: no function of it is provided, so no instance has a state for it.
 
 use std::sync::Arc;
 

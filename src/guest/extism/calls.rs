@@ -1,7 +1,8 @@
-//! The functions that a plug-in asks its host for: configuration, variables, logs, and requests, which are refused.
+//! The functions with which a plug-in asks its host for something: configuration, variables, logs,
+//! and HTTP requests, which are refused.
 //!
-//! As in Extism since 1.7, blocks that are given as arguments are freed, and a handle that is not that of a live block ends the
-//! run, but for 0, which is an empty text.
+//! Invariant, as in Extism since 1.7: a call frees the blocks that are its arguments. A handle that
+//! is not that of a live block ends the run. The exception is 0, the empty text.
 
 use std::{fmt, ops::Range, str, sync::Arc};
 
@@ -21,7 +22,7 @@ use crate::{
     host_error::HostError,
 };
 
-/// The bytes of an argument, which are paid for.
+/// The bytes of an argument. The guest pays for them.
 fn argument(cx: &mut Context<'_>, handle: u64, what: &str) -> Result<Range<usize>, HostError> {
     if handle == 0 {
         return Ok(0..0);
@@ -34,10 +35,10 @@ fn argument(cx: &mut Context<'_>, handle: u64, what: &str) -> Result<Range<usize
 }
 
 fn text<'a>(area: &'a Area, at: Range<usize>, what: &str) -> Result<&'a str, HostError> {
-    str::from_utf8(area.bytes(at)).map_err(|error| format!("the {what} is no UTF-8: {error}").into())
+    str::from_utf8(area.bytes(at)).map_err(|error| format!("the {what} is not UTF-8: {error}").into())
 }
 
-/// A new block with a value, 0 for none and for an empty one.
+/// The handle of a new block with the value. 0 if there is no value, or an empty one.
 fn answer(cx: &mut Context<'_>, value: Option<Arc<[u8]>>) -> Result<u64, HostError> {
     cx.new_block(value.as_deref().unwrap_or_default()).map_err(|kind| cx.end(kind))
 }
@@ -54,7 +55,8 @@ fn config_get(cx: &mut Context<'_>, key: u64) -> Result<u64, HostError> {
     answer(cx, value)
 }
 
-/// What a plug-in is told of the delivery that it serves, by the names that WASI programs find in their environment.
+/// What a plug-in may read about the delivery that it serves, under the names that WASI programs
+/// find in their environment.
 fn of_the_delivery(state: &State, name: &str) -> Option<Arc<[u8]>> {
     let origin = state.host.service.as_ref()?.origin.as_ref()?;
     let variables = origin.variables(&state.label, state.meter.deadline());
@@ -112,10 +114,10 @@ fn log(cx: &mut Context<'_>, level: LogLevel, message: u64) -> Result<(), HostEr
     Ok(())
 }
 
-/// Bytes of a request, its body apart, that are looked at.
+/// Bytes of a request, without its body, that the host reads at most.
 const REQUEST_MAX: usize = 64 << 10;
 
-/// What a request asks for: of it only the address is read.
+/// A request. The host reads only its address.
 struct HttpRequest(String);
 
 impl<'de> Deserialize<'de> for HttpRequest {

@@ -1,4 +1,6 @@
-//! WASI where the feature `wasi` is off: no function of it is provided, so no instance has a state for it.
+//! Stands in for WASI if the feature `wasi` is off.
+//!
+//! Invariant: no function of it is provided, so no instance has a state for it.
 
 use std::sync::Arc;
 

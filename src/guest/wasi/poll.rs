@@ -1,4 +1,6 @@
-//! `poll_oneoff`: what is ready, and sleeping, which takes no time of the machine and moves the guest's clock on.
+//! `poll_oneoff`: it says what is ready, and sleeps.
+//!
+//! Invariant: a sleep takes no real time. It moves the guest's clock on.
 
 use std::time::Duration;
 
@@ -12,16 +14,16 @@ use crate::host::Context;
 const SUBSCRIPTION: u32 = 48;
 const EVENT: u32 = 32;
 
-/// Fuel for a subscription, which is read twice.
+/// Fuel for a subscription. The host reads it twice.
 const PRICE: u64 = 32;
 
-/// What a subscription says at a moment.
+/// The state of a subscription at one moment.
 enum Readiness {
-    /// It is ready in so many nanoseconds.
+    /// It is ready in this many nanoseconds.
     In(u64),
     Ready {
         bytes: u64,
-        /// There is nothing more to read.
+        /// There are no more bytes to read.
         hung_up: bool,
     },
     Wrong(Errno),
@@ -38,7 +40,8 @@ pub(super) fn poll(cx: &mut Context<'_>, list: u32, events: u32, count: u32, at:
     }
     cx.charge(u64::from(count) * PRICE)?;
 
-    // The list is read twice, so that nothing of its size has to be kept; all of it at one moment of the guest's clock.
+    // The host reads the list twice, so that it keeps nothing of the list's size. Both times it
+    // uses one moment of the guest's clock.
     let now = [time_of(cx, 0)?, time_of(cx, 1)?];
     let mut soonest = u64::MAX;
     for number in 0..count {
@@ -69,7 +72,7 @@ pub(super) fn poll(cx: &mut Context<'_>, list: u32, events: u32, count: u32, at:
     store_u32(cx, at, written)
 }
 
-/// Reads a subscription: its user data, its kind, and what it says.
+/// Reads a subscription: its user data, its kind, and whether it is ready.
 fn look(cx: &mut Context<'_>, at: u32, now: [u64; 2]) -> Result<([u8; 8], u8, Readiness), Stop> {
     const ABSOLUTE: u16 = 1;
     let userdata = load(cx, at)?;

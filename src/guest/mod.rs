@@ -7,8 +7,8 @@
 //!   event and the reply lie in blocks on the host's side.
 //! - **command**: a WASI program, which exports `_start` and imports `wasi_snapshot_preview1`. It
 //!   reads the event from standard input and writes the reply to standard output.
-//! - **buffer**: exports `memory`, `alloc(len: i32) -> ptr` and an entry, `handle(ptr: i32, len:
-//!   i32) -> i64`.
+//! - **buffer**: exports `memory`, `alloc(len: i32) -> ptr` and an entry,
+//!   `handle(ptr: i32, len: i32) -> i64`.
 //! - **plain**: any other module. Its exports are called one by one.
 
 mod buffer;
@@ -69,9 +69,9 @@ pub enum ContractKind {
     /// is retried after any other code, except 65 (`EX_DATAERR`): with it the program says that
     /// another attempt would not change anything.
     Command,
-    /// Exports `memory`, `alloc(len: i32) -> i32` and an entry, usually `handle(ptr: i32, len: i32)
-    /// -> i64`. A trap is a failure, after which a delivery is retried. After the answer -1, or
-    /// WASI's `proc_exit(65)`, it is not retried.
+    /// Exports `memory`, `alloc(len: i32) -> i32` and an entry, usually
+    /// `handle(ptr: i32, len: i32) -> i64`. A trap is a failure, after which a delivery is retried.
+    /// After the answer -1, or WASI's `proc_exit(65)`, it is not retried.
     Buffer,
     /// Takes no bytes. Its exports are called one by one.
     Plain,

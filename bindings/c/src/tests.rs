@@ -1,4 +1,5 @@
-//! What cannot be tested from C: panics, and that the files of the package agree with each other and with the library.
+//! What cannot be tested from C: panics, and that the files of the package agree with each other
+//! and with the library.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
 use std::{
@@ -105,7 +106,8 @@ impl Panicking {
         };
         let mut runtime_options = MaybeUninit::<dormouse_runtime_options>::uninit();
         let mut options = MaybeUninit::<dormouse_deploy_options>::uninit();
-        // SAFETY: as a host in C would: each pointer to something that is there, each length that of what it points to.
+        // SAFETY: as a host in C would: each pointer to something that is there, each length that
+        // of what it points to.
         unsafe {
             dormouse_runtime_options_init(
                 runtime_options.as_mut_ptr(),
@@ -226,7 +228,8 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The library's enums are not exhaustive, so the compiler cannot say that a new kind has no status: its source does.
+/// The library's enums are not exhaustive, so the compiler cannot say that a new kind has no
+/// status: its source does.
 #[test]
 fn every_kind_of_error_has_a_status() {
     let sources = [read("../../src/error/invoke.rs"), read("../../src/kv/error.rs")];
@@ -259,7 +262,8 @@ fn sources_below(folder: &Path) -> String {
     text
 }
 
-/// The same of everything else that may get new variants: each is named here, though it need not be to compile.
+/// The same of everything else that may get new variants: each is named here, though it need not be
+/// to compile.
 #[test]
 fn every_variant_of_the_library_is_said_in_c() {
     let sources: String = ["deliveries", "dead", "deploy", "limits", "plugin", "status", "trigger"]

@@ -66,9 +66,9 @@ impl Drop for UserData {
 
 /// The user data that one call was given, kept until it is known whether the call succeeds.
 #[derive(Default)]
-pub(crate) struct Grants(Vec<Arc<UserData>>);
+pub(crate) struct PendingUserData(Vec<Arc<UserData>>);
 
-impl Grants {
+impl PendingUserData {
     /// Takes user data in.
     pub(crate) fn take(&mut self, data: *mut c_void, free: dormouse_user_data_free) -> Arc<UserData> {
         let user = Arc::new(UserData { data, free, accepted: AtomicBool::new(false) });

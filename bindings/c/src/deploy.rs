@@ -12,7 +12,7 @@ use std::{
 use dormouse::{ContractKind, Deployment, Extism, Limits, Wasi, kv};
 
 use crate::{
-    callback::{Grants, dormouse_seeds, dormouse_time, dormouse_user_data_free},
+    callback::{PendingUserData, dormouse_seeds, dormouse_time, dormouse_user_data_free},
     edge::Given,
     error::dormouse_error,
     function::dormouse_function,
@@ -146,7 +146,7 @@ options!(dormouse_deploy_options);
 unsafe fn choose(
     mut deployment: Deployment,
     chosen: &dormouse_deploy_options,
-    grants: &mut Grants,
+    pending: &mut PendingUserData,
 ) -> Result<Deployment, Failure> {
     deployment = deployment
         .limits(chosen.limits.bounds()?)
@@ -170,11 +170,11 @@ unsafe fn choose(
             deployment = deployment.entry(entry);
         }
         for function in Given::new(chosen.host_functions, "options->host_functions").slice(chosen.host_functions_len)? {
-            deployment = function.grant(deployment, grants)?;
+            deployment = function.grant(deployment, pending)?;
         }
     }
     // SAFETY: as above.
-    let wasi = unsafe { wasi(chosen, grants) }?;
+    let wasi = unsafe { wasi(chosen, pending) }?;
     // SAFETY: as above.
     let extism = unsafe { extism(chosen) }?;
     Ok(deployment.wasi(wasi).extism(extism))
@@ -184,7 +184,7 @@ unsafe fn choose(
 ///
 /// # Safety
 /// As [`choose`].
-unsafe fn wasi(chosen: &dormouse_deploy_options, grants: &mut Grants) -> Result<Wasi, Failure> {
+unsafe fn wasi(chosen: &dormouse_deploy_options, pending: &mut PendingUserData) -> Result<Wasi, Failure> {
     let mut wasi = Wasi::new();
     // SAFETY: the caller's; each pointer is followed by its length.
     unsafe {
@@ -199,14 +199,14 @@ unsafe fn wasi(chosen: &dormouse_deploy_options, grants: &mut Grants) -> Result<
         }
     }
     if let Some(time) = chosen.time {
-        let user = grants.take(chosen.time_user_data, chosen.time_user_data_free);
+        let user = pending.take(chosen.time_user_data, chosen.time_user_data_free);
         wasi = wasi.time(move || {
             // SAFETY: a function and its user data, given together for use from any thread.
             SystemTime::UNIX_EPOCH + Duration::from_nanos(unsafe { time(user.data()) })
         });
     }
     if let Some(seeds) = chosen.seeds {
-        let user = grants.take(chosen.seeds_user_data, chosen.seeds_user_data_free);
+        let user = pending.take(chosen.seeds_user_data, chosen.seeds_user_data_free);
         wasi = wasi.seeds(move || {
             let mut seed = [0; 32];
             // SAFETY: as above; there is room for what it writes.
@@ -290,14 +290,14 @@ exported! { fallible:
         // SAFETY: each pointer is followed by its length.
         let (name, module) = unsafe { (name.text(name_len)?, module.slice(module_len)?) };
         let mut deployment = runtime.0.deployment(name, module);
-        let mut grants = Grants::default();
+        let mut pending = PendingUserData::default();
         if let Some(chosen) = crate::options::given(options)? {
             // SAFETY: the options are the caller's, and so is what they point to, for as long as
             // their lengths say.
-            deployment = unsafe { choose(deployment, &chosen, &mut grants) }?;
+            deployment = unsafe { choose(deployment, &chosen, &mut pending) }?;
         }
         let function = deployment.deploy()?;
-        grants.accept();
+        pending.accept();
         if let Some(place) = function_out.optional() {
             place.share(dormouse_function::new(function));
         }

@@ -11,7 +11,7 @@ use std::{
 use dormouse::{Context, Deployment, HostError, InvokeErrorKind, ValueType};
 
 use crate::{
-    callback::{Grants, dormouse_user_data_free},
+    callback::{PendingUserData, dormouse_user_data_free},
     edge::Given,
     error::dormouse_error,
     report::nanos,
@@ -102,7 +102,11 @@ impl dormouse_host_function {
     ///
     /// # Safety
     /// The struct is among the options of an exported function's caller, and the call is not over.
-    pub(crate) unsafe fn grant(&self, deployment: Deployment, grants: &mut Grants) -> Result<Deployment, Failure> {
+    pub(crate) unsafe fn grant(
+        &self,
+        deployment: Deployment,
+        pending: &mut PendingUserData,
+    ) -> Result<Deployment, Failure> {
         let (module, name, params, results);
         // SAFETY: the caller's; each pointer is followed by its length.
         unsafe {
@@ -112,7 +116,7 @@ impl dormouse_host_function {
             results = types(Given::new(self.results, "host_functions->results").slice(self.results_len)?)?;
         }
         let callback = self.callback.ok_or_else(|| Failure::null("host_functions->callback"))?;
-        let user = grants.take(self.user_data, self.user_data_free);
+        let user = pending.take(self.user_data, self.user_data_free);
         Ok(deployment.host_dynamic(module, name, &params, &results, move |context, args, results| {
             let args: Values = args.iter().map(|value| (*value).into()).collect();
             let mut answers: Values = results.iter().map(|value| (*value).into()).collect();

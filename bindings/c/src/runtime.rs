@@ -10,7 +10,7 @@ use std::{
 use dormouse::{EventLimits, Runtime, RuntimeBuilder, RuntimeLimits};
 
 use crate::{
-    callback::{Grants, HostClock, dormouse_clock, dormouse_user_data_free},
+    callback::{HostClock, PendingUserData, dormouse_clock, dormouse_user_data_free},
     edge::Given,
     error::dormouse_error,
     function::dormouse_function,
@@ -82,14 +82,14 @@ pub struct dormouse_runtime_options {
 options!(dormouse_runtime_options);
 
 /// A builder with the caller's options.
-fn builder(options: Given<dormouse_runtime_options>, grants: &mut Grants) -> Result<RuntimeBuilder, Failure> {
+fn builder(options: Given<dormouse_runtime_options>, pending: &mut PendingUserData) -> Result<RuntimeBuilder, Failure> {
     let builder = Runtime::builder();
     let Some(chosen) = crate::options::given(options)? else { return Ok(builder) };
     let (limits, events): (RuntimeLimits, EventLimits) = (chosen.bounds()?, chosen.bounds()?);
     let builder = builder.limits(limits).events(events).reset(chosen.reset()?).seed(chosen.seed);
     Ok(match chosen.clock {
         Some(now) => {
-            let user = grants.take(chosen.clock_user_data, chosen.clock_user_data_free);
+            let user = pending.take(chosen.clock_user_data, chosen.clock_user_data_free);
             builder.clock(HostClock { now, user })
         }
         None => builder,
@@ -132,9 +132,9 @@ exported! { fallible:
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
         let place = runtime_out.required()?;
-        let mut grants = Grants::default();
-        place.share(dormouse_runtime(builder(options, &mut grants)?.build()));
-        grants.accept();
+        let mut pending = PendingUserData::default();
+        place.share(dormouse_runtime(builder(options, &mut pending)?.build()));
+        pending.accept();
         Ok(())
     }
 
@@ -161,9 +161,9 @@ exported! { fallible:
         let place = runtime_out.required()?;
         // SAFETY: the pointer is followed by its length.
         let path = unsafe { path.bytes(path_len) }?;
-        let mut grants = Grants::default();
-        place.share(dormouse_runtime(open(builder(options, &mut grants)?, path)?));
-        grants.accept();
+        let mut pending = PendingUserData::default();
+        place.share(dormouse_runtime(open(builder(options, &mut pending)?, path)?));
+        pending.accept();
         Ok(())
     }
 

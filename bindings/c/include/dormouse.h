@@ -1,53 +1,59 @@
-// dormouse: WebAssembly functions that run inside your program: sandboxed, metered, bounded and stateless.
+// dormouse: WebAssembly functions that run inside your program: sandboxed, metered, limited and
+// stateless.
 //
-// Made by cbindgen from bindings/c/src; edit it there.
+// cbindgen makes this file from bindings/c/src. Edit it there.
 //
 // Conventions, which hold for every function unless it says otherwise
 //
-// Status. A function that can fail returns a dormouse_status, whose numbers are fixed; DORMOUSE_OK is 0. Its last
-// parameter is `error_out`: where it is not NULL and the call fails, `*error_out` receives an error, with a message,
-// a trap and a report, which the caller frees with dormouse_error_free.
+// Status. A function that can fail returns a dormouse_status. Its numbers are fixed, and
+// DORMOUSE_OK is 0. Its last parameter is `error_out`. If that is not NULL and the call fails,
+// `*error_out` receives an error, with a message, a trap and a report. The caller frees it with
+// dormouse_error_free.
 //
-// Results. What a call gives goes through pointers that end in `_out`. They are written on success, and on success
-// only. They may be NULL where the function says so.
+// Results. A call writes its results through pointers that end in `_out`, and only on success. They
+// may be NULL if the function says so.
 //
-// NULL. Every pointer is checked. A call that is given NULL where something is needed returns DORMOUSE_NULL, names
-// the parameter, and does nothing. Functions without a status give NULL, 0 or false for NULL. Freeing NULL does
-// nothing.
+// NULL. Every pointer is checked. If a required pointer is NULL, the call returns DORMOUSE_NULL,
+// names the parameter, and does nothing else. Functions without a status return NULL, 0 or false
+// for NULL. Freeing NULL does nothing.
 //
-// Text and bytes. Arguments are a pointer and, right behind it, a length; no NUL is needed, or looked for. A pointer
-// may be NULL if its length is 0; a length that no array can have is DORMOUSE_ARGUMENT, whatever the function. Text is
-// UTF-8. DORMOUSE_STR(s) stands for both arguments of a string of C; structs
-// have the two as a dormouse_string. Text that is given back has a length and a NUL behind it.
+// Text and bytes. An argument is a pointer, followed by a length. It needs no NUL at its end. A
+// pointer may be NULL if its length is 0. A length that no array can have is DORMOUSE_ARGUMENT, in
+// every function. Text is UTF-8. DORMOUSE_STR(s) stands for both arguments of a C string. Structs
+// have the two as a dormouse_string. Text that the library gives back has a length, and a NUL
+// behind it.
 //
-// Ownership. Arguments are borrowed until the call returns. What is made is freed by the `_free` function of its
-// type, once. What is lent is a `const` pointer into a handle, good until that handle is freed.
+// Ownership. Arguments are borrowed until the call returns. The caller frees what a call makes,
+// once, with the `_free` function of its type. What the library lends is a `const` pointer into a
+// handle, valid until that handle is freed.
 //
-// Lifetime. Handles of runtimes, functions, stores and cancel handles are counted, and keep what they need: they may
-// be freed in any order. A call under way keeps what it works on, so that a callback may free the very handles by
-// which it was reached: that takes effect when the call is over.
+// Lifetime. Handles of runtimes, functions, stores and cancel handles are counted, and keep what
+// they need. They may be freed in any order. A call under way keeps what it works on. So a callback
+// may free the very handles through which it was reached. That takes effect when the call is over.
 //
-// Threads. `const T *` means that any number of threads may pass the same handle at once; `T *` is for one at a time.
-// Freeing a handle counts as one more use: no thread may begin a call with it at the same time or later, and a call is
-// known to have begun once it has reached a callback. There are no thread-local errors, and no call needs to be made on
-// a particular thread. A thread that deploys or invokes needs 512 KiB of stack; one whose thread-local data are being
-// destroyed can do neither, and is told DORMOUSE_PANIC.
+// Threads. `const T *` means that any number of threads may pass the same handle at once. `T *` is
+// for one thread at a time. Freeing a handle is one more use of it: no thread may begin a call with
+// the handle at the same time or later. A call has begun once it has reached a callback. There are
+// no thread-local errors, and no call needs a particular thread. A thread that deploys or invokes
+// needs 512 KiB of stack. A thread whose thread-local data are being destroyed can do neither, and
+// gets DORMOUSE_PANIC.
 //
-// Callbacks get their `user_data` first, which should hold no handle of the runtime that it is given to, as that would
-// keep the runtime, and so itself, for ever: host functions get one from their context. They may call all of this
-// library, on any handle: an invocation from within
-// a host function is nested in that which called it, at most five deep in all, ends with the outer deadline at the
-// latest, and is DORMOUSE_BUSY at once where only an instance that this thread holds could serve it. A callback must
-// return: no longjmp, no C++ exception out of it. Contexts and guests that a callback is lent are good for that call
-// alone, on its thread.
+// Callbacks get their `user_data` first. It should hold no handle of the runtime that it is given
+// to, as that would keep the runtime, and so itself, alive forever. Host functions get a handle
+// from their context. Callbacks may call all of this library, on any handle. An invocation from
+// within a host function is nested in the invocation that called it. It is at most five deep in
+// all, and ends with the outer deadline at the latest. It is DORMOUSE_BUSY at once if only an
+// instance that this thread holds could serve it. A callback must return: it must not leave by
+// longjmp or by a C++ exception. Contexts and guests that a callback is lent are valid for that
+// call only, on its thread.
 //
-// Panics. A bug in the library does not unwind into C: it is caught, printed to stderr, and returned as
-// DORMOUSE_PANIC.
+// Panics. A bug in the library does not unwind into C. The library catches it, prints it to stderr,
+// and returns DORMOUSE_PANIC.
 //
-// Stability. Before 1.0 there is no promise of a stable ABI: the minor version is part of the SONAME, and a program
-// is built with the header of the library that it is linked with. The numbers of statuses stay. Options begin with
-// their size, by which a library refuses those of another header, shorter or longer: DORMOUSE_ARGUMENT, and nothing is
-// written to them.
+// Stability. Before 1.0 there is no promise of a stable ABI. The minor version is part of the
+// SONAME. Build a program with the header of the library that it is linked with. The numbers of
+// statuses stay. Options begin with their size. The library refuses options of another header,
+// shorter or longer, with DORMOUSE_ARGUMENT, and writes nothing to them.
 #ifndef DORMOUSE_H
 #define DORMOUSE_H
 
@@ -2161,15 +2167,15 @@ void dormouse_error_free(dormouse_error *error);
 extern "C" {
 #endif
 
-// A string of C as the two arguments that this library takes: `dormouse_runtime_find(runtime, DORMOUSE_STR("greet"),
-// ...)`. It looks at its argument twice.
+// A C string as the two arguments that this library takes:
+// `dormouse_runtime_find(runtime, DORMOUSE_STR("greet"), ...)`. It evaluates its argument twice.
 #define DORMOUSE_STR(s) (s), dormouse_length(s)
 
 static inline size_t dormouse_length(const char *s) {
     return s == NULL ? 0 : strlen(s);
 }
 
-// The same as a member of a struct. NULL is no text.
+// A C string as a member of a struct. NULL is no text.
 static inline dormouse_string dormouse_string_of(const char *s) {
     dormouse_string string;
     string.chars = s;

@@ -1,7 +1,7 @@
 //! A deployment with options: the builder that a host fills in before it deploys.
 //!
 //! Invariant: everything that changes what a guest computes is in the options, so it is part of the
-//! version. The closures of host functions are the exception.
+//! version. The host's closures are the exception.
 
 use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 

@@ -1,7 +1,7 @@
 //! One invocation: take an instance, arm it, run the guest, settle what it used, give it back
 //! clean.
 //!
-//! Invariant: what a run has staged takes effect only if the run succeeds, and an instance goes
+//! Invariant: what a run has staged takes effect only if the guest has succeeded. An instance goes
 //! back to the pool only if it is clean.
 
 use std::{

@@ -26,7 +26,7 @@ impl Imports {
         self.0.iter().any(|import| *import.module == *wasi::MODULE && !import.is_custom())
     }
 
-    /// Whether it imports functions of `extism:host/env`, no matter who provides them.
+    /// Whether it imports functions of `extism:host/env`, the host's or this library's.
     pub(crate) fn has_extism(&self) -> bool {
         self.0.iter().any(|import| *import.module == *extism::MODULE)
     }

@@ -9,7 +9,7 @@
 #include <iostream>
 #include <stdexcept>
 
-// Asks its host for a greeting, which the host writes behind the input, and answers with it.
+// Asks its host for a greeting, which the host writes over the input, and answers with it.
 // (module
 //   (import "host" "greeting" (func $greeting (param i32 i32) (result i32)))
 //   (memory (export "memory") 1)

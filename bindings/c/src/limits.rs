@@ -91,8 +91,8 @@ pub type dormouse_reset = u32;
 
 /// The fastest that works here.
 pub const DORMOUSE_RESET_AUTO: dormouse_reset = 0;
-/// Memories are restored as a whole. It works everywhere and makes no system calls. Use it under a
-/// seccomp filter that kills.
+/// Memories are restored as a whole. It works everywhere and asks nothing of the system. Use it
+/// under a seccomp filter that kills.
 pub const DORMOUSE_RESET_PORTABLE: dormouse_reset = 1;
 /// As DORMOUSE_RESET_AUTO, but all instances begin on memory whose written pages can be found.
 pub const DORMOUSE_RESET_GATED: dormouse_reset = 2;

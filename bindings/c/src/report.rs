@@ -1,4 +1,6 @@
 //! Reports as plain data, and times as nanoseconds.
+//!
+//! Invariant: a name without a number in C becomes the constant that stands for all such names.
 
 use std::time::Duration;
 

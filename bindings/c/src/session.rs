@@ -101,8 +101,8 @@ exported! { fallible:
     }
 
     /// Calls an exported function. Its results go to `results_out`, and `count_out` receives how
-    /// many there are. If they do not fit, the call has run all the same, and fails with
-    /// DORMOUSE_NO_ROOM. `results_out` may be NULL if `results_room` is 0. `count_out` may be NULL.
+    /// many there are. If they do not fit, the call has still run, and fails with DORMOUSE_NO_ROOM.
+    /// `results_out` may be NULL if `results_room` is 0. `count_out` may be NULL.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, DORMOUSE_NO_ROOM, 200 to 299.
     pub unsafe extern "C" fn dormouse_guest_call(

@@ -90,7 +90,7 @@ pub enum dormouse_status {
     DORMOUSE_INPUT_TOO_LARGE = 208,
     /// The output is larger than its limit.
     DORMOUSE_OUTPUT_TOO_LARGE = 209,
-    /// No instance is available, and there is no room to make one.
+    /// No instance is available, or there is no room to make one.
     DORMOUSE_BUSY = 210,
     /// The function is not deployed: it was undeployed, or its alias was removed.
     DORMOUSE_UNDEPLOYED = 211,

@@ -1,6 +1,6 @@
 //! WebAssembly numbers in C.
 //!
-//! Invariant: every byte of a value that C gets is written.
+//! Invariant: every byte of a number that C gets is written, whichever member C reads.
 
 use dormouse::{Value, ValueType};
 use smallvec::SmallVec;

@@ -154,8 +154,8 @@ fn http_request(cx: &mut Context<'_>, request: u64) -> Result<u64, HostError> {
     let asked = serde_json::from_slice::<HttpRequest>(cx.extism()?.area.bytes(at));
     let HttpRequest(url) = asked.map_err(|error| format!("the request is not what it should be: {error}"))?;
     Err(format!(
-        "HTTP request to {url} is not allowed: there is no network here; a host that wants to offer requests grants a function of its own \
-         with `Deployment::host({MODULE:?}, \"http_request\", …)`"
+        "HTTP request to {url} is not allowed: a guest has no network; to offer requests, grant a host function with \
+         `Deployment::host({MODULE:?}, \"http_request\", …)`"
     )
     .into())
 }

@@ -1,6 +1,9 @@
 //! Extism plug-ins: all functions of `extism:host/env`, as version 1.12 of the interface defines
 //! them.
 //!
+//! Invariant: a plug-in reaches its host only through these functions and those that the host
+//! grants.
+//!
 //! `state.rs` is the host's state for a plug-in, `area.rs` its blocks, `vars.rs` its variables.
 //! `kernel.rs` has the functions that move bytes, `calls.rs` those that ask the host for something,
 //! `plugin.rs` the contract. The guide's chapter "Extism" (`dormouse::guide::extism`) lists all

@@ -1,7 +1,7 @@
 //! The functions themselves, and what they answer if there is nothing for them to do. Guests have
 //! no files, no directories and no sockets. Descriptors 0 to 2 are pipes.
 //!
-//! Invariant: a call answers an error number, or ends the run. It never panics.
+//! Invariant: a call answers an error number, or ends the run.
 
 use std::{borrow::Cow, ops::Range, sync::Arc, time::Duration};
 

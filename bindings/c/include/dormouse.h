@@ -146,7 +146,7 @@ typedef enum {
     DORMOUSE_INPUT_TOO_LARGE = 208,
     // The output is larger than its limit.
     DORMOUSE_OUTPUT_TOO_LARGE = 209,
-    // No instance is available, and there is no room to make one.
+    // No instance is available, or there is no room to make one.
     DORMOUSE_BUSY = 210,
     // The function is not deployed: it was undeployed, or its alias was removed.
     DORMOUSE_UNDEPLOYED = 211,
@@ -1091,8 +1091,8 @@ typedef struct {
 // The fastest that works here.
 #define DORMOUSE_RESET_AUTO 0
 
-// Memories are restored as a whole. It works everywhere and makes no system calls. Use it under a
-// seccomp filter that kills.
+// Memories are restored as a whole. It works everywhere and asks nothing of the system. Use it
+// under a seccomp filter that kills.
 #define DORMOUSE_RESET_PORTABLE 1
 
 // As DORMOUSE_RESET_AUTO, but all instances begin on memory whose written pages can be found.
@@ -1513,8 +1513,8 @@ dormouse_status dormouse_function_session(const dormouse_function *function,
                                           dormouse_error **error_out);
 
 // Calls an exported function. Its results go to `results_out`, and `count_out` receives how
-// many there are. If they do not fit, the call has run all the same, and fails with
-// DORMOUSE_NO_ROOM. `results_out` may be NULL if `results_room` is 0. `count_out` may be NULL.
+// many there are. If they do not fit, the call has still run, and fails with DORMOUSE_NO_ROOM.
+// `results_out` may be NULL if `results_room` is 0. `count_out` may be NULL.
 //
 // Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, DORMOUSE_NO_ROOM, 200 to 299.
 dormouse_status dormouse_guest_call(dormouse_guest *guest,

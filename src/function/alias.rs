@@ -1,6 +1,6 @@
-//! Aliases: names for versions that can be switched, as `resize@prod`.
+//! Aliases: names for versions that can be switched, such as `resize@prod`.
 //!
-//! Invariant: an alias keeps its version alive, and stands for exactly one at any time.
+//! Invariant: an alias stands for exactly one version at any time, and keeps it alive.
 
 use std::sync::{Arc, Weak};
 
@@ -9,21 +9,21 @@ use arc_swap::ArcSwapOption;
 use super::{Deployed, Function, Slot, Target, registry::Functions};
 use crate::{limits::is_name, text::cut, usage::Version};
 
-/// Why an alias was not set. The alias stands for what it stood for before.
+/// Why an alias was not set. It still stands for the version that it stood for before.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AliasError {
-    /// The alias is not `[A-Za-z0-9._-]{1,64}`, or could be taken for a version.
+    /// The alias is not `[A-Za-z0-9._-]{1,64}`, or looks like a version.
     #[error(
-        "the alias {alias:?} must be made of 1 to 64 of the characters A-Z a-z 0-9 . _ -, and not look like a version: seven and more of 0-9 a-f"
+        "the alias {alias:?} must have 1 to 64 of the characters A-Z a-z 0-9 . _ -, and must not look like a version: seven or more of 0-9 a-f"
     )]
     InvalidName {
         /// The alias as given.
         alias: Box<str>,
     },
-    /// The function has no such version, or it is gone.
+    /// The function has no such version, or the version is gone.
     #[error(
-        "the function {function:?} has no version {}; it is neither the current one nor kept alive by a handle or an alias",
+        "the function {function:?} has no version {}: no current version, handle or alias keeps it alive",
         version.short()
     )]
     NoSuchVersion {
@@ -34,7 +34,7 @@ pub enum AliasError {
     },
     /// The runtime has as many aliases as it may.
     #[error(
-        "the runtime has {limit} aliases, its limit; remove one or raise `RuntimeLimits::functions`, which bounds them too"
+        "the runtime has {limit} aliases, its limit; remove one or raise `RuntimeLimits::functions`, which also limits aliases"
     )]
     TooMany {
         /// The limit.
@@ -93,7 +93,7 @@ impl Functions {
         aliases
     }
 
-    /// Takes the aliases of a function that is undeployed with it.
+    /// Removes the aliases of a function that is undeployed.
     pub(super) fn drop_aliases(&self, function: &str) {
         let gone: Vec<Arc<Slot>> = {
             let mut names = self.names.write();
@@ -114,7 +114,8 @@ impl Functions {
         }
     }
 
-    /// A version that something else may keep alive can still be found by its number.
+    /// Remembers a version that something else may keep alive, so that it can be found by its
+    /// number.
     fn keep_known(&self, version: Option<&Arc<Deployed>>) {
         if let Some(version) = version {
             let weak = Arc::downgrade(version);

@@ -1,4 +1,7 @@
-//! What the instances of a version are made from.
+//! The blueprint of a version: what its instances are made from, and how one is made and
+//! initialised.
+//!
+//! Invariant: every instance holds a reservation for what it takes, before it is made.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,7 +10,7 @@ use crate::{
     budget::{Budget, Reservation},
     clock::Clock,
     error::InvokeErrorKind,
-    guest::{Base, Contract, Grants, GuestState, Imports, Instance},
+    guest::{Base, Contract, GuestSettings, GuestState, Imports, Instance},
     host::{HostState, RuntimeRef},
     instance::{Allowance, Content, Request, Segment},
     limits::Limits,
@@ -15,64 +18,65 @@ use crate::{
     usage::Label,
 };
 
-/// Bytes that an instance takes beside its memory, tables and segments: 5.1 KB and 56 to 96 a function, measured, and some
-/// 40 for each global.
+/// Bytes that an instance takes besides its memory, tables and segments: measured 5.1 KB, 56 to 96
+/// for each function, and some 40 for each global.
 const INSTANCE_BYTES: u64 = 5_100;
 const FUNCTION_BYTES: u64 = 96;
 const GLOBAL_BYTES: u64 = 40;
 
-/// What stands for the pool while an instance initialises itself: it comes from none.
+/// Stands for the pool while an instance initialises itself, as it comes from no pool.
 const NO_POOL: usize = 0;
 
-/// What an instance is made from: known before there is an image.
+/// What an instance is made from. It is known before there is an image.
 pub(super) struct Blueprint {
     pub(super) prepared: Arc<Prepared>,
     pub(super) imports: Imports,
-    pub(super) lanes: Lanes,
+    pub(super) lanes: LaneCopies,
     pub(super) contract: Contract,
-    pub(super) grants: Grants,
+    pub(super) settings: GuestSettings,
     pub(super) limits: Limits,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) runtime: RuntimeRef,
     pub(super) budget: Arc<Budget>,
 }
 
-/// What every invocation touches and threads would fight over, several times: all instances of a lane share one. See
-/// [`pool`](super::pool) for which thread uses which.
-pub(super) struct Lanes(Box<[OnceLock<Lane>]>);
+/// A copy for each lane of what every invocation touches several times, so that threads do not
+/// fight over it. All instances of a lane share one copy. [`pool`](super::pool) says which thread
+/// uses which lane.
+pub(super) struct LaneCopies(Box<[OnceLock<LaneCopy>]>);
 
-struct Lane {
+struct LaneCopy {
     code: Code,
-    /// Each report holds it.
+    /// Each report holds a reference to it.
     label: Arc<Label>,
 }
 
-impl Lanes {
-    /// As many as there will ever be; the first one is made, the others when they are needed.
+impl LaneCopies {
+    /// Makes room for all copies, and the first copy. The others are made when they are needed.
     pub(super) fn new(count: usize, code: Code, label: Label) -> Self {
-        let lanes: Box<[OnceLock<Lane>]> = (0..count).map(|_| OnceLock::new()).collect();
-        lanes[0].get_or_init(|| Lane { code, label: Arc::new(label) });
+        let lanes: Box<[OnceLock<LaneCopy>]> = (0..count).map(|_| OnceLock::new()).collect();
+        lanes[0].get_or_init(|| LaneCopy { code, label: Arc::new(label) });
         Self(lanes)
     }
 
-    fn first(&self) -> &Lane {
+    fn first(&self) -> &LaneCopy {
         self.0[0].get().expect("made with the lanes")
     }
 
-    /// Compiles anew for a lane that is used for the first time. Where the interpreter has no memory for that, the first
-    /// lane does as well.
-    fn get(&self, number: usize, prepared: &Prepared) -> &Lane {
+    /// The copy of a lane. A lane that is used for the first time compiles anew. If the interpreter
+    /// has no memory for that, the lane uses the first copy.
+    fn get(&self, number: usize, prepared: &Prepared) -> &LaneCopy {
         let lane = &self.0[number];
         if let Some(lane) = lane.get() {
             return lane;
         }
         let first = self.first();
         let Ok(code) = prepared.compile() else { return first };
-        lane.get_or_init(|| Lane { code, label: Arc::new(Label::clone(&first.label)) })
+        lane.get_or_init(|| LaneCopy { code, label: Arc::new(Label::clone(&first.label)) })
     }
 }
 
-/// An instance that has run its initialisation, with what others begin with, and what it used.
+/// An instance that has run its initialisation, and what that used.
 pub(super) struct Initialised {
     pub(super) instance: Instance,
     pub(super) fuel: u64,
@@ -84,7 +88,7 @@ impl Blueprint {
         self.budget.reserve(self.instance_bytes(memory_bytes)).map_err(InvokeErrorKind::Busy)
     }
 
-    /// What an instance with so much memory takes.
+    /// Bytes that an instance with this much memory takes.
     pub(super) fn instance_bytes(&self, memory_bytes: u64) -> u64 {
         let own = INSTANCE_BYTES
             + FUNCTION_BYTES * u64::from(self.prepared.functions)
@@ -97,8 +101,8 @@ impl Blueprint {
         &self.lanes.first().label
     }
 
-    /// Makes an instance with this content. `base` is what initialisation has left for it, `None` for one that
-    /// initialises itself.
+    /// Makes an instance with this content. `base` is what initialisation has left for it. `None`
+    /// for an instance that initialises itself.
     pub(super) fn instantiate(
         &self,
         lane: usize,
@@ -112,7 +116,7 @@ impl Blueprint {
             code: &lane.code,
             label: &lane.label,
             import: &|index, store| self.imports.0[index].import(store),
-            host: HostState::new(self.runtime.clone(), GuestState::new(&self.grants, base)),
+            host: HostState::new(self.runtime.clone(), GuestState::new(&self.settings, base)),
             clock: &self.clock,
             memory_max: self.limits.memory,
             table_elements_max: self.limits.table_elements,
@@ -122,8 +126,8 @@ impl Blueprint {
         Instance::new(request, content)
     }
 
-    /// An instance that has run its initialisation, sealed: the first of a version, and each of those whose references
-    /// no image can hold.
+    /// Makes an instance, runs its initialisation and seals it. These are the first instance of a
+    /// version, and each instance whose references no image can hold.
     pub(super) fn initialise(&self, lane: usize, segments: &[Segment]) -> Result<Initialised, InvokeErrorKind> {
         let failed = |step, cause| match cause {
             InvokeErrorKind::Busy(busy) => InvokeErrorKind::Busy(busy),
@@ -135,7 +139,8 @@ impl Blueprint {
         let mut instance = self
             .instantiate(lane, reservation, None, &Content::Segments(segments))
             .map_err(|cause| failed("instantiation", cause))?;
-        // A host function that deploys what calls it during initialisation comes to an end too.
+        // The nesting depth also ends a host function that deploys the guest that calls it during
+        // initialisation.
         let runtime = self.runtime.id();
         let outer = nesting::outer(NO_POOL, runtime)?;
         let began = instance.arm(Allowance {

@@ -1,7 +1,7 @@
-//! Deploying, in stages that hand on: bytes and options are checked, surveyed and prepared; an instance
-//! initialises itself; its image makes the version, which takes its name last.
+//! Deploying, in stages. Bytes and options are checked, surveyed and prepared. An instance
+//! initialises itself. Its image makes the version, which takes its name last.
 //!
-//! Invariant: nothing has changed where a stage fails.
+//! Invariant: a stage that fails leaves everything as it was.
 
 use std::{
     num::NonZero,
@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     Function, Target,
-    blueprint::{Blueprint, Initialised, Lanes},
+    blueprint::{Blueprint, Initialised, LaneCopies},
     deployment::{Deployment, Options},
     version::Deployed,
 };
@@ -27,7 +27,7 @@ use crate::{
     usage::{DeployReport, Label, Version, trace},
 };
 
-/// Lanes of a function at most.
+/// The most lanes of a function.
 const LANES_MAX: usize = 16;
 
 pub(super) fn deploy(deployment: Deployment, module: &[u8]) -> Result<Function, DeployError> {
@@ -81,7 +81,7 @@ pub(super) fn deploy(deployment: Deployment, module: &[u8]) -> Result<Function, 
     Ok(Function { functions, target: Target::Name(installed?) })
 }
 
-/// Whether name and options can be met, before anything of the module is looked at.
+/// Checks name and options, before the module is read.
 fn check(deployment: &Deployment) -> Result<(), DeployError> {
     let invalid = |option, problem: String| Err(DeployError::InvalidOption { option, problem: problem.into() });
     let Deployment { name, options, kv, instances, .. } = deployment;
@@ -91,7 +91,7 @@ fn check(deployment: &Deployment) -> Result<(), DeployError> {
     if instances.start() > instances.end() {
         return invalid(
             "instances",
-            format!("{} kept warm are more than {} at most", instances.start(), instances.end()),
+            format!("{} instances kept warm are more than the maximum of {}", instances.start(), instances.end()),
         );
     }
     if let Some((option, problem)) = options.guest.problem() {
@@ -109,7 +109,7 @@ fn check(deployment: &Deployment) -> Result<(), DeployError> {
     }
 }
 
-/// What is known of a module before any of it has run.
+/// What is known of a module before any of its code has run.
 struct Surveyed {
     blueprint: Blueprint,
     segments: Vec<Segment>,
@@ -118,7 +118,7 @@ struct Surveyed {
 /// Validates the module, rewrites it, compiles it lazily, and finds its contract.
 fn survey(deployment: Deployment, module: &[u8]) -> Result<Surveyed, DeployError> {
     let Deployment { functions, name, mut options, kv, instances, .. } = deployment;
-    // The order in which they were given is not part of the version.
+    // The order in which the host gave the functions is not part of the version.
     options.host.sort_by(|a, b| (&a.module, &a.name).cmp(&(&b.module, &b.name)));
     let survey = Survey::of(module, &options.limits)?;
     let imports = Imports::resolve(&survey, &options.host)?;
@@ -130,9 +130,9 @@ fn survey(deployment: Deployment, module: &[u8]) -> Result<Surveyed, DeployError
     let Options { limits, guest, .. } = options;
     let blueprint = Blueprint {
         prepared: Arc::new(prepared),
-        grants: guest.grants(&imports, &contract, &label.version),
+        settings: guest.settings(&imports, &contract, &label.version),
         imports,
-        lanes: Lanes::new(lanes(*instances.end()), code, label),
+        lanes: LaneCopies::new(lanes(*instances.end()), code, label),
         contract,
         limits,
         clock: Arc::clone(&functions.clock),
@@ -150,7 +150,7 @@ fn version(module: &[u8], options: &Options, kv: Option<&Granted>) -> Version {
     }
 }
 
-/// Runs the initialisation, whose outcome all invocations share.
+/// Runs the initialisation. All invocations share its outcome.
 fn initialise(blueprint: &Blueprint, segments: &[Segment]) -> Result<Initialised, DeployError> {
     let initialised = blueprint.initialise(0, segments).map_err(refused)?;
     if blueprint.prepared.reinitialises && initialised.host_calls > 0 {
@@ -159,20 +159,20 @@ fn initialise(blueprint: &Blueprint, segments: &[Segment]) -> Result<Initialised
     Ok(initialised)
 }
 
-/// Lanes of a function with so many instances: as many as can run at once, within reason, since each compiles the code that
-/// it runs for itself.
+/// The number of lanes of a function with this many instances: as many as can run at once, up to a
+/// maximum. Each lane compiles the code that it runs for itself.
 fn lanes(instances: usize) -> usize {
     instances.min(cores()).clamp(1, LANES_MAX)
 }
 
-/// Cores that this process may use. Asked once: the standard library opens files of the control group to find out, which
-/// took most of the time of deploying a small module.
+/// Cores that this process may use. It is asked once: the standard library opens files of the
+/// control group for it, which took most of the time of deploying a small module.
 pub(super) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))
 }
 
-/// A failure of initialisation as a refusal to deploy.
+/// Turns a failure of initialisation into a refusal to deploy.
 fn refused(kind: InvokeErrorKind) -> DeployError {
     match kind {
         InvokeErrorKind::Busy(busy) => DeployError::Busy(busy),
@@ -181,7 +181,7 @@ fn refused(kind: InvokeErrorKind) -> DeployError {
     }
 }
 
-/// The active data segments, each of which must lie within its memory.
+/// The active data segments. Each must lie within its memory.
 fn segments(survey: &Survey<'_>) -> Result<Vec<Segment>, DeployError> {
     let mut segments = Vec::new();
     for (index, data) in survey.data.iter().enumerate() {

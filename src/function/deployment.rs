@@ -1,4 +1,7 @@
-//! A deployment with choices: what a host says before it deploys.
+//! A deployment with options: the builder that a host fills in before it deploys.
+//!
+//! Invariant: everything that changes what a guest computes is in the options, so it is part of the
+//! version. The host's closures are the exception.
 
 use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -22,10 +25,10 @@ use crate::{
     value::{Value, ValueType},
 };
 
-/// How long an invocation waits for an instance, unless the deployment says otherwise.
+/// How long an invocation waits for an instance by default.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// A deployment with choices, from [`Runtime::deployment`].
+/// A deployment with options, from [`Runtime::deployment`](crate::Runtime::deployment).
 ///
 /// ```
 /// # let module = wat::parse_str(r#"(module (import "env" "log_reading" (func $log (param i32 f64)))
@@ -51,13 +54,14 @@ pub struct Deployment {
     pub(super) name: Box<str>,
     module: Arc<[u8]>,
     pub(super) options: Options,
-    /// Beside the options, so that it is part of the versions of those alone that have it.
+    /// Kept apart from the options, so that it is part of a version only if there is one.
     pub(super) kv: Option<Arc<kv::Granted>>,
     pub(super) instances: RangeInclusive<usize>,
     pub(super) max_wait: Duration,
 }
 
-/// What is part of a version besides the module. Its debug form is hashed, so it must not differ between machines.
+/// What is part of a version besides the module. The version hashes its debug form, which must not
+/// differ between machines.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) limits: Limits,
@@ -92,61 +96,66 @@ impl Deployment {
         }
     }
 
-    /// The function's bounds, instead of [`Limits::default`].
+    /// Sets the function's limits, instead of [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
         self
     }
 
-    /// Instances kept warm, and instances at most at once; default none, and twice the number of cores. With a maximum of
-    /// 0 the function is off: its invocations are refused as busy.
+    /// Sets how many instances are kept warm, and how many there may be at once. The default is 0,
+    /// and twice the number of cores. With a maximum of 0 the function is off: its invocations are
+    /// refused as busy.
     ///
-    /// The minimum is made at deployment and kept by `trim`; a squeezed runtime takes from it all the same.
+    /// The deployment makes the minimum, and `trim` keeps it. A runtime that is short of room still
+    /// takes from it.
     pub fn instances(mut self, instances: RangeInclusive<usize>) -> Self {
         self.instances = instances;
         self
     }
 
-    /// How long an invocation waits while all instances are in use; default 1 s, zero for not at all. Real time, whatever
-    /// the runtime's clock says.
+    /// Sets how long an invocation waits while all instances are in use. The default is 1 s, and
+    /// zero means not to wait. It is real time, whatever the runtime's clock says.
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
         self.max_wait = max_wait;
         self
     }
 
-    /// The export that is given events, `handle` unless named: `(ptr: i32, len: i32) -> i64`, of an Extism plug-in `() -> i32` or
-    /// `() -> ()`. A plug-in that has no `handle` and one other such export is given them there;
+    /// Names the export that is given events. The default is `handle`. Its type is
+    /// `(ptr: i32, len: i32) -> i64`, and for an Extism plug-in `() -> i32` or `() -> ()`. If a
+    /// plug-in has no `handle` and exactly one other such export, that one is given the events.
     /// [`Invocation::entry`](crate::Invocation::entry) chooses for one invocation.
     pub fn entry(mut self, entry: &str) -> Self {
         self.options.entry = Some(entry.into());
         self
     }
 
-    /// The contract by which the guest takes events, instead of the one that is found in its imports and exports. A module
-    /// that does not keep it is refused.
+    /// Names the contract by which the guest takes events, instead of the one that the runtime
+    /// finds in its imports and exports. A module that does not keep it is refused.
     pub fn contract(mut self, contract: ContractKind) -> Self {
         self.options.contract = Some(contract);
         self
     }
 
-    /// What a guest of WASI preview 1 is given: arguments, environment, time, seeds. Given twice, the later
-    /// holds.
+    /// Sets what a guest of WASI preview 1 is given: arguments, environment, time, seeds. A later
+    /// call replaces an earlier one.
     #[cfg(feature = "wasi")]
     pub fn wasi(mut self, options: Wasi) -> Self {
         self.options.guest.wasi = options;
         self
     }
 
-    /// What an Extism plug-in is given: configuration, variables, the level of its log. Given twice, the later
-    /// holds.
+    /// Sets what an Extism plug-in is given: configuration, variables, the level of its log. A
+    /// later call replaces an earlier one.
     #[cfg(feature = "extism")]
     pub fn extism(mut self, options: Extism) -> Self {
         self.options.guest.extism = options;
         self
     }
 
-    /// Grants the guest a key-value store, which it imports from `dormouse:kv`, or as a plug-in from `extism:host/user`: see [`kv`](crate::kv). Without it there is none. Given
-    /// twice, the later holds. The namespace and its limits are part of the version, the store is not.
+    /// Grants the guest a key-value store, see [`kv`](crate::kv). The guest imports it from
+    /// `dormouse:kv`, or as a plug-in from `extism:host/user`. By default it has none. A later call
+    /// replaces an earlier one. The namespace and its limits are part of the version. The store is
+    /// not.
     pub fn kv(mut self, grant: kv::Grant) -> Self {
         let granted = Arc::new(grant.to(&self.name));
         self.kv = Some(Arc::clone(&granted));
@@ -157,20 +166,22 @@ impl Deployment {
         host::kv::functions(&granted).into_iter().fold(this, Self::grant)
     }
 
-    /// Grants the guest a function of the host under the module and name by which it imports it. Given twice, the later
-    /// holds. See [`IntoHostFunction`] for what closures fit.
+    /// Grants the guest a function of the host, under the module and name with which the guest
+    /// imports it. A later function of the same name replaces an earlier one. See
+    /// [`IntoHostFunction`] for the closures that fit.
     ///
-    /// An error or a panic in it ends the invocation. It may invoke other functions through
-    /// [`Context::runtime`](crate::Context::runtime).
+    /// An error or a panic in the function ends the invocation. The function may invoke other
+    /// functions through [`Context::runtime`](crate::Context::runtime).
     ///
-    /// A closure is not part of the version's hash, only its name and type are.
+    /// The version's hash covers the function's name and type, not its closure.
     pub fn host<P, R>(self, module: &str, name: &str, function: impl IntoHostFunction<P, R>) -> Self {
         self.grant(HostFunction::new(module, name, function))
     }
 
-    /// As [`host`](Self::host), for a function whose type is known at run time alone: bindings to other languages, imports
-    /// read from a file. It is given its arguments, and results of the right types to overwrite, zeros until then; a result of
-    /// another type is an error of the function's.
+    /// As [`host`](Self::host), for a function whose type is known only at run time: in bindings to
+    /// other languages, or for imports read from a file. The closure is given its arguments, and
+    /// results of the right types to overwrite, which are zero until then. A result of another type
+    /// is an error of the function.
     ///
     /// ```
     /// # let module = wat::parse_str(r#"(module (import "env" "sum" (func $sum (param i32 i32) (result i64)))
@@ -205,20 +216,20 @@ impl Deployment {
         self
     }
 
-    /// Deploys: validates the module, compiles it lazily, runs its initialisation and captures the image. A function that
-    /// has the name is replaced atomically, once all has gone well.
+    /// Deploys: validates the module, compiles it lazily, runs its initialisation and captures the
+    /// image. Then it replaces a function of the same name atomically.
     ///
-    /// Initialisation (start function, `_initialize`, one `alloc`, as the contract has it) runs once, here, within the function's limits.
-    /// Whatever it computes is shared by all invocations.
+    /// Initialisation (start function, `_initialize`, one `alloc`, as the contract defines) runs
+    /// once, here, within the function's limits. All invocations share whatever it computes.
     ///
     /// # Errors
-    /// See [`DeployError`]; nothing has changed then.
+    /// See [`DeployError`]. After an error nothing has changed.
     pub fn deploy(self) -> Result<Function, DeployError> {
         let module = Arc::clone(&self.module);
         deploy::deploy(self, &module)
     }
 
-    /// The same from bytes that it does not hold itself.
+    /// Deploys a module that the deployment does not hold itself.
     pub(crate) fn deploy_module(self, module: &[u8]) -> Result<Function, DeployError> {
         deploy::deploy(self, module)
     }

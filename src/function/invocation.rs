@@ -1,4 +1,8 @@
-//! One run: take an instance, arm it, run the guest, settle what it used, give it back clean.
+//! One invocation: take an instance, arm it, run the guest, settle what it used, give it back
+//! clean.
+//!
+//! Invariant: what a run has staged takes effect only if the guest has succeeded. An instance goes
+//! back to the pool only if it is clean.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -21,8 +25,8 @@ use crate::{
 };
 use crate::{queue::Staged, usage::Origin};
 
-/// An invocation with choices, from [`Function::invocation`]. A lower level can only lower a limit: more fuel or time than
-/// the function's limits allow is cut to these.
+/// An invocation with options, from [`Function::invocation`]. An option can only lower a limit:
+/// fuel and deadline are cut to the function's limits.
 ///
 /// ```
 /// # let echo = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -46,7 +50,7 @@ pub struct Invocation<'a> {
     deadline: Duration,
     cancel: Option<Cancel>,
     origin: Option<Origin>,
-    /// Where what is published in it goes, instead of into the queue.
+    /// Where published events go, instead of into the queue.
     staged: Option<&'a mut Option<Staged>>,
     seed: Option<[u8; 32]>,
 }
@@ -66,8 +70,9 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    /// The export that is given the event, instead of the deployment's [entry](crate::Deployment::entry): for guests with several, as
-    /// Extism plug-ins are. It is looked up by name in each invocation. Calls and sessions do not use it.
+    /// Names the export that is given the event, instead of the deployment's
+    /// [entry](crate::Deployment::entry). It is for guests with several entries, such as Extism
+    /// plug-ins. Each invocation looks it up by name. Calls and sessions do not use it.
     ///
     /// ```
     /// # let module = wat::parse_str(r#"(module (import "extism:host/env" "input_offset" (func $at (result i64)))
@@ -81,40 +86,41 @@ impl<'a> Invocation<'a> {
     /// # Ok::<(), dormouse::Error>(())
     /// ```
     ///
-    /// Where there is none of this name, or of a type that does not take events, the run fails with
-    /// [`NoSuchExport`](InvokeErrorKind::NoSuchExport) or [`Signature`](InvokeErrorKind::Signature).
+    /// The run fails with [`NoSuchExport`](InvokeErrorKind::NoSuchExport) if there is no such
+    /// export, and with [`Signature`](InvokeErrorKind::Signature) if its type does not take events.
     pub fn entry(mut self, entry: &'a str) -> Self {
         self.entry = Some(entry);
         self
     }
 
-    /// Fuel for this invocation.
+    /// Sets the fuel of this invocation.
     pub fn fuel(mut self, fuel: u64) -> Self {
         self.fuel = fuel;
         self
     }
 
-    /// Wall time for this invocation, from the moment its instance is at hand.
+    /// Sets the wall time of this invocation, from the moment its instance is available.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// A handle that ends this invocation from another thread.
+    /// Sets a handle with which another thread can end this invocation.
     pub fn cancel(mut self, cancel: &Cancel) -> Self {
         self.cancel = Some(cancel.clone());
         self
     }
 
-    /// What the random numbers of this invocation come from, for guests that draw them through WASI, instead of what the
-    /// deployment grants. It is never printed.
+    /// Sets the seed of the random numbers that the guest draws through WASI, instead of the
+    /// deployment's seeds. It is never printed.
     #[cfg(feature = "wasi")]
     pub fn seed(mut self, seed: [u8; 32]) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// The delivery that it belongs to, and who releases what is published in it.
+    /// Sets the delivery that the invocation belongs to. The caller releases the events in
+    /// `staged`.
     pub(crate) fn delivering(mut self, origin: Origin, staged: &'a mut Option<Staged>) -> Self {
         self.origin = Some(origin);
         self.staged = Some(staged);
@@ -131,8 +137,8 @@ impl<'a> Invocation<'a> {
         Ok(Reply { output, log, report })
     }
 
-    /// Runs the function on the input and leaves the reply in `output`, whose capacity is used again; what was in it is
-    /// gone, also after an error.
+    /// Runs the function on the input and leaves the reply in `output`, whose capacity is reused.
+    /// The earlier content of `output` is gone, also after an error.
     ///
     /// # Errors
     /// See [`InvokeErrorKind`].
@@ -144,7 +150,7 @@ impl<'a> Invocation<'a> {
     fn run_into_buffer(self, output: &mut Vec<u8>) -> Result<(Vec<u8>, Report), InvokeError> {
         let (input, entry) = (self.input, self.entry);
         let ran = self.within(|ready, contract, limits| {
-            contract.invoke(&ready.bound, entry, &mut ready.instance, input, output, limits)?;
+            contract.invoke(&ready.handles, entry, &mut ready.instance, input, output, limits)?;
             Ok(output.len() as u64)
         });
         if ran.is_err() {
@@ -153,7 +159,7 @@ impl<'a> Invocation<'a> {
         ran
     }
 
-    /// Calls one export, as [`Function::call`]; the input is not used.
+    /// Calls one export, as [`Function::call`]. The input is not used.
     ///
     /// # Errors
     /// See [`InvokeErrorKind`].
@@ -161,15 +167,16 @@ impl<'a> Invocation<'a> {
         self.session(|guest| guest.call(export, args))
     }
 
-    /// Runs a session, as [`Function::session`]; the input is not used.
+    /// Runs a session, as [`Function::session`]. The input is not used.
     ///
     /// # Errors
-    /// What the closure returns, with the report; see [`InvokeErrorKind`].
+    /// The closure's error, with the report; see [`InvokeErrorKind`].
     pub fn session<T>(
         self,
         body: impl FnOnce(&mut Guest<'_>) -> Result<T, InvokeErrorKind>,
     ) -> Result<Returned<T>, InvokeError> {
-        // Written where it stays: handed from one function to the next it would be copied each time.
+        // The closure writes the value to its final place. A value passed from function to function
+        // would be copied each time.
         let mut value = None;
         let (log, report) = self.within(|ready, _, _| {
             value = Some(body(&mut Guest::new(&mut ready.instance))?);
@@ -179,13 +186,14 @@ impl<'a> Invocation<'a> {
         Ok(Returned { value, log, report })
     }
 
-    /// Takes an instance, runs `body` on it, and gives it back. `body` returns the bytes of output; this, what the run logged.
+    /// Takes an instance, runs `body` on it, and gives it back. `body` returns the number of output
+    /// bytes. This returns the run's log and report.
     fn within(
         self,
         body: impl FnOnce(&mut PooledInstance, &Contract, &Limits) -> Result<u64, InvokeErrorKind>,
     ) -> Result<(Vec<u8>, Report), InvokeError> {
         let deployed = self.function.deployed()?;
-        // What is shorter than a slice would not look at it.
+        // A run shorter than a slice would not check the handle.
         let refused = |kind: InvokeErrorKind| {
             deployed.counters.refused(kind.name());
             kind
@@ -222,7 +230,8 @@ impl<'a> Invocation<'a> {
         ready.instance.host().service = Some(service);
         let level = Level::enter(deployed.pool.id(), runtime, ready.instance.deadline_at(), hops);
         let ran = body(ready, &deployed.blueprint.contract, limits);
-        // The last thing that can fail, but for the release below: what the run has staged is written if all else went well.
+        // If the body succeeded, what it staged for the key-value store is written. Only the
+        // release below can fail after it.
         let ran = ran.and_then(|value| ready.instance.host().commit().map(|()| value));
         drop(level);
         let used = ready.instance.settle(began);
@@ -247,7 +256,7 @@ impl<'a> Invocation<'a> {
         if let Err(kind) = &ran {
             deployed.counters.failed(kind.name());
         }
-        // An empty vector allocates nothing: a log costs only those who log.
+        // An empty vector allocates nothing: only guests that log pay for a log.
         let log = ready.instance.log().to_vec();
         let cleaned = ready.instance.reset(&deployed.image, deployed.mapped(), deployed.technique);
         if cleaned == Cleaned::Lost {
@@ -265,12 +274,13 @@ impl<'a> Invocation<'a> {
     }
 }
 
-/// What host functions have published in the run.
+/// The events that host functions have published in the run.
 fn take_staged(ready: &mut PooledInstance) -> Option<Staged> {
     ready.instance.host().service.as_mut()?.staged.take()
 }
 
-/// The run has succeeded: what was published in it is queued, or handed to whoever settles the delivery.
+/// The run has succeeded: its published events are queued, or handed to the code that settles the
+/// delivery.
 fn release(staged: Staged, settles: Option<&mut Option<Staged>>) -> Result<(), InvokeErrorKind> {
     match settles {
         None => staged.release().map_err(|problem| InvokeErrorKind::Unpublished { problem }),

@@ -1,4 +1,7 @@
 //! Functions: the handle that a host holds, the versions behind it, and how one invocation runs.
+//! This file is the handle.
+//!
+//! Invariant: an invocation stays on the version that it began with.
 
 mod alias;
 mod blueprint;
@@ -32,22 +35,22 @@ use crate::{
     value::{Value, Values},
 };
 
-/// The place of a name: the version that it stands for now, none after `undeploy`.
+/// The slot of a name, with the version that the name stands for now. Empty after `undeploy`.
 ///
-/// Every invocation reads it, from any thread: hence a pointer that is read without writing to anything shared, where a lock
-/// and a reference count would pass between the cores.
+/// Every invocation reads it, from any thread. So it is a pointer that a reader loads without
+/// writing to shared memory. A lock and a reference count would move between the cores.
 pub(crate) struct Slot {
     pub(crate) name: Box<str>,
     pub(crate) current: ArcSwapOption<Deployed>,
 }
 
 /// The version behind a handle, for as long as one invocation needs it.
-pub(crate) enum Held<'a> {
+pub(crate) enum VersionRef<'a> {
     Pinned(&'a Arc<Deployed>),
     Current(Guard<Option<Arc<Deployed>>>),
 }
 
-impl Deref for Held<'_> {
+impl Deref for VersionRef<'_> {
     type Target = Arc<Deployed>;
 
     fn deref(&self) -> &Arc<Deployed> {
@@ -60,11 +63,12 @@ impl Deref for Held<'_> {
 
 /// A deployed function.
 ///
-/// A handle follows its name: after a redeployment its next invocation runs the new version, after `undeploy` it answers
-/// [`Undeployed`](InvokeErrorKind::Undeployed). Invocations under way finish on the version that they began with. A
-/// [pinned](Self::pinned) handle stays with its version.
+/// A handle follows its name. After a redeployment its next invocation runs the new version. After
+/// `undeploy` it answers [`Undeployed`](InvokeErrorKind::Undeployed). Invocations under way finish
+/// on the version that they began with. A [pinned](Self::pinned) handle stays with its version.
 ///
-/// Cheap to clone, `Send` and `Sync`: any number of threads may invoke at once, each on an instance of its own.
+/// A handle is cheap to clone, `Send` and `Sync`. Any number of threads may invoke at once, each on
+/// its own instance.
 ///
 /// ```
 /// # let echo = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -92,20 +96,25 @@ pub(crate) enum Target {
 }
 
 impl Function {
-    /// Gives the function an event and returns its reply: stateless, within the function's limits.
+    /// Gives the function an event and returns its reply. The invocation is stateless and keeps to
+    /// the function's limits.
     ///
-    /// The event is given by the contract that the module keeps; for modules with plain exports see
-    /// [`call`](Self::call) and [`session`](Self::session). Blocks for as long as the guest runs, and up to `max_wait`
-    /// while all instances are in use: on an async executor, call it in `spawn_blocking`. Needs 512 KiB of stack.
+    /// The module's contract says how the guest takes the event. For modules with plain exports see
+    /// [`call`](Self::call) and [`session`](Self::session).
+    ///
+    /// The call blocks while the guest runs, and up to `max_wait` while all instances are in use.
+    /// On an async executor, call it in `spawn_blocking`. It needs 512 KiB of stack.
     ///
     /// # Errors
-    /// See [`InvokeErrorKind`]; an error of a guest that ran carries its report.
+    /// See [`InvokeErrorKind`]. If the guest ran, the error carries its report.
     pub fn invoke(&self, input: &[u8]) -> Result<Reply, InvokeError> {
         self.invocation(input).run()
     }
 
-    /// As [`invoke`](Self::invoke), with the reply left in `output`, whose room is used again; what was in it is gone, also
-    /// after an error. On a warm instance nothing is allocated then, as long as the reply fits and the guest logs nothing.
+    /// As [`invoke`](Self::invoke), with the reply in `output`, whose capacity is reused. The
+    /// earlier content of `output` is gone, also after an error.
+    ///
+    /// On a warm instance this allocates nothing, if the reply fits and the guest logs nothing.
     ///
     /// ```
     /// # let echo = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -143,7 +152,8 @@ impl Function {
     /// ```
     ///
     /// # Errors
-    /// As `invoke`, and [`InvokeErrorKind::Codec`]; where the reply cannot be read, the error carries the report.
+    /// As `invoke`, and [`InvokeErrorKind::Codec`]. If the reply cannot be decoded, the error
+    /// carries the report.
     pub fn invoke_as<T: Serialize + ?Sized, R: DeserializeOwned>(
         &self,
         codec: impl Codec,
@@ -157,7 +167,7 @@ impl Function {
             .map_err(|problem| InvokeError::new(wrong("output", problem), Some(reply.into_report())))
     }
 
-    /// Calls one export with numbers: an invocation of its own, stateless as any other.
+    /// Calls one export with numbers. The call is an invocation of its own, stateless as any other.
     ///
     /// ```
     /// # let add = wat::parse_str("(module (func (export \"add\") (param i32 i32) (result i32)
@@ -177,8 +187,9 @@ impl Function {
         self.invocation(&[]).call(export, args)
     }
 
-    /// Runs several calls on one instance within one invocation, for guests with a protocol of their own; then the
-    /// instance is cleaned like any other. Fuel and deadline are those of one invocation.
+    /// Runs several calls on one instance in one invocation, for guests with a protocol of their
+    /// own. Then the instance is cleaned like any other. Fuel and deadline are those of one
+    /// invocation.
     ///
     /// ```
     /// # let guest = wat::parse_str("(module (memory (export \"memory\") 1) (func (export \"at\") (result i32) (i32.const 16)))").unwrap();
@@ -194,8 +205,8 @@ impl Function {
     /// ```
     ///
     /// # Errors
-    /// What the closure returns, with the report; and what [`invoke`](Self::invoke) answers where no instance is to be
-    /// had.
+    /// The closure's error, with the report; or an error of [`invoke`](Self::invoke) if no instance
+    /// is available.
     pub fn session<T>(
         &self,
         body: impl FnOnce(&mut Guest<'_>) -> Result<T, InvokeErrorKind>,
@@ -216,13 +227,13 @@ impl Function {
         }
     }
 
-    /// The version that the next invocation runs; none after `undeploy`.
+    /// The version that the next invocation runs. `None` after `undeploy`.
     pub fn version(&self) -> Option<Version> {
         self.deployed().ok().map(|deployed| deployed.label().version)
     }
 
-    /// A handle that stays with the version that this one stands for now, through redeployments and `undeploy`, and
-    /// keeps it alive.
+    /// Returns a handle that stays with the current version, through redeployments and `undeploy`,
+    /// and keeps it alive.
     ///
     /// # Errors
     /// [`InvokeErrorKind::Undeployed`].
@@ -230,7 +241,7 @@ impl Function {
         Ok(Self { functions: Arc::clone(&self.functions), target: Target::Version(Arc::clone(&*self.deployed()?)) })
     }
 
-    /// What the deployment of the current version found and cost.
+    /// The report of the current version's deployment: what it found and what it cost.
     ///
     /// # Errors
     /// [`InvokeErrorKind::Undeployed`].
@@ -238,24 +249,28 @@ impl Function {
         Ok(self.deployed()?.report.clone())
     }
 
-    /// Makes instances ahead of time until `count` are idle, or as many as the function may have. Returns how many are
-    /// idle then.
+    /// Makes instances ahead of time until `count` are idle, or the function has as many as it may
+    /// have. Returns how many are idle then.
     ///
     /// # Errors
-    /// [`InvokeErrorKind::Undeployed`], [`InvokeErrorKind::Busy`] where the runtime has no room,
+    /// [`InvokeErrorKind::Undeployed`], [`InvokeErrorKind::Busy`] if the runtime has no room,
     /// [`InvokeErrorKind::Initialise`].
     pub fn prewarm(&self, count: usize) -> Result<usize, InvokeError> {
         Ok(self.deployed()?.prewarm(count)?)
     }
 
-    /// Drops instances that have been idle for at least `idle_for`, the longest idle first, down to the minimum that the
-    /// deployment asked to keep. Returns how many went.
+    /// Drops instances that have been idle for at least `idle_for`, the longest idle first. It
+    /// keeps the minimum of the deployment. Returns how many it dropped.
     pub fn trim(&self, idle_for: Duration) -> usize {
         self.deployed().map_or(0, |deployed| deployed.trim(idle_for))
     }
 
-    /// Invocations at most at once, from now on, instead of what [`Deployment::instances`] said: for the version that the handle stands for now.
-    /// With 0 it is off: its invocations are refused as busy, and deliveries to it wait until it is on again. Invocations under way finish.
+    /// Sets how many invocations may run at once from now on, instead of the maximum of
+    /// [`Deployment::instances`]. The setting belongs to the version that the handle stands for
+    /// now.
+    ///
+    /// With 0 the function is off. Its invocations are refused as busy, and deliveries to it wait
+    /// until it is on again. Invocations under way finish.
     ///
     /// ```
     /// # let echo = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -279,17 +294,17 @@ impl Function {
         Ok(())
     }
 
-    /// Instances of the current version: idle ones, and all of them.
+    /// The instances of the current version: how many are idle, and how many there are.
     pub fn instances(&self) -> (usize, usize) {
         self.deployed().map_or((0, 0), |deployed| deployed.pool.counts())
     }
 
-    /// The version behind the handle. No lock, and no count that threads share.
-    pub(crate) fn deployed(&self) -> Result<Held<'_>, InvokeErrorKind> {
+    /// The version behind the handle. It takes no lock and touches no count that threads share.
+    pub(crate) fn deployed(&self) -> Result<VersionRef<'_>, InvokeErrorKind> {
         match &self.target {
-            Target::Version(deployed) => Ok(Held::Pinned(deployed)),
+            Target::Version(deployed) => Ok(VersionRef::Pinned(deployed)),
             Target::Name(slot) => match slot.current.load() {
-                guard if guard.is_some() => Ok(Held::Current(guard)),
+                guard if guard.is_some() => Ok(VersionRef::Current(guard)),
                 _ => Err(InvokeErrorKind::Undeployed { name: slot.name.clone() }),
             },
         }

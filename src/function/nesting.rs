@@ -1,5 +1,7 @@
-//! Which invocations are under way on this thread, so that nested ones keep within the outer's deadline, end at a depth,
-//! and do not wait for what their own thread holds.
+//! Tracks the invocations under way on this thread. Nested invocations keep within the outer
+//! deadline, end at a depth, and do not wait for instances that their own thread holds.
+//!
+//! Invariant: there is one frame for each `Level` that is alive, in the order of entry.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -15,11 +17,11 @@ struct Frame {
     /// The runtime whose clock the deadline is read from, by address.
     runtime: usize,
     deadline_at: Duration,
-    /// How many hops an event has that is published in it.
+    /// The number of hops of an event that is published in the invocation.
     hops: u32,
 }
 
-/// An invocation under way; ends when dropped.
+/// An invocation under way. It ends when this is dropped.
 pub(super) struct Level(());
 
 impl Level {
@@ -35,13 +37,14 @@ impl Drop for Level {
     }
 }
 
-/// What an invocation that is about to begin on this thread must keep to.
+/// What an invocation that is about to begin on this thread must respect.
 pub(super) struct Outer {
-    /// The earliest deadline of those under way in the same runtime.
+    /// The earliest deadline of the invocations under way in the same runtime.
     pub(super) deadline_at: Duration,
-    /// One of them uses an instance of the same pool.
+    /// One of the invocations under way uses an instance of the same pool.
     pub(super) holds: bool,
-    /// How many hops an event has that is published in the innermost of them; 0 where no delivery is among them.
+    /// The number of hops of an event that is published in the innermost invocation. 0 if no
+    /// delivery is among them.
     pub(super) hops: u32,
 }
 

@@ -1,6 +1,7 @@
 //! Functions by name, and what all functions of a runtime share.
 //!
-//! Invariant: a name stands for one version at most, and `deployed` counts the names that stand for one.
+//! Invariant: a name stands for at most one version, and `deployed` counts the names that stand for
+//! one.
 
 use std::{
     collections::HashMap,
@@ -22,18 +23,18 @@ use crate::{
     usage::{Accounts, Label},
 };
 
-/// The functions of a runtime. A runtime is a handle on this.
+/// The functions of a runtime. A runtime is a handle to this.
 pub(crate) struct Functions {
     pub(super) names: RwLock<Names>,
-    /// Versions that have been superseded, as long as something keeps them alive.
+    /// Superseded versions, as long as something keeps them alive.
     pub(super) superseded: Mutex<Vec<Weak<Deployed>>>,
-    /// The version that was deployed last, whose pool may hold an instance that nothing has used.
+    /// The version that was deployed last. Its pool may hold an unused instance.
     latest: Mutex<Weak<Deployed>>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) books: Accounts,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reset: Reset,
-    /// What waits for functions to come.
+    /// The deliveries that wait for functions.
     pub(crate) hub: Arc<Hub>,
 }
 
@@ -49,7 +50,7 @@ pub(super) struct Names {
     by_name: HashMap<Box<str>, Arc<Slot>>,
     /// By `function@alias`.
     pub(super) by_alias: HashMap<Box<str>, Arc<Slot>>,
-    /// How many of them are deployed. Changed, as `Slot::current` is, under the write lock.
+    /// How many names are deployed. Like `Slot::current`, it is changed only under the write lock.
     deployed: usize,
 }
 
@@ -72,9 +73,9 @@ impl Functions {
         Arc::as_ptr(self).addr()
     }
 
-    /// The way back to this, for rooms below.
+    /// A weak way back to this, for the rooms below.
     pub(crate) fn runtime_ref(self: &Arc<Self>) -> RuntimeRef {
-        // Not `Arc::downgrade(self)` at once: what it coerces from must have its type.
+        // `Arc::downgrade(self)` needs its own type first, to be coerced after it.
         let weak: Weak<Self> = Arc::downgrade(self);
         RuntimeRef::new(weak)
     }
@@ -83,7 +84,7 @@ impl Functions {
         Function { functions: Arc::clone(self), target: Target::Name(slot) }
     }
 
-    /// The function of a name, of an alias after an `@`, or of a version there.
+    /// Finds a function by its name, or by `name@alias` or `name@version`.
     pub(crate) fn find(self: &Arc<Self>, name: &str) -> Option<Function> {
         let full = name;
         let version = name.split_once('@');
@@ -100,25 +101,26 @@ impl Functions {
         Some(Function { functions: Arc::clone(self), target: Target::Version(found) })
     }
 
-    /// The version of a name that fits: the current one, or one that something keeps alive.
+    /// Finds a version of a name that `fits`: the current one, or one that something keeps alive.
     pub(super) fn version(&self, name: &str, fits: impl Fn(&Label) -> bool) -> Option<Arc<Deployed>> {
         let fits = |deployed: &Arc<Deployed>| *deployed.label().name == *name && fits(deployed.label());
         let current = self.names.read().by_name.get(name).and_then(|slot| slot.current.load_full());
         current.filter(fits).or_else(|| {
-            // A version whose last handle this turns out to be is dropped outside the lock.
+            // This may be a version's last handle. So it is dropped outside the lock.
             let superseded = self.superseded.lock().clone();
             superseded.iter().rev().filter_map(Weak::upgrade).find(fits)
         })
     }
 
-    /// Takes a function out of service, and its aliases with it. `false` if there is none of this name.
+    /// Takes a function and its aliases out of service. `false` if there is no function of this
+    /// name.
     pub(crate) fn undeploy(&self, name: &str) -> bool {
         let gone = {
             let mut names = self.names.write();
             let gone = names.by_name.get(name).and_then(|slot| slot.current.swap(None));
             if gone.is_some() {
                 names.deployed -= 1;
-                // Forgets the places that no handle refers to, before they outnumber the functions.
+                // Forgets slots that no handle refers to, before they outnumber the functions.
                 if names.by_name.len() > 2 * names.deployed + 16 {
                     names.by_name.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.current.load().is_some());
                 }
@@ -142,23 +144,24 @@ impl Functions {
         functions
     }
 
-    /// Drops instances that have been idle for at least so long. Returns how many went.
+    /// Drops instances that have been idle for at least `idle_for`. Returns how many it dropped.
     pub(crate) fn trim(&self, idle_for: Duration) -> usize {
         self.versions().iter().map(|deployed| deployed.trim(idle_for)).sum()
     }
 
-    /// Makes anew the instances that were lost because their memory grew. Returns how many.
+    /// Replaces the instances that were lost because their memory grew. Returns how many.
     pub(crate) fn replenish(&self) -> usize {
         let lost = self.versions().into_iter().filter(|deployed| deployed.pool.has_lost());
         lost.map(|deployed| deployed.replenish()).sum()
     }
 
-    /// All versions that something keeps alive: the current ones, and those behind aliases, pinned handles and runs under way.
+    /// All versions that something keeps alive: the current ones, and those behind aliases, pinned
+    /// handles and runs under way.
     fn versions(&self) -> Vec<Arc<Deployed>> {
         let names = self.names.read();
         let mut versions: Vec<_> = names.by_name.values().filter_map(|slot| slot.current.load_full()).collect();
         drop(names);
-        // One that is current too is in here twice, which does no harm to those who ask.
+        // A version may be in here twice, if it is also current. The callers allow that.
         versions.extend(self.superseded.lock().iter().filter_map(Weak::upgrade));
         versions
     }
@@ -191,7 +194,7 @@ impl Functions {
         Ok(slot)
     }
 
-    /// Remembers a version that is no longer current, for those that name it.
+    /// Remembers a version that is no longer current, for callers that name it.
     pub(super) fn supersede(&self, deployed: &Arc<Deployed>) {
         let mut superseded = self.superseded.lock();
         superseded.retain(|version| version.strong_count() > 0);

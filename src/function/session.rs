@@ -1,4 +1,6 @@
-//! A guest within one invocation: its exports and its memory, for as long as the session's closure runs.
+//! A guest within one invocation: its exports and its memory, while the session's closure runs.
+//!
+//! Invariant: a guest never leaves its thread or its session.
 
 use std::marker::PhantomData;
 
@@ -11,8 +13,10 @@ use crate::{
 
 /// A running instance, in [`Function::session`](crate::Function::session).
 ///
-/// A call that traps leaves the guest as it is and usable, as WebAssembly has it; whether the session goes on is up to
-/// the closure. It stays on the thread that runs the session:
+/// A call that traps leaves the guest as it is and usable, as WebAssembly specifies. The closure
+/// decides whether the session goes on.
+///
+/// A guest stays on the thread that runs the session:
 ///
 /// ```compile_fail,E0277
 /// # fn of(function: &dormouse::Function) {
@@ -24,9 +28,9 @@ use crate::{
 /// ```
 pub struct Guest<'a> {
     instance: &'a mut Instance,
-    /// A call has run, and time may have passed since.
+    /// A call has run, so time may have passed since the invocation began.
     called: bool,
-    /// A run stays on its thread: whose page faults are counted is who writes.
+    /// A run stays on its thread: the reset counts the page faults of the thread that writes.
     stays: PhantomData<*const ()>,
 }
 
@@ -38,14 +42,14 @@ impl<'a> Guest<'a> {
     /// Calls an exported function.
     ///
     /// # Errors
-    /// [`InvokeErrorKind::NoSuchExport`], [`InvokeErrorKind::Signature`], and whatever ends a run: a trap, fuel, the
-    /// deadline.
+    /// [`InvokeErrorKind::NoSuchExport`], [`InvokeErrorKind::Signature`], and every error that ends
+    /// a run: a trap, fuel, the deadline.
     pub fn call(&mut self, export: &str, args: &[Value]) -> Result<Values, InvokeErrorKind> {
         let prepared = self.instance.prepared();
         let Some((slot, _)) = prepared.export(export) else {
             return Err(prepared.no_such_export(export));
         };
-        // The first call has just been given its time.
+        // The invocation has just read the clock before the first call.
         match self.instance.call(slot, args, self.called) {
             Some(called) => {
                 self.called = true;
@@ -55,7 +59,7 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// The error of who calls an export with other arguments than it takes.
+    /// The error for a call with arguments that the export does not take.
     #[cold]
     fn mismatch(&self, slot: usize, args: &[Value]) -> InvokeErrorKind {
         let export = &self.instance.prepared().exports[slot];
@@ -66,8 +70,8 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// Copies `len` bytes at address `at` out of the guest's memory: the export `memory`, or else the first memory that
-    /// is exported.
+    /// Copies `len` bytes at address `at` out of the guest's memory. The memory is the export
+    /// `memory`, or else the first exported memory.
     ///
     /// # Errors
     /// [`InvokeErrorKind::OutOfBounds`], before anything is allocated.

@@ -1,4 +1,6 @@
-//! One version of a function, live: what all its instances share, and its pool.
+//! One live version of a function: what all its instances share, and its pool.
+//!
+//! Invariant: every instance that it makes begins in the state of the image.
 
 use std::{
     io,
@@ -21,46 +23,48 @@ use crate::{
     usage::{DeployReport, Label, VersionCounters},
 };
 
-/// Bytes that cleaning an instance on ordinary memory may write before it moves to a region of ours: what moving takes (20 to
-/// 50 us, and 7 us for each MiB) is what writing so much takes several times over.
+/// Bytes that cleaning an instance on ordinary memory may write before the instance moves to a
+/// region of ours. Writing so much takes several times as long as moving, which takes 20 to 50 us,
+/// and 7 us for each MiB.
 const CLEANED_BEFORE_MOVING: u64 = 4 << 20;
 
-/// Memories from which on instances are made on regions where several live at once, which saves their memory, or where one
-/// has moved there, which saves moving: that takes 20 us more than on ordinary memory, whatever the size.
+/// From this memory size on, instances are made on regions in two cases. If several live at once,
+/// it saves their memory. If one has moved there, it saves moving. Making one there takes 20 us
+/// more than on ordinary memory, whatever the size.
 const BORN_ON_REGION: u64 = 512 << 10;
 
-/// Memories from which on all instances but a version's first are made there: with making, running and dropping once it is
-/// faster.
+/// From this memory size on, all instances are made on regions, except a version's first. There it
+/// is faster to make, run and drop an instance once.
 const ALWAYS_ON_REGION: u64 = 4 << 20;
 
 /// A version of a function.
 ///
-/// The instance that deployment has initialised is left in the pool for the first invocation, until the runtime's next
-/// deployment leaves another: so that a function which is invoked at once does not pay for two, and many that are only
-/// deployed hold nothing.
+/// The pool keeps the instance that deployment has initialised for the first invocation, until the
+/// runtime's next deployment leaves another. So a function that is invoked at once does not pay for
+/// two. Many functions that are only deployed hold nothing.
 pub(crate) struct Deployed {
     pub(super) blueprint: Blueprint,
     pub(crate) report: DeployReport,
     pub(super) image: Image,
-    /// What initialisation has left beside the memory.
+    /// What initialisation has left besides the memory.
     base: Base,
-    /// Kept only where each instance initialises itself anew.
+    /// Kept only if each instance initialises itself anew.
     pub(super) segments: Vec<Segment>,
     pub(crate) pool: Arc<Pool>,
     pub(super) counters: Arc<VersionCounters>,
-    /// What the host asked for, and what is done.
+    /// The reset that the host asked for, and the technique that the runtime uses.
     pub(super) reset: Reset,
     pub(super) technique: Technique,
-    /// The image as regions map it: made when an instance has turned out to be used often.
+    /// The image in the form that regions map. It is made once an instance is used often.
     pub(super) mapped: OnceLock<Option<Vec<Mapped>>>,
-    /// Regions have turned out not to be usable: no more instances move there.
+    /// Regions have turned out to be unusable: no more instances move there.
     pub(crate) unmappable: AtomicBool,
     /// An instance has been made since deployment.
     pub(super) started: AtomicBool,
 }
 
 impl Deployed {
-    /// `instance` is the one that deployment has initialised and sealed.
+    /// If the function is on, the instance of the deployment counts as the version's first.
     pub(super) fn new(
         blueprint: Blueprint,
         report: DeployReport,
@@ -86,12 +90,12 @@ impl Deployed {
         }
     }
 
-    /// Takes in the instance that deployment has initialised, for the first invocation.
+    /// Takes the instance that deployment has initialised into the pool, for the first invocation.
     pub(super) fn adopt(&self, instance: Instance) {
-        let bound = self.blueprint.contract.bind(&instance);
+        let handles = self.blueprint.contract.bind(&instance);
         let counter = self.counters.counter();
         let since = Duration::ZERO;
-        let pooled = PooledInstance { instance, bound, counter, lane: 0, is_from_deployment: true, since };
+        let pooled = PooledInstance { instance, handles, counter, lane: 0, is_from_deployment: true, since };
         self.pool.adopt(pooled, self.now());
     }
 
@@ -100,12 +104,12 @@ impl Deployed {
         self.blueprint.label()
     }
 
-    /// A clean instance with its contract's handles, of this lane.
+    /// Makes a clean instance in this lane, with its contract's handles.
     pub(super) fn make(&self, lane: usize) -> Result<PooledInstance, InvokeErrorKind> {
         let blueprint = &self.blueprint;
         let instance = if blueprint.prepared.reinitialises {
             let initialised = blueprint.initialise(lane, &self.segments).map_err(|error| match error {
-                // It is the caller who had no more time: nothing is wrong with the function.
+                // The caller had no more time: nothing is wrong with the function.
                 InvokeErrorKind::Initialise { cause, .. }
                     if matches!(*cause, InvokeErrorKind::DeadlineExceeded { deadline } if deadline < blueprint.limits.deadline) =>
                 {
@@ -122,13 +126,14 @@ impl Deployed {
                 .instantiate(lane, reservation, Some(&self.base), &Content::Image(&self.image))
                 .map_err(|cause| InvokeErrorKind::Initialise { step: "instantiation", cause: Box::new(cause) })?
         };
-        let bound = blueprint.contract.bind(&instance);
+        let handles = blueprint.contract.bind(&instance);
         let counter = self.counters.counter();
-        Ok(PooledInstance { instance, bound, counter, lane, is_from_deployment: false, since: Duration::ZERO })
+        Ok(PooledInstance { instance, handles, counter, lane, is_from_deployment: false, since: Duration::ZERO })
     }
 
-    /// An instance made where it can be cleaned fastest, if that is due. The first one of a version begins on ordinary memory, as
-    /// nobody knows whether it will be used again: what mapping the image takes would make every cold start slower.
+    /// Makes an instance on a region, where it is cleaned fastest, if that is due. The first
+    /// instance of a version begins on ordinary memory, as it may never be used again. Mapping the
+    /// image would make every cold start slower.
     fn make_on_region(&self, lane: usize) -> Result<Option<Instance>, InvokeErrorKind> {
         let is_first = !self.started.swap(true, Ordering::Relaxed);
         let bytes = self.image.memory_bytes();
@@ -144,7 +149,7 @@ impl Deployed {
         Ok(self.on_region(lane, reservation))
     }
 
-    /// A clean instance whose memories stand on regions, where that works.
+    /// Makes a clean instance whose memories lie on regions, if that works.
     fn on_region(&self, lane: usize, reservation: Reservation) -> Option<Instance> {
         let map = || self.image.memories.iter().map(MemoryImage::map).collect::<io::Result<Vec<_>>>().ok();
         let mapped = self.mapped.get_or_init(map).as_ref()?;
@@ -156,19 +161,21 @@ impl Deployed {
         made.ok()
     }
 
-    /// Whether instances can stand on regions: the technique needs it, and nothing has failed so far.
+    /// Whether instances can lie on regions: the technique needs them, and nothing has failed so
+    /// far.
     fn is_mappable(&self) -> bool {
         matches!(self.technique, Technique::Gated | Technique::Scanned)
             && !self.unmappable.load(Ordering::Relaxed)
             && self.mapped.get().is_none_or(Option::is_some)
     }
 
-    /// The image as regions map it, if some instance stands on them.
+    /// The image in the form that regions map. Empty if no instance lies on regions.
     pub(super) fn mapped(&self) -> &[Mapped] {
         self.mapped.get().and_then(Option::as_deref).unwrap_or_default()
     }
 
-    /// Replaces a clean instance that is used often by one whose memories stand on regions, where that works.
+    /// Replaces a clean instance that is used often with one whose memories lie on regions, if that
+    /// works.
     pub(super) fn move_to_region(&self, ready: &mut PooledInstance) {
         let (is_mapped, uses) = ready.instance.history();
         let cleaned = u64::from(uses).saturating_mul(self.image.memory_bytes());
@@ -176,13 +183,13 @@ impl Deployed {
         if is_mapped || cleaned < due || !self.is_mappable() {
             return;
         }
-        // A squeezed budget or a failed mapping leaves the instance where it is.
+        // If the budget is short or the mapping fails, the instance stays where it is.
         let blueprint = &self.blueprint;
         let bytes = blueprint.instance_bytes(self.image.memory_bytes());
         let Ok(reservation) = blueprint.budget.reserve_spare(bytes) else { return };
         let lane = ready.lane;
         if let Some(instance) = self.on_region(lane, reservation) {
-            ready.bound = blueprint.contract.bind(&instance);
+            ready.handles = blueprint.contract.bind(&instance);
             ready.instance = instance;
         }
     }
@@ -200,7 +207,7 @@ impl Deployed {
     }
 
     pub(crate) fn trim(&self, idle_for: Duration) -> usize {
-        // Before the clock began nothing was idle.
+        // Nothing was idle before the clock began.
         self.now().checked_sub(idle_for).map_or(0, |before| self.pool.trim(before))
     }
 }

@@ -1,15 +1,19 @@
-//! The buffer contract: the input in the guest's memory, at an address that the guest allots; the reply likewise.
+//! The buffer contract. The host writes the input into the guest's memory, at an address that the
+//! guest allots. The reply comes back from that memory too.
+//!
+//! Invariant: every address from the guest is checked against its memory before the host uses it.
 
 use wasmi::TypedFunc;
 
 use super::Instance;
 use crate::{error::InvokeErrorKind, limits::Limits, text::tail};
 
-/// Bytes of the one `alloc` during initialisation. Allocators take fresh pages of 64 KiB at a time, so any small figure
-/// makes the heap grow once.
+/// Bytes of the one `alloc` during initialisation. Allocators take fresh pages of 64 KiB at a time,
+/// so any small number makes the heap grow once.
 const WARM_UP: i32 = 1_024;
 
-/// The entry's answer that means: this input will never be taken. No reply lies there, as none ends beyond 4 GiB.
+/// With this answer the entry says that it will never take this input. It cannot be the address of
+/// a reply: no reply ends beyond 4 GiB.
 const REJECTED: u64 = u64::MAX;
 
 /// The contract's handles in one instance.
@@ -28,13 +32,14 @@ impl Buffer {
         })
     }
 
-    /// The same with another entry, if the module exports one of this name.
+    /// The same handles with another entry. `None` if the module exports no entry of this name.
     pub(super) fn with_entry(&self, instance: &Instance, entry: &str) -> Option<Self> {
         Some(Self { handle: instance.typed(entry)?, ..*self })
     }
 
-    /// Lets the guest's heap grow before the image is captured: zig, Rust, Go, QuickJS and Lua guests grow on their first
-    /// allocation, and an instance that grew in an invocation cannot be used again.
+    /// Lets the guest's heap grow before the image is captured. Guests in zig, Rust, Go, QuickJS
+    /// and Lua grow on their first allocation. An instance that grew in an invocation cannot be
+    /// used again.
     pub(super) fn warm_up(&self, instance: &mut Instance) -> Result<(), (&'static str, InvokeErrorKind)> {
         let at = instance.call_typed(&self.alloc, WARM_UP).map_err(|cause| ("alloc", cause))?;
         if let Some(dealloc) = &self.dealloc {
@@ -43,7 +48,8 @@ impl Buffer {
         Ok(())
     }
 
-    /// One event: `alloc`, the input, the entry, the reply. The reset frees what the guest did not.
+    /// Runs one event: `alloc`, the input, the entry, the reply. The reset frees what the guest
+    /// left allocated.
     pub(super) fn invoke(
         &self,
         instance: &mut Instance,
@@ -55,7 +61,7 @@ impl Buffer {
             return Err(InvokeErrorKind::InputTooLarge { size: input.len() as u64, limit: i32::MAX as u64 });
         };
         let at = instance.call_typed(&self.alloc, len)?;
-        // What `alloc` answers for no bytes means nothing.
+        // For zero bytes, the address from `alloc` has no meaning.
         if len > 0 {
             instance.write(u64::from(at as u32), input).map_err(|error| broken("alloc answered", error))?;
         }
@@ -75,7 +81,7 @@ impl Buffer {
     }
 }
 
-/// An address from the guest that lies outside its memory.
-fn broken(who: &str, error: InvokeErrorKind) -> InvokeErrorKind {
-    InvokeErrorKind::Contract { problem: format!("{who} an address out of range: {error}").into() }
+/// The error for an address from the guest that lies outside its memory.
+fn broken(source: &str, error: InvokeErrorKind) -> InvokeErrorKind {
+    InvokeErrorKind::Contract { problem: format!("{source} an address out of range: {error}").into() }
 }

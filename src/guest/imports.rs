@@ -1,4 +1,7 @@
-//! What each import of a module is given: a function of the host's own, or one of this library.
+//! Resolves each import of a module to a function: the host's own, or one of this library.
+//!
+//! Invariant: an import resolves only to a function of exactly its type, and a function of the host
+//! comes first.
 
 use std::sync::Arc;
 
@@ -14,21 +17,21 @@ use crate::{
     value::ValueType,
 };
 
-/// The functions that a module imports, in their order.
+/// The functions that a module imports, in the order of its imports.
 pub(crate) struct Imports(pub(crate) Vec<Arc<HostFunction>>);
 
 impl Imports {
-    /// Whether it imports functions of WASI that the host has not replaced by its own.
+    /// Whether it imports functions of WASI that the host has not replaced with its own.
     pub(crate) fn has_wasi(&self) -> bool {
         self.0.iter().any(|import| *import.module == *wasi::MODULE && !import.is_custom())
     }
 
-    /// Whether it imports functions of `extism:host/env`, whosever they are.
+    /// Whether it imports functions of `extism:host/env`, the host's or this library's.
     pub(crate) fn has_extism(&self) -> bool {
         self.0.iter().any(|import| *import.module == *extism::MODULE)
     }
 
-    /// What each import is given, or all of those that nothing provides.
+    /// Finds the function for each import. The error lists all imports that nothing provides.
     pub(crate) fn resolve(survey: &Survey<'_>, provided: &[Arc<HostFunction>]) -> Result<Self, DeployError> {
         let mut resolved = Vec::with_capacity(survey.imports.len());
         let mut unknown = Vec::new();

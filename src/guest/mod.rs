@@ -1,11 +1,15 @@
-//! How host and guest exchange bytes: which contract a module keeps, found in what it imports and exports.
+//! How host and guest exchange bytes. This file finds the contract that a module keeps, from its
+//! imports and exports, and is the only `match` over contracts.
 //!
-//! - **extism**: a plug-in: imports `extism:host/env`, exports functions `() -> i32`. The event and the reply in blocks on the
-//!   host's side.
-//! - **command**: a WASI program: exports `_start`, imports `wasi_snapshot_preview1`. The event on its standard input, the
-//!   reply on its standard output.
-//! - **buffer**: exports `memory`, `alloc(len: i32) -> ptr` and an entry, `handle(ptr: i32, len: i32) -> i64`.
-//! - **plain**: anything else; its exports are called one by one.
+//! Invariant: a contract that the deployment names is kept, or the deployment is refused.
+//!
+//! - **extism**: a plug-in, which imports `extism:host/env` and exports functions `() -> i32`. The
+//!   event and the reply lie in blocks on the host's side.
+//! - **command**: a WASI program, which exports `_start` and imports `wasi_snapshot_preview1`. It
+//!   reads the event from standard input and writes the reply to standard output.
+//! - **buffer**: exports `memory`, `alloc(len: i32) -> ptr` and an entry,
+//!   `handle(ptr: i32, len: i32) -> i64`.
+//! - **plain**: any other module. Its exports are called one by one.
 
 mod buffer;
 #[cfg(feature = "extism")]
@@ -27,7 +31,7 @@ use std::{fmt, str::FromStr};
 use buffer::Buffer;
 pub(crate) use imports::Imports;
 pub(crate) use options::GuestOptions;
-pub(crate) use state::{Base, Grants, GuestState};
+pub(crate) use state::{Base, GuestSettings, GuestState};
 use wasi::command::{self, Command};
 use wasmparser::ValType;
 
@@ -40,31 +44,38 @@ use crate::{
 };
 use extism::plugin;
 
-/// An instance as all guests have it.
+/// A live instance, of any kind of guest.
 pub(crate) type Instance = crate::instance::Instance<HostState>;
 
-/// With this code a guest says that another attempt would not change anything: `EX_DATAERR` of sysexits.h.
+/// With this code a guest says that another attempt would not change anything. It is `EX_DATAERR`
+/// of sysexits.h.
 pub(crate) const EXIT_REJECTED: u32 = 65;
 
-/// The entry where the deployment names none.
+/// The name of the entry if the deployment names none.
 const ENTRY: &str = "handle";
 
-/// How a guest takes an event and gives a reply, for [`Deployment::contract`](crate::Deployment::contract). Found in what the
-/// module imports and exports, in the order below, unless the deployment says which.
+/// How a guest takes an event and gives a reply, for
+/// [`Deployment::contract`](crate::Deployment::contract).
+///
+/// The runtime finds the contract in the imports and exports of the module, in the order below,
+/// unless the deployment names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ContractKind {
-    /// An Extism plug-in, which imports functions of `extism:host/env`: an export `() -> i32` or `() -> ()` takes the event and
-    /// gives the reply through them; 0, or nothing, is success. A delivery is not tried again after the answer 65.
+    /// An Extism plug-in, which imports functions of `extism:host/env`. An export `() -> i32` or
+    /// `() -> ()` takes the event and gives the reply through them. It succeeds if it returns 0 or
+    /// nothing. After the answer 65 a delivery is not retried.
     Extism,
-    /// A WASI program, which exports `_start`: the event on its standard input, the reply on its standard output, its log on
-    /// its standard error; exit code 0 is success. Of a delivery, code 65 (`EX_DATAERR`) says that another attempt would not change
-    /// anything; after any other it is tried again.
+    /// A WASI program, which exports `_start`. It reads the event from standard input, writes the
+    /// reply to standard output, and its log to standard error. Exit code 0 is success. A delivery
+    /// is retried after any other code, except 65 (`EX_DATAERR`): with it the program says that
+    /// another attempt would not change anything.
     Command,
-    /// Exports `memory`, `alloc(len: i32) -> i32` and an entry, usually `handle(ptr: i32, len: i32) -> i64`. A trap is a failure, after which
-    /// a delivery is tried again; the answer -1 is one after which it is not, and so is WASI's `proc_exit(65)`.
+    /// Exports `memory`, `alloc(len: i32) -> i32` and an entry, usually
+    /// `handle(ptr: i32, len: i32) -> i64`. A trap is a failure, after which a delivery is retried.
+    /// After the answer -1, or WASI's `proc_exit(65)`, it is not retried.
     Buffer,
-    /// Takes no bytes: exports are called one by one.
+    /// Takes no bytes. Its exports are called one by one.
     Plain,
 }
 
@@ -88,11 +99,11 @@ impl FromStr for ContractKind {
     }
 }
 
-/// Which contract a module keeps.
+/// The contract that a module keeps.
 #[derive(Debug)]
 pub(crate) enum Contract {
     Extism {
-        /// None where several exports could be meant.
+        /// `None` if several exports could be meant.
         entry: Option<Box<str>>,
     },
     Command,
@@ -104,15 +115,15 @@ pub(crate) enum Contract {
     },
 }
 
-/// The contract's handles in one instance.
-pub(crate) enum Bound {
-    Extism(Option<plugin::Entry>),
+/// The contract's functions, resolved in one instance.
+pub(crate) enum Handles {
+    Extism(Option<plugin::EntryFunction>),
     Command(Command),
     Buffer(Buffer),
     Plain,
 }
 
-/// What is missing for a contract, in words; nothing if it is kept.
+/// What the module lacks for a contract, in words. Empty if the module keeps it.
 fn missing(prepared: &Prepared, functions: &[(&str, &[ValType], &[ValType])], memory: bool) -> String {
     let mut problems = Vec::new();
     if memory && prepared.main_memory.is_none() {
@@ -131,26 +142,27 @@ fn missing(prepared: &Prepared, functions: &[(&str, &[ValType], &[ValType])], me
 }
 
 impl Contract {
-    /// Finds the contract that a module keeps. One that the deployment names, or whose entry it names, must be kept.
+    /// Finds the contract that a module keeps. The module must keep a contract that the deployment
+    /// names, or whose entry it names.
     pub(crate) fn detect(
         prepared: &Prepared,
         imports: &Imports,
-        wish: Option<ContractKind>,
+        requested: Option<ContractKind>,
         entry: Option<&str>,
     ) -> Result<Self, DeployError> {
         use ValType::{I32, I64};
-        if wish == Some(ContractKind::Plain) {
+        if requested == Some(ContractKind::Plain) {
             let found = "the deployment says that its exports are called one by one";
             return Ok(Self::Plain { found: found.into() });
         }
         let name = entry.unwrap_or(ENTRY);
-        let is_named = entry.is_some() || wish.is_some();
+        let is_named = entry.is_some() || requested.is_some();
         let refuse = |entry: &str, problem: &str| Err(DeployError::Entry { entry: cut(entry), problem: cut(problem) });
-        // What keeps a module from each contract, for those who expected it to keep one.
+        // Why the module does not keep each contract, for a developer who expected one.
         let mut found = Vec::new();
-        if wish.is_none_or(|wish| wish == ContractKind::Extism) {
+        if requested.is_none_or(|requested| requested == ContractKind::Extism) {
             match plugin::entry(prepared, entry) {
-                _ if wish.is_none() && !imports.has_extism() => {}
+                _ if requested.is_none() && !imports.has_extism() => {}
                 Ok(entry) => return Ok(Self::Extism { entry }),
                 Err(problem) if is_named => {
                     let needs = plugin::NEEDS;
@@ -166,7 +178,7 @@ impl Contract {
         found.insert(0, format!("for the buffer contract found {buffer}"));
         {
             let command = missing(prepared, &[(command::ENTRY, &[], &[])], false);
-            let is_program = wish == Some(ContractKind::Command);
+            let is_program = requested == Some(ContractKind::Command);
             if is_program || (!is_named && imports.has_wasi()) {
                 if command.is_empty() {
                     return Ok(Self::Command);
@@ -196,12 +208,12 @@ impl Contract {
         Ok(Self::Plain { found: cut(&found.join("; ")) })
     }
 
-    /// Whether each instance needs what plug-ins need.
+    /// Whether each instance needs the state of a plug-in.
     pub(crate) fn is_extism(&self) -> bool {
         matches!(self, Self::Extism { .. })
     }
 
-    /// The contract in one word, for the report of deployment.
+    /// The contract in one word, for the deployment's report.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Extism { .. } => "extism",
@@ -211,14 +223,15 @@ impl Contract {
         }
     }
 
-    /// Runs a new instance's initialisation: the start function, `_initialize`, and for the buffer contract one `alloc`,
-    /// so that the heap has grown before the image is captured. Returns the step that failed.
+    /// Runs a new instance's initialisation: the start function, `_initialize`, and for the buffer
+    /// contract one `alloc`, so that the heap has grown before the image is captured. The error
+    /// names the step that failed.
     pub(crate) fn initialise(&self, instance: &mut Instance) -> Result<(), (&'static str, InvokeErrorKind)> {
         let start = instance.prepared().start.as_deref();
         if let Some(function) = start.and_then(|name| instance.typed::<(), ()>(name)) {
             instance.call_typed(&function, ()).map_err(|cause| ("the start function", cause))?;
         }
-        // A program initialises itself, in each run.
+        // A program initialises itself in each run.
         if matches!(self, Self::Command) {
             return Ok(());
         }
@@ -229,58 +242,58 @@ impl Contract {
             instance.call_typed(&function, ()).map_err(|cause| ("_initialize", cause))?;
         }
         match self.bind(instance) {
-            Bound::Buffer(buffer) => buffer.warm_up(instance),
+            Handles::Buffer(buffer) => buffer.warm_up(instance),
             _ => Ok(()),
         }
     }
 
     /// Resolves the contract's handles in an instance.
-    pub(crate) fn bind(&self, instance: &Instance) -> Bound {
+    pub(crate) fn bind(&self, instance: &Instance) -> Handles {
         match self {
             Self::Extism { entry } => {
-                Bound::Extism(entry.as_deref().and_then(|entry| plugin::Entry::of(instance, entry)))
+                Handles::Extism(entry.as_deref().and_then(|entry| plugin::EntryFunction::of(instance, entry)))
             }
-            Self::Command => Command::of(instance).map_or(Bound::Plain, Bound::Command),
-            Self::Buffer { entry } => Buffer::of(instance, entry).map_or(Bound::Plain, Bound::Buffer),
-            Self::Plain { .. } => Bound::Plain,
+            Self::Command => Command::of(instance).map_or(Handles::Plain, Handles::Command),
+            Self::Buffer { entry } => Buffer::of(instance, entry).map_or(Handles::Plain, Handles::Buffer),
+            Self::Plain { .. } => Handles::Plain,
         }
     }
 
-    /// Gives an event to a running instance and appends its reply to `output`; by another entry than the contract's, if one is
-    /// named.
+    /// Gives an event to a running instance and appends its reply to `output`. `entry` names an
+    /// entry other than the contract's.
     pub(crate) fn invoke(
         &self,
-        bound: &Bound,
+        handles: &Handles,
         entry: Option<&str>,
         instance: &mut Instance,
         input: &[u8],
         output: &mut Vec<u8>,
         limits: &Limits,
     ) -> Result<(), InvokeErrorKind> {
-        match bound {
-            Bound::Extism(own) => match (own, entry) {
+        match handles {
+            Handles::Extism(own) => match (own, entry) {
                 (Some(own), None) => own.invoke(instance, input, output, limits),
                 (None, None) => Err(plugin::several(instance.prepared())),
-                (_, Some(name)) => match plugin::Entry::of(instance, name) {
+                (_, Some(name)) => match plugin::EntryFunction::of(instance, name) {
                     Some(named) => named.invoke(instance, input, output, limits),
                     None => Err(not_an_entry(instance, name, plugin::NEEDS)),
                 },
             },
-            Bound::Command(command) => match entry {
+            Handles::Command(command) => match entry {
                 None => command.invoke(instance, input, output, limits),
-                Some(name) => Err(not_an_entry(instance, name, "a WASI program, by its start alone")),
+                Some(name) => Err(not_an_entry(instance, name, "a WASI program, through its start alone")),
             },
-            Bound::Buffer(buffer) => match entry {
+            Handles::Buffer(buffer) => match entry {
                 None => buffer.invoke(instance, input, output, limits),
                 Some(name) => match buffer.with_entry(instance, name) {
                     Some(buffer) => buffer.invoke(instance, input, output, limits),
                     None => Err(not_an_entry(instance, name, "an export (i32, i32) -> i64")),
                 },
             },
-            Bound::Plain => {
+            Handles::Plain => {
                 let found = match self {
                     Self::Plain { found } => found.clone(),
-                    // `detect` has seen the exports that `bind` resolves.
+                    // `detect` has found the exports that `bind` resolves.
                     _ => "its exports could not be resolved".into(),
                 };
                 Err(InvokeErrorKind::NotInvocable { found })
@@ -289,7 +302,7 @@ impl Contract {
     }
 }
 
-/// The error of who names an entry that cannot be given an event.
+/// The error for an entry that cannot be given an event.
 #[cold]
 fn not_an_entry(instance: &Instance, name: &str, needs: &str) -> InvokeErrorKind {
     let prepared = instance.prepared();

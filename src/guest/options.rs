@@ -1,8 +1,10 @@
-//! What a deployment says of its kind of guest.
+//! The options of a deployment for its kind of guest, all kinds in one struct.
+//!
+//! Invariant: the debug form of all options is part of the version.
 
 use super::extism::options::Extism;
 use super::wasi::options::Wasi;
-use super::{Contract, Imports, state::Grants};
+use super::{Contract, Imports, state::GuestSettings};
 use crate::usage::Version;
 
 /// The options of all kinds. Their debug form is part of the version.
@@ -13,16 +15,16 @@ pub(crate) struct GuestOptions {
 }
 
 impl GuestOptions {
-    /// The option that cannot be met, and what is wrong with it.
+    /// The first option that cannot be met, and why.
     pub(crate) fn problem(&self) -> Option<(&'static str, String)> {
         self.wasi.problem().or_else(|| self.extism.problem())
     }
 
-    /// What a guest is given that imports these and keeps this contract.
-    pub(crate) fn grants(self, imports: &Imports, contract: &Contract, version: &Version) -> Grants {
-        Grants {
-            wasi: if imports.has_wasi() { self.wasi.grant(version.as_bytes()) } else { None },
-            extism: if contract.is_extism() || imports.has_extism() { self.extism.grant() } else { None },
+    /// The settings for a guest with these imports and this contract.
+    pub(crate) fn settings(self, imports: &Imports, contract: &Contract, version: &Version) -> GuestSettings {
+        GuestSettings {
+            wasi: if imports.has_wasi() { self.wasi.settings(version.as_bytes()) } else { None },
+            extism: if contract.is_extism() || imports.has_extism() { self.extism.settings() } else { None },
         }
     }
 }

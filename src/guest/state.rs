@@ -1,7 +1,7 @@
-//! What the host keeps for an instance by its kind of guest, what a deployment gives to it, and what
-//! initialisation leaves for every run. The only place that knows all kinds.
+//! What the host keeps for an instance, by its kind of guest: the settings of the deployment, the
+//! state of a run, and what initialisation leaves for every run.
 //!
-//! Invariant: nothing of a run is left when it is cleared.
+//! Invariant: `clear` leaves nothing of a run.
 
 use std::sync::Arc;
 
@@ -9,22 +9,22 @@ use super::extism::{state as extism, vars::Vars};
 use super::wasi::state as wasi;
 use crate::budget::Reservation;
 
-/// What a deployment gives to its guests, the same for all instances of a version. `None` where the
+/// The options of a deployment, in the form that all instances of a version share. `None` if the
 /// module imports nothing of the kind.
 #[derive(Default)]
-pub(crate) struct Grants {
-    pub(crate) wasi: Option<Arc<wasi::Grant>>,
-    pub(crate) extism: Option<Arc<extism::Grant>>,
+pub(crate) struct GuestSettings {
+    pub(crate) wasi: Option<Arc<wasi::Settings>>,
+    pub(crate) extism: Option<Arc<extism::Settings>>,
 }
 
-/// What initialisation has left for every run to begin with, beside the memory of the guest.
+/// What initialisation has left for every run to begin with, besides the guest's memory.
 #[derive(Default)]
 pub(crate) struct Base {
     wasi: wasi::Base,
     vars: Option<Arc<Vars>>,
 }
 
-/// The host's side of one instance.
+/// The host's state for one instance.
 pub(crate) struct GuestState {
     pub(crate) wasi: Option<Box<wasi::WasiState>>,
     pub(crate) extism: Option<Box<extism::ExtismState>>,
@@ -32,34 +32,34 @@ pub(crate) struct GuestState {
 
 impl GuestState {
     /// `base` is `None` for an instance that initialises itself.
-    pub(crate) fn new(grants: &Grants, base: Option<&Base>) -> Self {
+    pub(crate) fn new(settings: &GuestSettings, base: Option<&Base>) -> Self {
         Self {
-            wasi: grants.wasi.as_ref().map(|grant| {
+            wasi: settings.wasi.as_ref().map(|settings| {
                 let base = base.map_or_else(Default::default, |base| base.wasi);
-                Box::new(wasi::WasiState::new(grant, base))
+                Box::new(wasi::WasiState::new(settings, base))
             }),
-            extism: grants.extism.as_ref().map(|grant| {
+            extism: settings.extism.as_ref().map(|settings| {
                 let vars = base.and_then(|base| base.vars.as_ref());
-                Box::new(extism::ExtismState::new(grant, vars))
+                Box::new(extism::ExtismState::new(settings, vars))
             }),
         }
     }
 
-    /// The run that begins is initialisation.
+    /// Marks the run that begins as initialisation.
     pub(crate) fn initialise(&mut self) {
         if let Some(wasi) = &mut self.wasi {
             wasi.initialise();
         }
     }
 
-    /// What the random numbers of this run come from.
+    /// Sets the seed for the random numbers of this run.
     pub(crate) fn seed(&mut self, seed: [u8; 32]) {
         if let Some(wasi) = &mut self.wasi {
             wasi.seed(seed);
         }
     }
 
-    /// Lets every run begin where this one has ended, which is initialisation.
+    /// Lets every later run begin where this one, initialisation, has ended.
     pub(crate) fn seal(&mut self) {
         if let Some(wasi) = &mut self.wasi {
             wasi.seal();
@@ -69,7 +69,7 @@ impl GuestState {
         }
     }
 
-    /// What a sealed instance leaves for others to begin with.
+    /// What a sealed instance leaves for other instances to begin with.
     pub(crate) fn base(&self) -> Base {
         Base {
             wasi: self.wasi.as_ref().map_or_else(Default::default, |wasi| wasi.base()),
@@ -77,7 +77,7 @@ impl GuestState {
         }
     }
 
-    /// Bytes of the run that `Limits::memory` counts, beside linear memories.
+    /// Bytes of the run that `Limits::memory` counts besides linear memories.
     pub(crate) fn used_bytes(&self) -> u64 {
         if let Some(extism) = &self.extism {
             return extism.used();

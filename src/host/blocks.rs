@@ -1,4 +1,6 @@
 //! The blocks of Extism plug-ins, as host functions see them.
+//!
+//! Invariant: bytes of blocks are only copied in and out, and the guest pays for them before.
 
 use super::{Context, State};
 use crate::{
@@ -7,10 +9,11 @@ use crate::{
 };
 
 impl Context<'_> {
-    /// Copies out the bytes of a block of an Extism plug-in, by the handle that it passed; nothing for 0.
+    /// Copies the bytes of a block out of an Extism plug-in, by the handle that it passed. Empty
+    /// for handle 0.
     ///
-    /// Functions of `extism:host/user` take and give bytes so: an `i64` (`u64` here) for each. The blocks that it was given stay
-    /// the plug-in's, and so does one that it gives.
+    /// Functions of `extism:host/user` pass bytes in this way: a handle is an `i64` (`u64` here).
+    /// The plug-in keeps the blocks that it passes, and owns a block that it is given.
     ///
     /// ```
     /// # let module = wat::parse_str(r#"(module
@@ -34,8 +37,8 @@ impl Context<'_> {
     /// ```
     ///
     /// # Errors
-    /// [`InvokeErrorKind::InvalidHandle`] if it is not exactly that of a live block; [`InvokeErrorKind::Contract`] where the
-    /// guest is no plug-in; [`InvokeErrorKind::OutOfFuel`].
+    /// [`InvokeErrorKind::InvalidHandle`] if the handle is not exactly that of a live block;
+    /// [`InvokeErrorKind::Contract`] if the guest is not a plug-in; [`InvokeErrorKind::OutOfFuel`].
     pub fn read_block(&mut self, handle: u64) -> Result<Vec<u8>, InvokeErrorKind> {
         let extism = self.extism()?;
         if handle == 0 {
@@ -46,10 +49,11 @@ impl Context<'_> {
         Ok(self.extism()?.bytes(at).to_vec())
     }
 
-    /// Bytes of a block of an Extism plug-in, by the handle that it passed; 0 for 0. Costs nothing.
+    /// The length of a block of an Extism plug-in, by the handle that it passed. 0 for handle 0.
+    /// Costs no fuel.
     ///
     /// # Errors
-    /// As [`read_block`](Self::read_block), but for fuel.
+    /// As [`read_block`](Self::read_block), except [`InvokeErrorKind::OutOfFuel`].
     pub fn block_len(&mut self, handle: u64) -> Result<usize, InvokeErrorKind> {
         let extism = self.extism()?;
         if handle == 0 {
@@ -58,22 +62,25 @@ impl Context<'_> {
         Ok(extism.block(handle).ok_or(InvokeErrorKind::InvalidHandle { handle })?.len())
     }
 
-    /// Copies `bytes` into a block of an Extism plug-in, at its handle or an offset added to it: all or nothing. 0 is the block of no bytes,
-    /// which takes none.
+    /// Copies `bytes` into a block of an Extism plug-in: all or nothing. `at` is the block's
+    /// handle, or an offset added to it. Handle 0 is the empty block, which takes no bytes.
     ///
     /// # Errors
-    /// As [`read_block`](Self::read_block), if the bytes do not lie in one live block.
+    /// As [`read_block`](Self::read_block). The handle is invalid if the bytes do not lie in one
+    /// live block.
     pub fn write_block(&mut self, at: u64, bytes: &[u8]) -> Result<(), InvokeErrorKind> {
         self.pay(bytes.len() as u64)?;
         let written = self.extism()?.write(at, bytes) || (at == 0 && bytes.is_empty());
         if written { Ok(()) } else { Err(InvokeErrorKind::InvalidHandle { handle: at }) }
     }
 
-    /// Copies `bytes` into a new block of an Extism plug-in and gives its handle: 0 for no bytes.
+    /// Copies `bytes` into a new block of an Extism plug-in and returns its handle: 0 for zero
+    /// bytes.
     ///
     /// # Errors
-    /// [`InvokeErrorKind::MemoryLimit`]; [`InvokeErrorKind::Contract`] where the guest is no plug-in;
-    /// [`InvokeErrorKind::OutOfFuel`]. [`InvokeErrorKind::Busy`] ends the invocation whatever the function makes of it.
+    /// [`InvokeErrorKind::MemoryLimit`]; [`InvokeErrorKind::Contract`] if the guest is not a
+    /// plug-in; [`InvokeErrorKind::OutOfFuel`]. [`InvokeErrorKind::Busy`] ends the invocation, even
+    /// if the function ignores it.
     pub fn new_block(&mut self, bytes: &[u8]) -> Result<u64, InvokeErrorKind> {
         self.pay(bytes.len() as u64)?;
         let made = self.state().give_block(bytes);
@@ -83,16 +90,17 @@ impl Context<'_> {
         made
     }
 
-    /// Frees a block of an Extism plug-in; nothing happens where the handle is not exactly that of a live one.
+    /// Frees a block of an Extism plug-in. Does nothing if the handle is not exactly that of a live
+    /// block.
     ///
     /// # Errors
-    /// [`InvokeErrorKind::Contract`] where the guest is no plug-in.
+    /// [`InvokeErrorKind::Contract`] if the guest is not a plug-in.
     pub fn free_block(&mut self, handle: u64) -> Result<(), InvokeErrorKind> {
         self.extism()?.free(handle);
         Ok(())
     }
 
-    /// The host's side of a plug-in.
+    /// The host's state for a plug-in.
     pub(crate) fn extism(&mut self) -> Result<&mut ExtismState, InvokeErrorKind> {
         self.state().host.guest.extism.as_deref_mut().ok_or_else(absent)
     }
@@ -104,7 +112,7 @@ impl State {
         self.memory_max.saturating_sub(self.memory_bytes)
     }
 
-    /// Copies bytes into a new block of the plug-in, and answers its handle: 0 for no bytes.
+    /// Copies bytes into a new block of the plug-in, and returns its handle: 0 for zero bytes.
     pub(crate) fn give_block(&mut self, bytes: &[u8]) -> Result<u64, InvokeErrorKind> {
         let left = self.memory_left();
         let Self { host, reservation, memory_max, .. } = self;

@@ -1,6 +1,7 @@
-//! What a host function sees of the invocation that calls it.
+//! A host function's view of the invocation that calls it.
 //!
-//! Invariant: guest memory is only ever copied in and out, on the invoking thread; no slice of it leaves.
+//! Invariant: guest memory is only copied in and out, on the invoking thread. No slice of it leaves
+//! this view.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -18,11 +19,12 @@ use crate::{
 
 /// A host function's view of its caller: the guest's memory, the log, and the runtime.
 ///
-/// Every byte moved costs the guest fuel, 1 for each 64 bytes begun. Errors are turned into the host function's own by
-/// `?`; out of fuel ends the invocation whatever the function makes of it.
+/// Bytes that a method moves cost the guest fuel: 1 for 64 bytes or a part of 64. The operator `?`
+/// turns errors into the host function's own. If fuel runs out, the invocation ends, even if the
+/// function ignores the error.
 pub struct Context<'a> {
     pub(super) caller: Caller<'a, State>,
-    /// A run stays on its thread: whose page faults are counted is who writes.
+    /// A run stays on its thread: the reset counts the page faults of the thread that writes.
     stays: PhantomData<*const ()>,
 }
 
@@ -31,8 +33,8 @@ impl<'a> Context<'a> {
         Self { caller, stays: PhantomData }
     }
 
-    /// Bytes of the guest's memory now, 0 if it exports none. The memory is the export `memory`, or else the first that
-    /// is exported.
+    /// Bytes of the guest's memory now. 0 if it exports no memory. The memory is the export
+    /// `memory`, or else the first exported memory.
     pub fn memory_size(&self) -> u64 {
         memory_size(&self.caller)
     }
@@ -40,8 +42,8 @@ impl<'a> Context<'a> {
     /// Copies `len` bytes at address `at` out of the guest's memory.
     ///
     /// # Errors
-    /// [`InvokeErrorKind::OutOfBounds`] if they do not lie in it, before anything is allocated;
-    /// [`InvokeErrorKind::OutOfFuel`].
+    /// [`InvokeErrorKind::OutOfBounds`] if they do not lie in the memory, before anything is
+    /// allocated; [`InvokeErrorKind::OutOfFuel`].
     pub fn read(&mut self, at: u32, len: u32) -> Result<Vec<u8>, InvokeErrorKind> {
         self.pay(u64::from(len))?;
         memory_read(&self.caller, u64::from(at), u64::from(len))
@@ -50,7 +52,7 @@ impl<'a> Context<'a> {
     /// As [`read`](Self::read), for UTF-8 text.
     ///
     /// # Errors
-    /// As `read`, or a text that says where the bytes are no UTF-8.
+    /// As `read`, or a text that says where the bytes are not UTF-8.
     pub fn read_text(&mut self, at: u32, len: u32) -> Result<String, HostError> {
         let bytes = self.read(at, len)?;
         String::from_utf8(bytes).map_err(|error| format!("text at {at}: {}", error.utf8_error()).into())
@@ -65,7 +67,8 @@ impl<'a> Context<'a> {
         memory_write(&mut self.caller, u64::from(at), bytes)
     }
 
-    /// Appends a line to the invocation's log, which the reply carries; cut at `Limits::log`.
+    /// Appends a line to the invocation's log, which the reply carries. The log is cut at
+    /// `Limits::log`.
     ///
     /// # Errors
     /// [`InvokeErrorKind::OutOfFuel`].
@@ -78,7 +81,8 @@ impl<'a> Context<'a> {
     /// Charges the guest for work that the host does for it.
     ///
     /// # Errors
-    /// [`InvokeErrorKind::OutOfFuel`] if it has less; then the invocation ends when the host function returns.
+    /// [`InvokeErrorKind::OutOfFuel`] if the guest has less. Then the invocation ends when the host
+    /// function returns.
     pub fn charge(&mut self, fuel: u64) -> Result<(), InvokeErrorKind> {
         if charge(&mut self.caller, fuel).is_err() {
             let meter = &mut self.caller.data_mut().meter;
@@ -93,7 +97,7 @@ impl<'a> Context<'a> {
         &self.caller.data().label.name
     }
 
-    /// What the invocation is for; none in initialisation.
+    /// What the invocation is for. `None` in initialisation.
     pub(crate) fn service(&mut self) -> Option<&mut Service> {
         self.state().host.service.as_mut()
     }
@@ -104,23 +108,24 @@ impl<'a> Context<'a> {
         Some((host.service.as_ref()?.origin.as_ref()?, meter.deadline_at()))
     }
 
-    /// The way back to the runtime, which the runtime alone can go.
+    /// The way back to the runtime. Only the runtime can use it.
     pub(crate) fn runtime_ref(&self) -> &RuntimeRef {
         &self.caller.data().host.runtime
     }
 
-    /// Ends the run with this error, whatever the host function answers: what it is to return.
+    /// Ends the run with this error, whatever the host function answers. Returns the error that it
+    /// should answer.
     pub(crate) fn end(&mut self, kind: InvokeErrorKind) -> HostError {
         self.state().host.ending = Some(kind);
         "the run ends".into()
     }
 
-    /// What this run has logged.
+    /// The log of this run so far.
     pub(crate) fn logged(&self) -> &[u8] {
         &self.caller.data().log.text
     }
 
-    /// The state of the run that calls.
+    /// The state of the calling run.
     pub(crate) fn state(&mut self) -> &mut State {
         self.caller.data_mut()
     }
@@ -130,7 +135,7 @@ impl<'a> Context<'a> {
         self.caller.data().meter.check_time()
     }
 
-    /// Charges for bytes that are moved or made.
+    /// Charges the guest for bytes that the host moves or makes.
     pub(crate) fn pay(&mut self, bytes: u64) -> Result<(), InvokeErrorKind> {
         self.charge(bytes.div_ceil(64))
     }

@@ -1,4 +1,6 @@
-//! Custom host functions: typed closures, erased once at deployment.
+//! Host functions: typed closures, erased once at deployment, and how a guest's call reaches them.
+//!
+//! Invariant: no panic of a host's closure reaches the interpreter's frames.
 
 use std::{
     any::Any,
@@ -21,21 +23,22 @@ use crate::{
 
 type Erased = dyn Fn(&mut Context<'_>, &[Val], &mut [Val]) -> Result<(), HostError> + Send + Sync;
 
-/// A function of the host under the name by which guests import it.
+/// A function that guests import, with its name and type.
 pub(crate) struct HostFunction {
     pub(crate) module: Box<str>,
     pub(crate) name: Box<str>,
     pub(crate) params: Cow<'static, [ValueType]>,
     pub(crate) results: Cow<'static, [ValueType]>,
-    /// Given by the host: its calls are counted, and no initialisation that must be repeated may make one.
+    /// The host gave the function. The report counts its calls, and an initialisation that must be
+    /// repeated may not call it.
     is_custom: bool,
     call: Call,
 }
 
 enum Call {
-    /// By values, within a view of the invocation.
+    /// Called with values and a view of the invocation.
     Erased(Arc<Erased>),
-    /// By its own types, with nothing in between: the shortest way through the interpreter.
+    /// Called with its own types and nothing in between: the shortest way through the interpreter.
     Direct(fn(&mut Store<State>) -> Func),
 }
 
@@ -58,7 +61,8 @@ impl HostFunction {
         }
     }
 
-    /// A function of this library that is called by its types and pays for itself. It must not panic.
+    /// A function of this library that is called with its own types and charges the guest itself.
+    /// It must not panic.
     pub(crate) fn direct(
         module: &str,
         name: &str,
@@ -70,7 +74,7 @@ impl HostFunction {
         Self { module: module.into(), name: name.into(), params, results, is_custom: false, call: Call::Direct(make) }
     }
 
-    /// The function in a store, for an instance to import.
+    /// Makes the function in a store, for an instance to import.
     pub(crate) fn import(self: &Arc<Self>, store: &mut Store<State>) -> Func {
         match &self.call {
             Call::Direct(make) => make(store),
@@ -87,7 +91,7 @@ impl HostFunction {
         self.is_custom
     }
 
-    /// A function whose type is known at run time alone.
+    /// A function whose type is known only at run time.
     pub(crate) fn dynamic(
         module: &str,
         name: &str,
@@ -103,7 +107,7 @@ impl HostFunction {
             function(context, &args, &mut answers)?;
             for (index, ((ty, answer), output)) in types.1.iter().zip(&answers).zip(outputs).enumerate() {
                 if answer.ty() != *ty {
-                    return Err(format!("result {index} is of the type {}, declared is {ty}", answer.ty()).into());
+                    return Err(format!("result {index} has the type {}, but {ty} is declared", answer.ty()).into());
                 }
                 *output = val(*ty, answer.as_u64());
             }
@@ -120,8 +124,8 @@ impl HostFunction {
         }
     }
 
-    /// Runs the function for a guest: 1 fuel, then the closure, then the deadline. An error, a panic or exhausted fuel
-    /// ends the invocation.
+    /// Runs the function for a guest: it takes 1 fuel, runs the closure, then checks the deadline.
+    /// An error, a panic or exhausted fuel ends the invocation.
     fn call(
         &self,
         call: &Erased,
@@ -132,8 +136,8 @@ impl HostFunction {
         caller.data_mut().host_calls += u64::from(self.is_custom);
         charge(&mut caller, 1)?;
         let mut context = Context::new(caller);
-        // All code of the host: a panic that reached the interpreter's frames would abort the process. So its error is
-        // printed, and dropped, and the clock is read, in here.
+        // All code of the host runs in here: its closure, its error's `Display` and `Drop`, and its
+        // clock. A panic that reached the interpreter's frames would abort the process.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let done = call(&mut context, inputs, outputs).map_err(|error| cut(&error.to_string()));
             done.map(|()| context.check_time())
@@ -149,7 +153,8 @@ impl HostFunction {
                     message: cut(panic_text(&*panic)),
                 }))
             }
-            // Whatever the closure made of it, fuel that ran out while it moved bytes ends the invocation.
+            // If fuel ran out while the closure moved bytes, the invocation ends, even if the
+            // closure ignored it.
             Ok(_) if state.meter.exhausted => Err(Fault::error(state.meter.out_of_fuel())),
             Ok(done) => match (ending, done) {
                 (Some(kind), _) => Err(Fault::error(kind)),
@@ -172,8 +177,8 @@ pub(super) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// A number that host functions take and give: `i32`, `u32`, `i64`, `u64`, `f32`, `f64`. Signed and unsigned are the same
-/// WebAssembly type.
+/// A number that host functions take and return: `i32`, `u32`, `i64`, `u64`, `f32`, `f64`. Signed
+/// and unsigned integers are the same WebAssembly type.
 pub trait Scalar: Copy + sealed::Sealed {
     /// The WebAssembly type.
     const TYPE: ValueType;
@@ -211,7 +216,7 @@ scalar! {
     f64: F64, |bits| f64::from_bits(bits), |value| value.to_bits();
 }
 
-/// The bits of a value that the survey has found to be a number.
+/// The bits of a value. The survey has checked that it is a number.
 fn bits(value: &Val) -> u64 {
     match value {
         Val::I32(value) => u64::from(*value as u32),
@@ -249,8 +254,8 @@ fn value_of(ty: ValueType, bits: u64) -> Value {
     }
 }
 
-/// What a host function may return: nothing, a [`Scalar`], a tuple of up to four, or a `Result` of one of these with any
-/// error.
+/// What a host function may return: nothing, a [`Scalar`], a tuple of up to four, or a `Result` of
+/// one of these with any error type.
 #[diagnostic::on_unimplemented(
     message = "a host function cannot return `{Self}`",
     label = "not the result of a host function",
@@ -298,9 +303,10 @@ results! {
     A 0, B 1, C 2, D 3;
 }
 
-/// A closure that guests can call: `Fn(&mut Context, …up to twelve scalars…) -> R` with `R` of [`IntoResults`].
+/// A closure that guests can call: `Fn(&mut Context, …up to twelve scalars…) -> R` with `R` of
+/// [`IntoResults`].
 ///
-/// It may run on several threads at once, one invocation each.
+/// It may run on several threads at once, with one invocation on each.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a host function",
     label = "this closure does not fit",
@@ -327,7 +333,7 @@ macro_rules! host_function {
                     R::TYPES
                 }
                 let call = move |context: &mut Context<'_>, _inputs: &[Val], outputs: &mut [Val]| {
-                    // wasmi passes as many values as the types below say.
+                    // wasmi passes as many values as the types below.
                     self(context, $($name::lift(bits(&_inputs[$index]))),*)
                         .write(&mut |index, bits| outputs[index] = val(Results::TYPES[index], bits))
                 };

@@ -1,5 +1,7 @@
-//! What a host lets a guest do: functions of the host's own, the view of the invocation that they
-//! get, and what the host keeps for an instance. A guest has nothing of it by default.
+//! What a host lets a guest do: functions of the host's own, their view of the invocation, and what
+//! the host keeps for an instance.
+//!
+//! Invariant: by default a guest has none of it.
 
 #[cfg(feature = "extism")]
 mod blocks;

@@ -1,6 +1,6 @@
-//! What the host keeps for one instance: the state of its guest, and what a run carries with it.
+//! What the host keeps for one instance: the state of its guest, and what a run carries.
 //!
-//! Invariant: all of it that belongs to one run is gone when the instance is reset.
+//! Invariant: everything that belongs to one run is gone when the instance is reset.
 
 use std::{
     any::Any,
@@ -16,11 +16,11 @@ use crate::{
 };
 use crate::{queue::Staged, usage::Origin};
 
-/// What a store carries.
+/// The data of an interpreter's store.
 pub(crate) type State = instance::State<HostState>;
 
-/// The way back to the runtime that a function belongs to. The runtime alone gives it its type back:
-/// this room lies below it.
+/// The way back to the runtime that a function belongs to. This room lies below the runtime, so
+/// only the runtime can restore the type.
 #[derive(Clone)]
 pub(crate) struct RuntimeRef(Weak<dyn Any + Send + Sync>);
 
@@ -40,14 +40,15 @@ impl RuntimeRef {
     }
 }
 
-/// What an invocation is for, and what comes of it beside its reply.
+/// What an invocation is for, and what it produces besides its reply.
 #[derive(Default)]
 pub(crate) struct Service {
-    /// The delivery that it belongs to. `None` if its function's handle was invoked.
+    /// The delivery that the invocation belongs to. `None` if the host invoked the function's
+    /// handle.
     pub(crate) origin: Option<Origin>,
-    /// How many hops an event has that is published in it.
+    /// The number of hops of an event that is published in the invocation.
     pub(crate) hops: u32,
-    /// What host functions have published in it.
+    /// The events that host functions have published in the invocation.
     pub(crate) staged: Option<Staged>,
 }
 
@@ -57,13 +58,13 @@ pub(crate) struct HostState {
     pub(crate) runtime: RuntimeRef,
     /// `None` in initialisation, whose outcome all invocations share.
     pub(crate) service: Option<Service>,
-    /// What the kind of guest needs: WASI, or the blocks of a plug-in.
+    /// The state for the kind of guest: WASI, or the blocks of a plug-in.
     pub(crate) guest: GuestState,
-    /// What the run has staged for the key-value store, if it has asked for it.
+    /// What the run has staged for the key-value store, if it has used the store.
     pub(crate) kv: Option<Box<Stage>>,
     /// The run is initialisation, whose outcome all invocations share.
     pub(crate) initialising: bool,
-    /// How a function of this library ends the run.
+    /// The error with which a function of this library ends the run.
     pub(crate) ending: Option<InvokeErrorKind>,
 }
 
@@ -72,7 +73,7 @@ impl HostState {
         Self { runtime, service: None, guest, kv: None, initialising: false, ending: None }
     }
 
-    /// The run that begins is initialisation: it uses nothing that may differ between runs.
+    /// Marks the run that begins as initialisation. It uses nothing that may differ between runs.
     pub(crate) fn begin_initialisation(&mut self) {
         self.initialising = true;
         self.guest.initialise();

@@ -33,7 +33,7 @@ use crossbeam::utils::CachePadded;
 use crate::{
     budget::Evict,
     error::InvokeErrorKind,
-    guest::{Bound, Instance},
+    guest::{Handles, Instance},
     sync::{
         Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -49,7 +49,7 @@ use wait::Found;
 /// An instance with the handles of its contract.
 pub(crate) struct PooledInstance {
     pub(crate) instance: Instance,
-    pub(crate) bound: Bound,
+    pub(crate) handles: Handles,
     pub(crate) counter: Counter,
     /// The lane that it belongs to.
     pub(crate) lane: usize,

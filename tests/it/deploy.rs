@@ -415,7 +415,7 @@ fn options_that_contradict_themselves_are_refused_with_their_figures() {
     #[expect(clippy::reversed_empty_ranges, reason = "the mistake that is to be refused")]
     let error = runtime.deployment("f", &module).instances(3..=2).deploy().unwrap_err();
     assert!(matches!(error, DeployError::InvalidOption { option: "instances", .. }), "{error:?}");
-    assert!(error.to_string().contains("3 kept warm are more than 2 at most"), "{error}");
+    assert!(error.to_string().contains("3 instances kept warm are more than the maximum of 2"), "{error}");
 
     let with = |stack| runtime.deployment("f", &module).limits(Limits { stack, ..Limits::default() }).deploy();
     with(4_096).unwrap();

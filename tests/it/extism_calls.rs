@@ -135,7 +135,7 @@ fn configuration_is_what_the_deployment_gave() {
         assert_eq!(output(&function, key.as_bytes()), "", "{key}");
     }
     let not_text = failure(&function, b"\xff");
-    assert!(not_text.to_string().contains("config_get failed: the key of a configuration is no UTF-8"), "{not_text}");
+    assert!(not_text.to_string().contains("config_get failed: the key of a configuration is not UTF-8"), "{not_text}");
 }
 
 /// A plug-in whose entries use variables: `set` sets `k` to the event, and `get` answers with the
@@ -173,7 +173,7 @@ fn variables_are_seeded_by_the_deployment_and_fresh_in_each_invocation() {
     }
     assert_eq!(function.invocation(b"other").entry("get").run().unwrap().output(), b"\0\xff");
     let not_text = run(&function, "get", b"\xff").unwrap_err().to_string();
-    assert!(not_text.contains("var_get failed: the key of a variable is no UTF-8"), "{not_text}");
+    assert!(not_text.contains("var_get failed: the key of a variable is not UTF-8"), "{not_text}");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn logs_are_lines_with_their_levels_from_the_deployments_level_on() {
         let (_, log) = alike(&function, b"").unwrap();
         let mut expected: String = levels.iter().skip(number).map(|level| format!("{level}: hello\n")).collect();
         if level != LogLevel::Off {
-            let not_text = "error: the message of a log is no UTF-8: invalid utf-8 sequence of 1 bytes from index 1\n";
+            let not_text = "error: the message of a log is not UTF-8: invalid utf-8 sequence of 1 bytes from index 1\n";
             expected.push_str(&format!("error: \n{not_text}"));
         }
         assert_eq!(log, expected, "{level}");

@@ -246,7 +246,7 @@ fn a_host_function_whose_type_is_known_at_run_time_alone_is_held_to_it() {
         Ok(())
     });
     let error = error.unwrap_err().to_string();
-    assert!(error.contains("env.turn") && error.contains("result 2 is of the type f64, declared is i64"), "{error}");
+    assert!(error.contains("env.turn") && error.contains("result 2 has the type f64, but i64 is declared"), "{error}");
     assert!(run(|_, _, _| Err("not today".into())).unwrap_err().to_string().contains("not today"));
 }
 

@@ -1,4 +1,5 @@
-// Events wake functions: by type, by pattern, by topic and by a schedule. What fails for good is kept as a dead letter.
+// Events wake functions: by type, by pattern, by topic and by a schedule. A delivery that keeps
+// failing becomes a dead letter.
 //
 //   cc -std=c11 events.c -o events $(pkg-config --cflags --libs dormouse)
 //
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Notes its input's length in its log, and gives nothing back.
+// Takes its input and gives no output.
 // (module
 //   (memory (export "memory") 1)
 //   (func (export "alloc") (param i32) (result i32) (i32.const 0))
@@ -26,7 +27,7 @@ static const uint8_t quiet_wasm[] = {
     0x01, 0x0a, 0x0b, 0x02, 0x04, 0x00, 0x41, 0x00, 0x0b, 0x04, 0x00, 0x42, 0x00, 0x0b,
 };
 
-// Takes an input, and traps.
+// Takes its input and traps.
 // (module
 //   (memory (export "memory") 1)
 //   (func (export "alloc") (param i32) (result i32) (i32.const 0))
@@ -55,7 +56,7 @@ static void bind(const char *id, dormouse_trigger_kind kind, const char *on, con
     trigger.on = dormouse_string_of(on);
     trigger.target = dormouse_string_of(target);
     trigger.retry = DORMOUSE_RETRY_FIXED;
-    trigger.retry_first_ns = 0; // At once, which suits an example.
+    trigger.retry_first_ns = 0; // At once, for this example.
     trigger.retry_attempts = 2;
     check(dormouse_runtime_bind(runtime, DORMOUSE_STR(id), &trigger, &error));
 }
@@ -90,7 +91,7 @@ int main(void) {
     printf("\n");
     dormouse_names_free(ids);
 
-    // And why would it not?
+    // Why would it not wake the other?
     dormouse_event *small = event("order.created", "{\"total\": 80}");
     bool matches;
     dormouse_text *why;
@@ -105,7 +106,7 @@ int main(void) {
     check(dormouse_runtime_run_pending(runtime, SIZE_MAX, &ran, &error));
     printf("%zu deliveries queued, %zu run\n", queued, ran);
 
-    // Dispatched ones run here and now, and say what came of it.
+    // Dispatched events run at once, on this thread, and give their outcome.
     dormouse_outcomes *outcomes;
     check(dormouse_runtime_dispatch(runtime, order, &outcomes, &error));
     dormouse_outcome outcome;
@@ -114,7 +115,7 @@ int main(void) {
     dormouse_outcomes_free(outcomes);
     dormouse_event_free(order);
 
-    // What fails as often as its trigger allows is kept, with its reason and its event.
+    // A delivery that fails as often as its trigger allows is kept, with its reason and its event.
     dormouse_event *alarm = event("alarm", "{}");
     check(dormouse_runtime_publish(runtime, alarm, NULL, &error));
     check(dormouse_runtime_run_pending(runtime, SIZE_MAX, &ran, &error));
@@ -128,7 +129,7 @@ int main(void) {
     }
     dormouse_dead_letters_free(letters);
 
-    // The host tells the time, and schedules fire.
+    // The host tells the runtime the time, and schedules fire.
     const int64_t hour = 3600ll * 1000000000, noon = 500000 * hour;
     dormouse_tick tick;
     check(dormouse_runtime_tick(runtime, noon, &tick, &error));

@@ -1,4 +1,4 @@
-// The same library from C++: handles free themselves, errors are exceptions, host functions are lambdas.
+// The library from C++: handles free themselves, errors are exceptions, host functions are lambdas.
 //
 //   c++ -std=c++17 greeter.cpp -o greeter $(pkg-config --cflags --libs dormouse)
 //
@@ -9,7 +9,7 @@
 #include <iostream>
 #include <stdexcept>
 
-// Asks its host for a greeting, to be written behind its input, and answers with both.
+// Asks its host for a greeting, which the host writes over the input, and answers with it.
 // (module
 //   (import "host" "greeting" (func $greeting (param i32 i32) (result i32)))
 //   (memory (export "memory") 1)

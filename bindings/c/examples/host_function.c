@@ -1,4 +1,4 @@
-// A guest that asks its host for a price, and a host that does not have all of them.
+// A guest asks its host for a price. The host does not have all prices.
 //
 //   cc -std=c11 host_function.c -o host_function $(pkg-config --cflags --libs dormouse)
 //
@@ -36,7 +36,7 @@ struct shop {
     int64_t prices[2];
 };
 
-// shop.price: a number in, a number out, or an error, which ends the invocation.
+// shop.price: takes a number and returns a number. An error ends the invocation.
 static int price(void *user_data, dormouse_context *context, const dormouse_value *args, dormouse_value *results) {
     const struct shop *shop = user_data;
     uint32_t item = (uint32_t)args[0].of.i32;
@@ -50,7 +50,7 @@ static int price(void *user_data, dormouse_context *context, const dormouse_valu
     return 0;
 }
 
-// shop.note: guest memory is copied out, never pointed to, and goes to the invocation's log.
+// shop.note: copies guest memory out, as it is never lent, and writes it to the invocation's log.
 static int note(void *user_data, dormouse_context *context, const dormouse_value *args, dormouse_value *results) {
     (void)user_data, (void)results;
     char text[256];
@@ -76,7 +76,8 @@ int main(void) {
     *shop = (struct shop){2, {250, 1200}};
     const dormouse_value_type i32 = DORMOUSE_I32, i64 = DORMOUSE_I64, two_i32[] = {DORMOUSE_I32, DORMOUSE_I32};
     dormouse_host_function host[] = {
-        // The shop is the library's from here on, and freed when the function is not needed any more.
+        // From here on the library owns the shop, and frees it when the function is no longer
+        // needed.
         {.module = {"shop", 4}, .name = {"price", 5}, .params = &i32, .params_len = 1,
          .results = &i64, .results_len = 1, .callback = price, .user_data = shop, .user_data_free = free},
         {.module = {"shop", 4}, .name = {"note", 4}, .params = two_i32, .params_len = 2, .callback = note},
@@ -98,7 +99,7 @@ int main(void) {
             printf("%s", dormouse_reply_log(reply, NULL));
             dormouse_reply_free(reply);
             break;
-        case DORMOUSE_HOST_FUNCTION: // Meant to happen here.
+        case DORMOUSE_HOST_FUNCTION: // Expected here.
             printf("3 of item %d: %s\n", (int)item, dormouse_error_message(error, NULL));
             dormouse_error_free(error);
             break;

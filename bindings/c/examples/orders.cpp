@@ -1,5 +1,5 @@
-// Orders that survive a restart: events wake functions, two worker threads run them, what fails is kept in a file, looked into and
-// delivered again.
+// Orders that survive a restart. Events wake functions, and two worker threads run them. Failed
+// deliveries are kept in a file, inspected and delivered again.
 //
 //   c++ -std=c++17 orders.cpp -o orders $(pkg-config --cflags --libs dormouse) -pthread
 //
@@ -14,7 +14,7 @@
 #include <iostream>
 #include <stdexcept>
 
-// Asks its host to charge an order, which says how much it has charged, and answers with nothing.
+// Asks its host to charge an order. The host returns how much it has charged. Gives no output.
 // (module
 //   (import "bank" "charge" (func $charge (param i32 i32) (result i32)))
 //   (memory (export "memory") 1)
@@ -34,7 +34,7 @@ static const uint8_t charge_wasm[] = {
 
 using dormouse::EventOptions, dormouse::Runtime, dormouse::Trigger;
 
-// Functions and triggers are not in the file: a host deploys and binds whenever it starts.
+// Functions and triggers are not in the file. A host deploys and binds each time it starts.
 static Runtime start(const std::string &path, bool bank_is_open) {
     Runtime runtime = Runtime::open(path);
     dormouse::DeployOptions options;
@@ -69,7 +69,8 @@ int main(int, char **argv) try {
         std::cout << "\naudit is not woken by 80: " << runtime.explain("audit", order("0", R"({"total": 80})")).value_or("") << "\n";
         runtime.unbind("audit");
 
-        // Two threads run what is published, which is on disk by then. They finish what is ready when they are ended.
+        // Two threads run the published events, which are on disk by then. When they are ended,
+        // they finish the deliveries that are ready.
         dormouse::Workers workers = runtime.workers(2);
         runtime.publish(order("1", R"({"total": 120})"));
         runtime.publish(order("2", R"({"total": 80})"));

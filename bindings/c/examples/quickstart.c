@@ -1,4 +1,5 @@
-// A function is deployed once and invoked twice: first cold, then warm, with the same answer for the same fuel.
+// A function is deployed once and invoked twice: first cold, then warm. The output and the fuel are
+// the same.
 //
 //   cc -std=c11 quickstart.c -o quickstart $(pkg-config --cflags --libs dormouse)
 //   cc -std=c11 quickstart.c -o quickstart $(pkg-config --cflags dormouse) $(pkg-config --variable=libdir dormouse)/libdormouse.a -lpthread -ldl -lm
@@ -11,8 +12,9 @@
 
 #include <stdio.h>
 
-// A guest that greets. It exports its memory, `alloc`, which says where the input goes, and `handle`, which is given the input and answers
-// where its output lies. Any language that compiles to WebAssembly will do.
+// A guest that greets. It exports its memory, `alloc` and `handle`. `alloc` returns where the input
+// goes. `handle` is given the input and returns where its output lies. Any language that compiles
+// to WebAssembly will do.
 //
 // (module
 //   (memory (export "memory") 1)
@@ -52,7 +54,7 @@ int main(void) {
 failed:
     if (error != NULL) fprintf(stderr, "%s\n", dormouse_error_message(error, NULL));
     int code = error != NULL;
-    dormouse_error_free(error); // Freeing NULL does nothing, so this is right for all ways here.
+    dormouse_error_free(error); // Freeing NULL does nothing, so this is correct after success too.
     dormouse_function_free(greet);
     dormouse_runtime_free(runtime);
     return code;

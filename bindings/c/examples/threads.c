@@ -1,4 +1,4 @@
-// Eight threads share a runtime and a function; a ninth cancels what runs too long.
+// Eight threads share a runtime and a function. A ninth cancels an invocation that runs too long.
 //
 //   cc -std=c11 threads.c -o threads $(pkg-config --cflags --libs dormouse) -pthread
 //
@@ -42,11 +42,12 @@ static int invocations;
 static atomic_int wrong;
 
 static void *work(void *argument) {
-    // A handle for each thread, as all invocations through one handle count up and down at one place. Not needed to be right.
+    // Each thread has its own handle, as all invocations through one handle change one count. This
+    // is only for speed.
     dormouse_function *mine;
     if (dormouse_function_clone(reverse, &mine, NULL) != DORMOUSE_OK) return NULL;
     for (int i = 0; i < invocations; i++) {
-        // Odd threads use the shared handle all the same.
+        // Odd threads use the shared handle.
         dormouse_function *function = *(int *)argument % 2 ? reverse : mine;
         char input[40], output[40];
         int len = snprintf(input, sizeof input, "%d of thread %d", i, *(int *)argument);
@@ -70,14 +71,14 @@ static void *cancel_it(void *cancel) {
 }
 
 int main(void) {
-    // Tools that look for races are slow.
+    // Race detectors are slow.
     invocations = getenv("DORMOUSE_FEW") ? 100 : 2000;
     dormouse_runtime *runtime;
     dormouse_error *error = NULL;
     if (dormouse_runtime_new(NULL, &runtime, NULL) != DORMOUSE_OK) return 1;
     dormouse_deploy_options options;
     dormouse_deploy_options_init(&options, sizeof options, NULL);
-    options.instances_max = 4; // Fewer than threads: some wait.
+    options.instances_max = 4; // Fewer than threads, so some wait.
     options.max_wait_ns = 600ull * 1000000000;
     options.limits.fuel = UINT64_MAX;
     if (dormouse_runtime_deploy(runtime, DORMOUSE_STR("reverse"), reverse_wasm, sizeof reverse_wasm, &options, &reverse, NULL) != DORMOUSE_OK)
@@ -89,7 +90,7 @@ int main(void) {
         numbers[i] = i;
         if (pthread_create(&threads[i], NULL, work, &numbers[i]) != 0) return 1;
     }
-    // The same function is deployed anew under their hands, and what is idle is dropped.
+    // Meanwhile the same function is deployed again, and idle instances are dropped.
     for (int i = 0; i < 20; i++) {
         dormouse_runtime_deploy(runtime, DORMOUSE_STR("reverse"), reverse_wasm, sizeof reverse_wasm, &options, NULL, NULL);
         dormouse_runtime_trim(runtime, 0, NULL, NULL);

@@ -1,4 +1,6 @@
 //! Cancel handles.
+//!
+//! Invariant: a handle that was cancelled stays cancelled.
 
 use dormouse::Cancel;
 
@@ -7,8 +9,9 @@ use crate::{error::dormouse_error, status::dormouse_status};
 /// Ends invocations from another thread. Made by `dormouse_cancel_new`, given to invocations in
 /// `dormouse_invoke_options.cancel`, freed by `dormouse_cancel_free`.
 ///
-/// Thread safety: any number of threads may use one handle at once. Invocations keep what they need of it, so that it
-/// may be freed before they end: by their callbacks, or by who knows that they have reached one.
+/// Thread safety: any number of threads may use one handle at once. Invocations keep what they need
+/// of it, so it may be freed before they end. Their callbacks may free it, and so may a thread that
+/// knows that the invocations have reached a callback.
 pub struct dormouse_cancel(pub(crate) Cancel);
 
 counted!(dormouse_cancel);
@@ -25,8 +28,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Ends the invocations that have this handle, now running or begun later: it stays cancelled. They end with
-    /// DORMOUSE_CANCELLED at their next slice of 100,000 fuel, or when the host function returns that they are in.
+    /// Ends the invocations that have this handle, those that run now and those that begin later:
+    /// it stays cancelled. They end with DORMOUSE_CANCELLED at their next slice of 100,000 fuel, or
+    /// when the host function that they are in returns.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_cancel_cancel(
@@ -44,7 +48,7 @@ exported! { total:
         cancel.optional().is_some_and(|cancel| cancel.0.is_cancelled())
     }
 
-    /// Frees a cancel handle; it cancels nothing. NULL is allowed.
+    /// Frees a cancel handle. This cancels nothing. NULL is allowed.
     pub unsafe extern "C" fn dormouse_cancel_free(cancel: *mut dormouse_cancel) {
         drop(cancel.take());
     }

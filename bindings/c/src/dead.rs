@@ -1,4 +1,6 @@
-//! Dead letters: what was given up, and what becomes of it.
+//! Dead letters: deliveries that were given up, and what a host does with them.
+//!
+//! Invariant: what a list lends is valid until the list is freed.
 
 use dormouse::{DeadLetter, Reason};
 
@@ -15,24 +17,24 @@ use crate::{
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum dormouse_reason {
-    /// For a reason that has no number in this version.
+    /// For a reason without a number in this version.
     DORMOUSE_REASON_OTHER = 0,
-    /// As many attempts as its trigger allows have failed.
+    /// All attempts that its trigger allows have failed.
     DORMOUSE_REASON_ATTEMPTS = 1,
     /// It is older than its trigger allows, or would be at the next attempt.
     DORMOUSE_REASON_AGE = 2,
     /// It failed in a way that another attempt would not change.
     DORMOUSE_REASON_PERMANENT = 3,
-    /// It is a reply at the end of a chain that is longer than the runtime allows.
+    /// It is a reply at the end of a chain of replies that is longer than the runtime allows.
     DORMOUSE_REASON_LOOP = 4,
 }
 
-/// A delivery given up, with what there is to know about it. Plain data; what it points to is lent by the list that
-/// it is from.
+/// A delivery that was given up, with all that is known about it. Plain data. The list that it
+/// comes from lends what it points to.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_dead_letter {
-    /// The number of the delivery, by which `dormouse_runtime_redrive` finds it.
+    /// The number of the delivery, for `dormouse_runtime_redrive`.
     pub id: u64,
     /// The event as it was published.
     pub event: *const dormouse_event,
@@ -40,29 +42,31 @@ pub struct dormouse_dead_letter {
     pub trigger: dormouse_string,
     /// The target of the trigger, with a NUL behind it.
     pub function: dormouse_string,
-    /// What went wrong last, in words, with a NUL behind them; no text if nothing ever ran.
+    /// The last error, in words, with a NUL behind it. No text if nothing ever ran.
     pub error: dormouse_string,
-    /// When it was given up, in RFC 3339, with a NUL behind it; no text if the runtime knows no date.
+    /// When it was given up, in RFC 3339, with a NUL behind it. No text if the runtime knows no
+    /// date.
     pub given_up_at: dormouse_string,
-    /// How long after its publishing it was given up, in nanoseconds, by the runtime's clock.
+    /// The nanoseconds from its publishing until it was given up, by the runtime's clock.
     pub age_ns: u64,
     /// Why it was given up.
     pub reason: dormouse_reason,
     /// How often it ran.
     pub attempts: u32,
-    /// The version that ran last; all zeros if none ever ran.
+    /// The version that ran last. All zeros if none ever ran.
     pub version: [u8; 32],
 }
 
 plain!(dormouse_dead_letter);
 
-/// Dead letters, the oldest first: a copy of one moment. The caller's, who frees it with
-/// `dormouse_dead_letters_free`; it may outlive its runtime. It never changes: any number of threads may read it.
+/// Dead letters, the oldest first, as a copy of one moment. The caller owns it and frees it with
+/// `dormouse_dead_letters_free`. It may outlive its runtime. It never changes, so any number of
+/// threads may read it.
 pub struct dormouse_dead_letters(Vec<Letter>);
 
 owned!(dormouse_dead_letters);
 
-/// One of them, with what it lends.
+/// One dead letter, with what it lends.
 struct Letter {
     letter: DeadLetter,
     event: Box<dormouse_event>,
@@ -114,7 +118,7 @@ fn list(letters: Vec<DeadLetter>) -> Box<dormouse_dead_letters> {
 }
 
 exported! { fallible:
-    /// The dead letters that the runtime holds. It goes on holding them.
+    /// Gives the dead letters that the runtime holds. The runtime keeps them.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_runtime_dead_letters(
@@ -129,7 +133,7 @@ exported! { fallible:
 
     /// Takes all dead letters out of the runtime.
     ///
-    /// Statuses: DORMOUSE_NULL. Nothing has been taken out then.
+    /// Statuses: DORMOUSE_NULL. After a failure the runtime still holds all.
     pub unsafe extern "C" fn dormouse_runtime_drain_dead_letters(
         runtime: *const dormouse_runtime,
         letters_out: *mut *mut dormouse_dead_letters,
@@ -140,11 +144,12 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Queues the event of the dead letter `id` once more for its trigger, which must be bound, and takes the
-    /// letter out. `delivery_out`, which may be NULL, receives the number of the new delivery.
+    /// Queues the event of the dead letter `id` again for its trigger, which must be bound, and
+    /// removes the letter. `delivery_out`, which may be NULL, receives the number of the new
+    /// delivery.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND, DORMOUSE_QUEUE_FULL, 320 to 329. The letter is held as before
-    /// then.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND, DORMOUSE_QUEUE_FULL, 320 to 329. After a
+    /// failure the runtime still holds the letter.
     pub unsafe extern "C" fn dormouse_runtime_redrive(
         runtime: *const dormouse_runtime,
         id: u64,
@@ -158,7 +163,7 @@ exported! { fallible:
         Ok(())
     }
 
-    /// The letter at `index`, below `dormouse_dead_letters_count`.
+    /// Gives the letter at `index`, which is below `dormouse_dead_letters_count`.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_dead_letters_at(
@@ -170,14 +175,14 @@ exported! { fallible:
         let (letters, place) = (letters.get()?, letter_out.required()?);
         let count = letters.0.len();
         let letter = letters.0.get(index);
-        let letter = letter.ok_or_else(|| Failure::not_found(format!("no dead letter {index}, there are {count}")))?;
+        let letter = letter.ok_or_else(|| Failure::not_found(format!("there is no dead letter {index}: there are {count}")))?;
         place.put(letter.lend());
         Ok(())
     }
 }
 
 exported! { total:
-    /// How many letters there are. 0 for NULL.
+    /// The number of letters. 0 for NULL.
     pub unsafe extern "C" fn dormouse_dead_letters_count(letters: *const dormouse_dead_letters) -> usize {
         letters.optional().map_or(0, |letters| letters.0.len())
     }

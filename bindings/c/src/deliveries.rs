@@ -1,4 +1,6 @@
 //! Deliveries: publishing, dispatching, running the queue.
+//!
+//! Invariant: what outcomes lend is valid until the outcomes are freed.
 
 use dormouse::{Dispatched, Next, Outcome, Timestamp};
 
@@ -12,57 +14,59 @@ use crate::{
     text::{Text, dormouse_string, dormouse_text},
 };
 
-/// What came of one attempt to deliver an event.
+/// The outcome of one attempt to deliver an event.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum dormouse_outcome_kind {
-    /// Something that has no number in this version.
+    /// An outcome without a number in this version.
     DORMOUSE_OUTCOME_OTHER = 0,
-    /// The function ran; there is a reply.
+    /// The function ran, and there is a reply.
     DORMOUSE_OUTCOME_SUCCEEDED = 1,
-    /// The attempt failed, and is made again later; there is an error.
+    /// The attempt failed, and is made again later. There is an error.
     DORMOUSE_OUTCOME_RETRY = 2,
-    /// The attempt failed, and the delivery is given up, as a dead letter; there is an error.
+    /// The attempt failed, and the delivery is given up as a dead letter. There is an error.
     DORMOUSE_OUTCOME_DEAD_LETTER = 3,
-    /// The function is not deployed, or off. The delivery waits until it is there.
+    /// The function is not deployed, or off. The delivery waits for the function.
     DORMOUSE_OUTCOME_PARKED = 4,
-    /// The trigger is ordered, and others are before it, or its function has just come. The delivery waits for its turn.
+    /// The trigger is ordered and other deliveries come first, or the function has just been
+    /// deployed. The delivery waits for its turn.
     DORMOUSE_OUTCOME_QUEUED = 5,
-    /// The event's `expirytime` had come.
+    /// The event's `expirytime` had passed.
     DORMOUSE_OUTCOME_EXPIRED = 6,
-    /// It was too old by the time that it could have been tried again, and is a dead letter.
+    /// The delivery would have been too old at its next attempt, and is a dead letter.
     DORMOUSE_OUTCOME_TOO_OLD = 7,
     /// The queue was full.
     DORMOUSE_OUTCOME_DROPPED = 8,
 }
 use dormouse_outcome_kind as Kind;
 
-/// What `dormouse_runtime_dispatch` did for one trigger. Plain data; what it points to is lent by the outcomes that
-/// it is from.
+/// What `dormouse_runtime_dispatch` did for one trigger. Plain data. The outcomes that it comes
+/// from lend what it points to.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_outcome {
-    /// What came of it.
+    /// The outcome.
     pub kind: dormouse_outcome_kind,
-    /// The number of the delivery, by which a dead letter is found; 0 for one that was dropped.
+    /// The number of the delivery, which identifies a dead letter. 0 for a dropped delivery.
     pub delivery: u64,
     /// The id of the trigger, with a NUL behind it.
     pub trigger: dormouse_string,
-    /// The function's reply; NULL unless it succeeded.
+    /// The function's reply. NULL unless it succeeded.
     pub reply: *const dormouse_reply,
-    /// What went wrong; NULL unless it failed.
+    /// What went wrong. NULL unless it failed.
     pub error: *const dormouse_error,
 }
 
 plain!(dormouse_outcome);
 
-/// What `dormouse_runtime_dispatch` did, trigger by trigger in the order of binding. The caller's, who frees it with
-/// `dormouse_outcomes_free`. It never changes: any number of threads may read it.
+/// What `dormouse_runtime_dispatch` did, trigger by trigger in the order of binding. The caller
+/// owns it and frees it with `dormouse_outcomes_free`. It never changes, so any number of threads
+/// may read it.
 pub struct dormouse_outcomes(Vec<Attempt>);
 
 owned!(dormouse_outcomes);
 
-/// One of them, with what it lends.
+/// One outcome, with what it lends.
 struct Attempt {
     kind: dormouse_outcome_kind,
     delivery: u64,
@@ -99,14 +103,14 @@ impl From<Dispatched> for Attempt {
     }
 }
 
-/// Where the deliveries of a runtime are: figures of one moment. Plain data. `matched` is the sum of all others but
-/// `refused`.
+/// Where the deliveries of a runtime are, at one moment. Plain data. `matched` is the sum of all
+/// others except `refused`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_deliveries {
-    /// Deliveries made: one for each trigger that a published event matched.
+    /// Deliveries made, one for each trigger that a published event matched.
     pub matched: u64,
-    /// Ended well.
+    /// Deliveries that succeeded.
     pub succeeded: u64,
     /// Dead letters held now.
     pub dead_letters: u64,
@@ -114,19 +118,21 @@ pub struct dormouse_deliveries {
     pub redriven: u64,
     /// Dead letters that the host took out.
     pub drained: u64,
-    /// Dead letters that went when their ring was full.
+    /// Dead letters that were dropped because their ring was full.
     pub evicted: u64,
-    /// Not run any more, as the event's `expirytime` had come.
+    /// Deliveries that did not run, as the event's `expirytime` had passed.
     pub expired: u64,
-    /// Dropped when the queue was full.
+    /// Deliveries that were dropped because the queue was full.
     pub dropped: u64,
-    /// Not ended: ready, waiting for another attempt, or behind others of their order.
+    /// Deliveries that have not ended: ready, waiting for another attempt, or behind others of
+    /// their order.
     pub queued: u64,
-    /// Not ended: with a function.
+    /// Deliveries that a function is running.
     pub running: u64,
-    /// Not ended: waiting until their function is deployed.
+    /// Deliveries that wait until their function is deployed.
     pub parked: u64,
-    /// Refused when the queue was full, with an error to whoever published them: never matched.
+    /// Deliveries that were refused because the queue was full. The publisher got an error. They
+    /// are not in `matched`.
     pub refused: u64,
 }
 
@@ -136,25 +142,25 @@ plain!(dormouse_deliveries);
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_tick {
-    /// Events that schedules fired; not those that a full queue dropped.
+    /// Events that schedules fired, without those that a full queue dropped.
     pub fired: u64,
     /// Attempts to deliver an event.
     pub ran: u64,
-    /// Idle instances dropped.
+    /// Idle instances that were dropped.
     pub trimmed: u64,
-    /// Instances made ahead of time, in place of those whose memory had grown.
+    /// Instances made ahead of time, to replace those whose memory had grown.
     pub replaced: u64,
 }
 
 plain!(dormouse_tick);
 
 exported! { fallible:
-    /// Queues a delivery for each trigger that the event matches: all of them, or an error. The functions run in
-    /// `dormouse_runtime_run_pending` and `dormouse_runtime_tick`, and on workers. `count_out`, which may be NULL,
-    /// receives how many deliveries were queued.
+    /// Queues a delivery for each trigger that the event matches: all of them, or none and an
+    /// error. The functions run in `dormouse_runtime_run_pending` and `dormouse_runtime_tick`, and
+    /// on workers. `count_out`, which may be NULL, receives how many deliveries were queued.
     ///
-    /// An event is delivered at least once to each trigger that it matches, as long as the process lives, or the
-    /// file of `dormouse_runtime_open`: functions may see one twice.
+    /// An event is delivered at least once to each trigger that it matches, as long as the process
+    /// lives, or the file of `dormouse_runtime_open`. A function may see an event twice.
     ///
     /// Statuses: DORMOUSE_NULL, 301 to 305, 320 to 329. Nothing is queued then.
     pub unsafe extern "C" fn dormouse_runtime_publish(
@@ -171,8 +177,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// As `dormouse_runtime_publish`, and makes the first attempt of each delivery here and now, on this thread. What
-    /// fails stays in the queue as any other delivery, to be tried again, and is no failure of this call.
+    /// As `dormouse_runtime_publish`, and makes the first attempt of each delivery now, on this
+    /// thread. A failed delivery stays in the queue like any other, to be retried. It is not a
+    /// failure of this call.
     ///
     /// Statuses: DORMOUSE_NULL, 301 to 305, 320 to 329. Nothing is queued then.
     pub unsafe extern "C" fn dormouse_runtime_dispatch(
@@ -187,7 +194,7 @@ exported! { fallible:
         Ok(())
     }
 
-    /// The outcome at `index`, below `dormouse_outcomes_count`.
+    /// Gives the outcome at `index`, which is below `dormouse_outcomes_count`.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_outcomes_at(
@@ -199,7 +206,7 @@ exported! { fallible:
         let (outcomes, place) = (outcomes.get()?, outcome_out.required()?);
         let count = outcomes.0.len();
         let attempt = outcomes.0.get(index);
-        let attempt = attempt.ok_or_else(|| Failure::not_found(format!("no outcome {index}, there are {count}")))?;
+        let attempt = attempt.ok_or_else(|| Failure::not_found(format!("there is no outcome {index}: there are {count}")))?;
         place.put(dormouse_outcome {
             kind: attempt.kind,
             delivery: attempt.delivery,
@@ -210,8 +217,8 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Runs what is ready, on this thread: the oldest first, `budget` attempts at most. `ran_out`, which may be NULL,
-    /// receives how many it made.
+    /// Runs ready deliveries on this thread, the oldest first, and makes at most `budget` attempts.
+    /// `ran_out`, which may be NULL, receives how many it made.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_runtime_run_pending(
@@ -227,9 +234,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// What a host does from time to time that drives the runtime by itself: tells it the date, in nanoseconds since
-    /// 1970 in UTC, fires the schedules, runs as many attempts as are ready when it begins, and drops what is idle.
-    /// `tick_out` may be NULL.
+    /// Drives the runtime, for a host that calls this from time to time. It tells the runtime the
+    /// date, in nanoseconds since 1970 in UTC. It fires the schedules, runs as many attempts as are
+    /// ready when it begins, and drops idle instances. `tick_out` may be NULL.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
     pub unsafe extern "C" fn dormouse_runtime_tick(
@@ -240,7 +247,7 @@ exported! { fallible:
     ) -> dormouse_status {
         let runtime = runtime.get()?;
         let now = Timestamp::from_unix_nanos(unix_ns.into());
-        let now = now.ok_or_else(|| Failure::argument(format!("{unix_ns} is no time that the runtime knows")))?;
+        let now = now.ok_or_else(|| Failure::argument(format!("{unix_ns} is not a time that the runtime knows")))?;
         let tick = runtime.0.tick(now);
         if let Some(place) = tick_out.optional() {
             let (fired, ran) = (tick.fired as u64, tick.ran as u64);
@@ -249,8 +256,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// How long a host may sleep in nanoseconds before there is something to do, by the runtime's clock: 0 if a
-    /// delivery is ready, UINT64_MAX if only a call of the host can bring something about.
+    /// Gives how many nanoseconds a host may sleep before there is something to do, by the
+    /// runtime's clock. 0 if a delivery is ready. UINT64_MAX if only a call of the host can change
+    /// that.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_runtime_next_deadline(
@@ -263,7 +271,7 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Where all deliveries are.
+    /// Gives where all deliveries are.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_runtime_deliveries(
@@ -290,8 +298,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// What each version of each function has used so far, as a JSON object: `{"functions": [{"function": ..., ...}],
-    /// "retired": {...}}`, times in nanoseconds and sizes in bytes.
+    /// Gives what each version of each function has used so far, as a JSON object:
+    /// `{"functions": [{"function": ..., ...}], "retired": {...}}`. Times are in nanoseconds and
+    /// sizes in bytes.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_runtime_ledger(
@@ -306,7 +315,7 @@ exported! { fallible:
 }
 
 exported! { total:
-    /// How many outcomes there are: one for each trigger that the event matched. 0 for NULL.
+    /// The number of outcomes, one for each trigger that the event matched. 0 for NULL.
     pub unsafe extern "C" fn dormouse_outcomes_count(outcomes: *const dormouse_outcomes) -> usize {
         outcomes.optional().map_or(0, |outcomes| outcomes.0.len())
     }

@@ -1,4 +1,6 @@
 //! Deploying: from bytes and options to a function.
+//!
+//! Invariant: user data passes to the library only if the deployment succeeds.
 
 use std::{
     ffi::{c_char, c_void},
@@ -10,7 +12,7 @@ use std::{
 use dormouse::{ContractKind, Deployment, Extism, Limits, Wasi, kv};
 
 use crate::{
-    callback::{Grants, dormouse_seeds, dormouse_time, dormouse_user_data_free},
+    callback::{PendingUserData, dormouse_seeds, dormouse_time, dormouse_user_data_free},
     edge::Given,
     error::dormouse_error,
     function::dormouse_function,
@@ -27,114 +29,124 @@ use crate::{
 /// How a guest takes its input and gives its output: one of the DORMOUSE_CONTRACT_ constants.
 pub type dormouse_contract = u32;
 
-/// What the module's imports and exports fit: a plug-in if it imports `extism:host/env`, else a program, else the
-/// buffer contract, else plain.
+/// The contract that the module's imports and exports fit: a plug-in if it imports
+/// `extism:host/env`, else a program, else the buffer contract, else plain.
 pub const DORMOUSE_CONTRACT_DETECT: dormouse_contract = 0;
-/// A WASI program, which exports `_start`: input on its standard input, output on its standard output, its log on its
-/// standard error; exit code 0 is success.
+/// A WASI program, which exports `_start`. It reads its input from standard input, writes its
+/// output to standard output, and its log to standard error. Exit code 0 is success.
 pub const DORMOUSE_CONTRACT_COMMAND: dormouse_contract = 1;
-/// Exports `memory`, `alloc(len: i32) -> i32` and an entry, usually `handle(ptr: i32, len: i32) -> i64`.
+/// Exports `memory`, `alloc(len: i32) -> i32` and an entry, usually
+/// `handle(ptr: i32, len: i32) -> i64`.
 pub const DORMOUSE_CONTRACT_BUFFER: dormouse_contract = 2;
-/// Takes no bytes: exports are called one by one.
+/// Takes no bytes. Its exports are called one by one.
 pub const DORMOUSE_CONTRACT_PLAIN: dormouse_contract = 3;
-/// An Extism plug-in: imports functions of `extism:host/env`, and exports the entry, `() -> i32` or `()`. 0 is success;
-/// after 65 a delivery is not tried again.
+/// An Extism plug-in, which imports functions of `extism:host/env` and exports the entry,
+/// `() -> i32` or `()`. It succeeds if it returns 0. After 65 a delivery is not retried.
 pub const DORMOUSE_CONTRACT_EXTISM: dormouse_contract = 4;
 
 /// A variable of a guest's environment, or a value of a plug-in's configuration.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_variable {
-    /// Its name: in an environment not empty, and without `=` and NUL; in a configuration any text.
+    /// The name. In an environment it must not be empty, and must not contain `=` or NUL. In a
+    /// configuration it is any text.
     pub name: dormouse_string,
-    /// Its value: in an environment without NUL; in a configuration any text.
+    /// The value. In an environment it must not contain NUL. In a configuration it is any text.
     pub value: dormouse_string,
 }
 
 plain!(dormouse_variable);
 
-/// Choices for a deployment. Fill in with `dormouse_deploy_options_init`, then change.
+/// Options of a deployment. Fill them in with `dormouse_deploy_options_init`, then change them.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_deploy_options {
-    /// The size of this struct, by which the library knows the header's version.
+    /// The size of this struct, which tells the library the header's version.
     pub size: usize,
-    /// The function's bounds.
+    /// The function's limits.
     pub limits: dormouse_limits,
-    /// Instances made at deployment and kept; 0.
+    /// How many instances the deployment makes and the runtime keeps; 0.
     pub instances_min: u64,
-    /// Instances at most at once; twice the number of cores. 0 switches the function off.
+    /// The most instances at once; twice the number of cores. 0 switches the function off.
     pub instances_max: u64,
-    /// How long an invocation waits in nanoseconds while all instances are in use; 1 s. 0 is not at all.
+    /// How many nanoseconds an invocation waits while all instances are in use; 1 s. With 0 it does
+    /// not wait.
     pub max_wait_ns: u64,
-    /// The export that is given events; no text for `handle`, or the only one of a plug-in that fits. Where several fit,
-    /// each invocation has to name one, or fails with DORMOUSE_NO_SUCH_EXPORT.
+    /// The export that is given events. No text means `handle`, or the only export of a plug-in
+    /// that fits. If several fit, each invocation must name one, or fails with
+    /// DORMOUSE_NO_SUCH_EXPORT.
     pub entry: dormouse_string,
     /// How the guest takes its input; DORMOUSE_CONTRACT_DETECT.
     pub contract: dormouse_contract,
-    /// The functions that the guest may import; NULL for none. The array is not needed after the deployment.
+    /// The host functions that the guest may import. NULL for none. The array is not needed after
+    /// the deployment.
     pub host_functions: *const dormouse_host_function,
     /// How many.
     pub host_functions_len: usize,
-    /// The arguments of a WASI program, its own name first; NULL for `guest` alone. 64 KiB at most, with a byte more
-    /// for each.
+    /// The arguments of a WASI program, its own name first. NULL for `guest` alone. They may have
+    /// 64 KiB, with one byte more counted for each.
     pub args: *const dormouse_string,
     /// How many.
     pub args_len: usize,
-    /// The environment of a WASI guest; NULL for an empty one. Of one name the later value holds. 63.5 KiB at
-    /// most, with two bytes more for each.
+    /// The environment of a WASI guest. NULL for an empty one. A later value of the same name
+    /// replaces the earlier one. It may have 63.5 KiB, with two bytes more counted for each
+    /// variable.
     pub env: *const dormouse_variable,
     /// How many.
     pub env_len: usize,
-    /// The time for a WASI guest. NULL for a clock that begins at 2000-01-01 in each invocation and goes on by a
-    /// microsecond with each reading, so that invocations can be repeated; in initialisation it always does.
+    /// The time for a WASI guest. NULL for a clock that begins at 2000-01-01 in each invocation and
+    /// advances by a microsecond with each reading, so that invocations are repeatable. In
+    /// initialisation the clock is always that one.
     pub time: dormouse_time,
-    /// For the time; not looked at without one. The library's once the deployment has returned DORMOUSE_OK, not
-    /// before.
+    /// User data of the time, ignored without a time. The library owns it once the deployment has
+    /// returned DORMOUSE_OK, not before.
     pub time_user_data: *mut c_void,
-    /// Called when the time is not needed any more; may be NULL.
+    /// Called when the time is no longer needed. May be NULL.
     pub time_user_data_free: dormouse_user_data_free,
-    /// Seeds for the random numbers of a WASI guest. NULL for one that is the same for all invocations of a version,
-    /// so that they can be repeated, and nothing that a guest draws is a secret; in initialisation it always is.
+    /// Seeds for the random numbers of a WASI guest. NULL for a seed that is the same for all
+    /// invocations of a version. Then invocations are repeatable, and nothing that a guest draws is
+    /// a secret. In initialisation the seed is always that one.
     pub seeds: dormouse_seeds,
-    /// For the seeds; not looked at without them. The library's once the deployment has returned DORMOUSE_OK, not
-    /// before.
+    /// User data of the seeds, ignored without seeds. The library owns it once the deployment has
+    /// returned DORMOUSE_OK, not before.
     pub seeds_user_data: *mut c_void,
-    /// Called when the seeds are not needed any more; may be NULL.
+    /// Called when the seeds are no longer needed. May be NULL.
     pub seeds_user_data_free: dormouse_user_data_free,
-    /// The configuration of an Extism plug-in; NULL for none. Other guests do not use it, nor the two after it. Of one key
-    /// the later value holds. 1 MiB at most, 48 bytes for each key included. Keys that begin with `DORMOUSE_` are
+    /// The configuration of an Extism plug-in. NULL for none. Other guests ignore `config`, `vars`
+    /// and `log_level`. A later value of the same key replaces the earlier one. The configuration
+    /// may have 1 MiB, with 48 bytes counted for each key. Keys that begin with `DORMOUSE_` are
     /// reserved.
     pub config: *const dormouse_variable,
     /// How many.
     pub config_len: usize,
-    /// Variables that an Extism plug-in finds set in each invocation; NULL for none. Of one key the later value holds.
-    /// What it sets itself is gone when the invocation ends. 1 MiB at most, 48 bytes for each key included.
+    /// Variables that an Extism plug-in finds in each invocation. NULL for none. A later value of
+    /// the same key replaces the earlier one. Variables that the plug-in sets itself are gone when
+    /// the invocation ends. All may have 1 MiB, with 48 bytes counted for each key.
     pub vars: *const dormouse_plugin_variable,
     /// How many.
     pub vars_len: usize,
-    /// From which level on an Extism plug-in's log is kept; DORMOUSE_LOG_TRACE.
+    /// The lowest level of an Extism plug-in's log that is kept; DORMOUSE_LOG_TRACE.
     pub log_level: dormouse_log_level,
-    /// The key-value store that the guest may use; NULL for none. A host function of the same module and name as one of
-    /// the store's takes its place.
+    /// The key-value store that the guest may use. NULL for none. A host function of the same
+    /// module and name replaces the store's function.
     pub store: *const dormouse_store,
-    /// The namespace in it that the guest sees, 1 to 64 of the characters A-Z a-z 0-9 . _ -; no text for the
-    /// function's name. Not looked at without a store.
+    /// The namespace that the guest sees in the store: 1 to 64 of the characters A-Z a-z 0-9 . _ -.
+    /// No text means the function's name. Ignored without a store.
     pub store_namespace: dormouse_string,
-    /// What it may keep there.
+    /// The limits of what the guest may keep in the namespace.
     pub store_limits: dormouse_store_limits,
 }
 
 options!(dormouse_deploy_options);
 
-/// A deployment with the caller's choices.
+/// A deployment with the caller's options.
 ///
 /// # Safety
-/// The options are those of an exported function's caller, and the call is not over.
+/// The options belong to the caller of an exported function, and the call is not over.
 unsafe fn choose(
     mut deployment: Deployment,
     chosen: &dormouse_deploy_options,
-    grants: &mut Grants,
+    pending: &mut PendingUserData,
 ) -> Result<Deployment, Failure> {
     deployment = deployment
         .limits(chosen.limits.bounds()?)
@@ -146,11 +158,11 @@ unsafe fn choose(
         DORMOUSE_CONTRACT_BUFFER => deployment.contract(ContractKind::Buffer),
         DORMOUSE_CONTRACT_PLAIN => deployment.contract(ContractKind::Plain),
         DORMOUSE_CONTRACT_EXTISM => deployment.contract(ContractKind::Extism),
-        other => return Err(Failure::argument(format!("{other} is no dormouse_contract"))),
+        other => return Err(Failure::argument(format!("{other} is not a dormouse_contract"))),
     };
     // SAFETY: the caller's; each pointer is followed by its length.
     unsafe {
-        // Before the host functions, which may take the place of its own.
+        // The store comes before the host functions, which may replace its functions.
         if let Some(grant) = grant(chosen.store, chosen.store_namespace, &chosen.store_limits)? {
             deployment = deployment.kv(grant);
         }
@@ -158,21 +170,21 @@ unsafe fn choose(
             deployment = deployment.entry(entry);
         }
         for function in Given::new(chosen.host_functions, "options->host_functions").slice(chosen.host_functions_len)? {
-            deployment = function.grant(deployment, grants)?;
+            deployment = function.grant(deployment, pending)?;
         }
     }
     // SAFETY: as above.
-    let wasi = unsafe { wasi(chosen, grants) }?;
+    let wasi = unsafe { wasi(chosen, pending) }?;
     // SAFETY: as above.
     let extism = unsafe { extism(chosen) }?;
     Ok(deployment.wasi(wasi).extism(extism))
 }
 
-/// What a guest of WASI is given.
+/// The options for a guest of WASI.
 ///
 /// # Safety
 /// As [`choose`].
-unsafe fn wasi(chosen: &dormouse_deploy_options, grants: &mut Grants) -> Result<Wasi, Failure> {
+unsafe fn wasi(chosen: &dormouse_deploy_options, pending: &mut PendingUserData) -> Result<Wasi, Failure> {
     let mut wasi = Wasi::new();
     // SAFETY: the caller's; each pointer is followed by its length.
     unsafe {
@@ -187,14 +199,14 @@ unsafe fn wasi(chosen: &dormouse_deploy_options, grants: &mut Grants) -> Result<
         }
     }
     if let Some(time) = chosen.time {
-        let user = grants.take(chosen.time_user_data, chosen.time_user_data_free);
+        let user = pending.take(chosen.time_user_data, chosen.time_user_data_free);
         wasi = wasi.time(move || {
             // SAFETY: a function and its user data, given together for use from any thread.
             SystemTime::UNIX_EPOCH + Duration::from_nanos(unsafe { time(user.data()) })
         });
     }
     if let Some(seeds) = chosen.seeds {
-        let user = grants.take(chosen.seeds_user_data, chosen.seeds_user_data_free);
+        let user = pending.take(chosen.seeds_user_data, chosen.seeds_user_data_free);
         wasi = wasi.seeds(move || {
             let mut seed = [0; 32];
             // SAFETY: as above; there is room for what it writes.
@@ -205,7 +217,7 @@ unsafe fn wasi(chosen: &dormouse_deploy_options, grants: &mut Grants) -> Result<
     Ok(wasi)
 }
 
-/// What an Extism plug-in is given.
+/// The options for an Extism plug-in.
 ///
 /// # Safety
 /// As [`choose`].
@@ -225,15 +237,16 @@ unsafe fn extism(chosen: &dormouse_deploy_options) -> Result<Extism, Failure> {
     Ok(extism)
 }
 
-/// Cores that this process may use. Asked once, as the standard library opens files of the control group to find out.
+/// Cores that this process may use. It is asked once, as the standard library opens files of the
+/// control group for it.
 fn cores() -> u64 {
     static CORES: OnceLock<u64> = OnceLock::new();
     *CORES.get_or_init(|| thread::available_parallelism().map_or(1, |cores| cores.get() as u64))
 }
 
 exported! { fallible:
-    /// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
-    /// nothing is written.
+    /// Fills in the defaults. `size` is `sizeof *options`. If it is not the size that this library
+    /// knows, the call fails and writes nothing.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
     pub unsafe extern "C" fn dormouse_deploy_options_init(
@@ -249,19 +262,20 @@ exported! { fallible:
         })
     }
 
-    /// Deploys a function under a name of 1 to 64 of the characters A-Z a-z 0-9 . _ -: validates the module, compiles
-    /// it lazily, runs its initialisation once and keeps the state that this leaves. A function that has the name is
-    /// replaced, once all has gone well; invocations under way finish on what they began with. The module's bytes are
-    /// not needed afterwards.
+    /// Deploys a function under a name of 1 to 64 of the characters A-Z a-z 0-9 . _ -. The library
+    /// validates the module, compiles it lazily, runs its initialisation once and keeps the state
+    /// that this leaves. Then it replaces a function of the same name. Invocations under way finish
+    /// on the version that they began with. The module's bytes are not needed afterwards.
     ///
-    /// `options` may be NULL for the defaults. `function_out` may be NULL: `dormouse_runtime_find` finds the function
-    /// later. User data in the options is the library's once the call has returned DORMOUSE_OK; after a failure it is
-    /// the caller's as before.
+    /// `options` may be NULL for the defaults. `function_out` may be NULL, as
+    /// `dormouse_runtime_find` finds the function later. The library owns the user data in the
+    /// options once the call has returned DORMOUSE_OK. After a failure the caller still owns it.
     ///
-    /// Needs 512 KiB of stack. Takes some 50 us for a small module, and about 1 ms more the first time in a process.
+    /// The call needs 512 KiB of stack. It takes some 50 us for a small module. The first call in a
+    /// process takes about 1 ms more.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, 100 to 199, DORMOUSE_INITIALISE, DORMOUSE_BUSY.
-    /// Nothing has changed then.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, 100 to 199, DORMOUSE_INITIALISE,
+    /// DORMOUSE_BUSY. After a failure nothing has changed.
     pub unsafe extern "C" fn dormouse_runtime_deploy(
         runtime: *const dormouse_runtime,
         name: *const c_char,
@@ -276,13 +290,14 @@ exported! { fallible:
         // SAFETY: each pointer is followed by its length.
         let (name, module) = unsafe { (name.text(name_len)?, module.slice(module_len)?) };
         let mut deployment = runtime.0.deployment(name, module);
-        let mut grants = Grants::default();
+        let mut pending = PendingUserData::default();
         if let Some(chosen) = crate::options::given(options)? {
-            // SAFETY: the options are the caller's, and so is what they point to, for as long as their lengths say.
-            deployment = unsafe { choose(deployment, &chosen, &mut grants) }?;
+            // SAFETY: the options are the caller's, and so is what they point to, for as long as
+            // their lengths say.
+            deployment = unsafe { choose(deployment, &chosen, &mut pending) }?;
         }
         let function = deployment.deploy()?;
-        grants.accept();
+        pending.accept();
         if let Some(place) = function_out.optional() {
             place.share(dormouse_function::new(function));
         }

@@ -1,4 +1,6 @@
 //! Events: CloudEvents 1.0, from parts and from JSON.
+//!
+//! Invariant: an event never changes after it is made.
 
 use std::{ffi::c_char, ptr, sync::OnceLock};
 
@@ -12,9 +14,9 @@ use crate::{
     text::{Text, dormouse_string, dormouse_text},
 };
 
-/// An event as CloudEvents 1.0 has it. The caller's, who frees it with `dormouse_event_free`. It never changes: any
-/// number of threads may use it. What takes one leaves it with the caller. Those that dead letters lend are freed
-/// with these.
+/// An event of CloudEvents 1.0. The caller owns it and frees it with `dormouse_event_free`. It
+/// never changes, so any number of threads may use it. A call that takes an event leaves it with
+/// the caller. Events that dead letters lend are freed with the dead letters.
 pub struct dormouse_event {
     pub(crate) event: Event,
     json: OnceLock<Text>,
@@ -28,19 +30,19 @@ impl dormouse_event {
     }
 }
 
-/// What the data of an event are: one of the DORMOUSE_DATA_ constants.
+/// The kind of an event's data: one of the DORMOUSE_DATA_ constants.
 pub type dormouse_data_kind = u32;
 
-/// There are none.
+/// The event has no data.
 pub const DORMOUSE_DATA_NONE: dormouse_data_kind = 0;
-/// JSON; the bytes are kept as they are.
+/// JSON. The bytes are kept as they are.
 pub const DORMOUSE_DATA_JSON: dormouse_data_kind = 1;
 /// Text in UTF-8.
 pub const DORMOUSE_DATA_TEXT: dormouse_data_kind = 2;
 /// Bytes, opaque to patterns.
 pub const DORMOUSE_DATA_BINARY: dormouse_data_kind = 3;
 
-/// What the value of an extension is: one of the DORMOUSE_EXTENSION_ constants.
+/// The kind of an extension's value: one of the DORMOUSE_EXTENSION_ constants.
 pub type dormouse_extension_kind = u32;
 
 /// The text.
@@ -50,7 +52,7 @@ pub const DORMOUSE_EXTENSION_INTEGER: dormouse_extension_kind = 1;
 /// Whether the number is not 0.
 pub const DORMOUSE_EXTENSION_BOOLEAN: dormouse_extension_kind = 2;
 
-/// An attribute of an event beyond those of CloudEvents itself.
+/// An attribute of an event beyond those that CloudEvents defines.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_extension {
@@ -64,23 +66,23 @@ pub struct dormouse_extension {
     pub kind: dormouse_extension_kind,
 }
 
-/// The parts of an event. Fill in with `dormouse_event_options_init`, then change.
+/// The parts of an event. Fill them in with `dormouse_event_options_init`, then change them.
 ///
 /// cbindgen:field-names=[size, type, id, source, subject, time, data_content_type, data_schema, data, data_len, data_kind, extensions, extensions_len]
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_event_options {
-    /// The size of this struct, by which the library knows the header's version.
+    /// The size of this struct, which tells the library the header's version.
     pub size: usize,
-    /// What happened, as `order.created`. Needed.
+    /// What happened, such as `order.created`. Required.
     pub type_: dormouse_string,
-    /// Its id, unique for its source; drawn from the runtime's seed if there is none.
+    /// Its id, unique for its source. If there is none, it is drawn from the runtime's seed.
     pub id: dormouse_string,
-    /// Where it happened, a URI reference; `/dormouse` if there is none.
+    /// Where it happened, as a URI reference. If there is none, `/dormouse`.
     pub source: dormouse_string,
     /// What it is about.
     pub subject: dormouse_string,
-    /// When it happened, in RFC 3339; the runtime's date if there is none.
+    /// When it happened, in RFC 3339. If there is none, the runtime's date.
     pub time: dormouse_string,
     /// The media type of the data.
     pub data_content_type: dormouse_string,
@@ -90,7 +92,7 @@ pub struct dormouse_event_options {
     pub data: *const u8,
     /// How many bytes.
     pub data_len: usize,
-    /// What they are; DORMOUSE_DATA_NONE.
+    /// The kind of the data; DORMOUSE_DATA_NONE.
     pub data_kind: dormouse_data_kind,
     /// The extensions.
     pub extensions: *const dormouse_extension,
@@ -101,7 +103,7 @@ pub struct dormouse_event_options {
 options!(dormouse_event_options);
 
 exported! { fallible:
-    /// Fills in the defaults: nothing of everything. `size` is `sizeof *options`.
+    /// Fills in the defaults: every part is absent. `size` is `sizeof *options`.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
     pub unsafe extern "C" fn dormouse_event_options_init(
@@ -112,7 +114,8 @@ exported! { fallible:
         crate::options::init(options, size, |_| ())
     }
 
-    /// Makes an event of its parts. What is left out and needed comes from the runtime.
+    /// Makes an event from its parts. Required parts that the caller leaves out come from the
+    /// runtime.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, DORMOUSE_EVENT.
     pub unsafe extern "C" fn dormouse_runtime_event(
@@ -123,7 +126,8 @@ exported! { fallible:
     ) -> dormouse_status {
         let (runtime, place) = (runtime.get()?, event_out.required()?);
         let parts = crate::options::needed(options)?;
-        // SAFETY: the options are the caller's, and so is what they point to, for as long as their lengths say.
+        // SAFETY: the options are the caller's, and so is what they point to, for as long as their
+        // lengths say.
         let builder = unsafe {
             let mut builder = Event::builder(parts.type_.get("options->type")?);
             if let Some(id) = parts.id.optional("options->id")? {
@@ -153,7 +157,7 @@ exported! { fallible:
                     }
                     DORMOUSE_EXTENSION_INTEGER => builder.extension(name, Attribute::Integer(extension.number)),
                     DORMOUSE_EXTENSION_BOOLEAN => builder.extension(name, Attribute::Boolean(extension.number != 0)),
-                    other => return Err(Failure::argument(format!("{other} is no dormouse_extension_kind"))),
+                    other => return Err(Failure::argument(format!("{other} is not a dormouse_extension_kind"))),
                 };
             }
             let data = Given::new(parts.data, "options->data").slice(parts.data_len)?;
@@ -166,14 +170,14 @@ exported! { fallible:
                 DORMOUSE_DATA_JSON => builder.data_json(data),
                 DORMOUSE_DATA_TEXT => builder.data_text(text("options->data", data)?),
                 DORMOUSE_DATA_BINARY => builder.data_binary(data),
-                other => return Err(Failure::argument(format!("{other} is no dormouse_data_kind"))),
+                other => return Err(Failure::argument(format!("{other} is not a dormouse_data_kind"))),
             }
         };
         place.give(dormouse_event::new(runtime.0.event(builder)?));
         Ok(())
     }
 
-    /// Reads an event in its JSON form, `application/cloudevents+json`, of 1 MiB at most.
+    /// Reads an event in its JSON form, `application/cloudevents+json`. It may have 1 MiB.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_EVENT.
     pub unsafe extern "C" fn dormouse_event_from_json(
@@ -189,8 +193,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// An attribute or extension by its name in CloudEvents, as `type`, `id`, `source`, `subject`, `time`,
-    /// `datacontenttype` or `partitionkey`: its text, its number in decimal, `true` or `false`. To be freed.
+    /// Gives an attribute or extension by its name in CloudEvents, such as `type`, `id`, `source`,
+    /// `subject`, `time`, `datacontenttype` or `partitionkey`. The value is its text, its number in
+    /// decimal, `true` or `false`. Free it.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_event_attribute(
@@ -214,7 +219,8 @@ exported! { fallible:
 }
 
 exported! { total:
-    /// The event in its JSON form. Lent until the event is freed. NULL for NULL. `len_out` may be NULL.
+    /// The event in its JSON form. Lent until the event is freed. NULL for NULL. `len_out` may be
+    /// NULL.
     pub unsafe extern "C" fn dormouse_event_json(event: *const dormouse_event, len_out: *mut usize) -> *const c_char {
         event.optional().map_or(ptr::null(), |event| {
             let json = || Text::new(String::from_utf8_lossy(&event.event.to_json()));
@@ -222,8 +228,8 @@ exported! { total:
         })
     }
 
-    /// The bytes of the event's data; NULL where it has none, and for NULL. Lent until the event is freed. `len_out`
-    /// may be NULL.
+    /// The bytes of the event's data. NULL if it has none, and for NULL. Lent until the event is
+    /// freed. `len_out` may be NULL. Lent until the event is freed. `len_out` may be NULL.
     pub unsafe extern "C" fn dormouse_event_data(event: *const dormouse_event, len_out: *mut usize) -> *const u8 {
         event.optional().and_then(|event| event.event.data()).map_or(ptr::null(), |data| {
             if let Some(place) = len_out.optional() {

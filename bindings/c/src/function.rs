@@ -1,4 +1,6 @@
-//! Function handles.
+//! Function handles: what a host asks a function, besides invoking it.
+//!
+//! Invariant: a handle's name never changes.
 
 use std::{ffi::c_char, ptr};
 
@@ -11,15 +13,18 @@ use crate::{
     text::Text,
 };
 
-/// A deployed function. A handle follows its name: after a redeployment its next invocation runs the new version,
-/// after `dormouse_runtime_undeploy` it answers DORMOUSE_UNDEPLOYED. A pinned handle stays with its version.
+/// A deployed function. A handle follows its name. After a redeployment its next invocation runs
+/// the new version. After `dormouse_runtime_undeploy` it answers DORMOUSE_UNDEPLOYED. A pinned
+/// handle stays with its version.
 ///
-/// Thread safety: any number of threads may use one handle at once, each on an instance of its own. They then share
-/// the handle's count, which each call moves up and down; a clone for each thread shares nothing.
-/// Ownership: made by `dormouse_runtime_deploy`, `dormouse_runtime_find`, `dormouse_runtime_functions`,
-/// `dormouse_function_clone` and `dormouse_function_pin`; each handle is freed once, by `dormouse_function_free`. A
-/// handle keeps its runtime alive, and calls under way keep what they need: a callback may free the handle of the
-/// function that it runs in.
+/// Thread safety: any number of threads may use one handle at once, each on its own instance. The
+/// threads then share the handle's count, which each call changes. A clone for each thread shares
+/// nothing.
+///
+/// Ownership: made by `dormouse_runtime_deploy`, `dormouse_runtime_find`,
+/// `dormouse_runtime_functions`, `dormouse_function_clone` and `dormouse_function_pin`. Free each
+/// handle once, with `dormouse_function_free`. A handle keeps its runtime alive, and calls under
+/// way keep what they need. So a callback may free the handle of the function that it runs in.
 pub struct dormouse_function {
     pub(crate) function: Function,
     name: Text,
@@ -35,7 +40,7 @@ impl dormouse_function {
 }
 
 exported! { fallible:
-    /// Another handle of the same function, to be freed on its own.
+    /// Gives another handle of the same function. Free it on its own.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_function_clone(
@@ -48,8 +53,8 @@ exported! { fallible:
         Ok(())
     }
 
-    /// A handle that stays with the version that this one stands for now, through redeployments and
-    /// `dormouse_runtime_undeploy`, and keeps it alive. To be freed on its own.
+    /// Gives a handle that stays with the current version, through redeployments and
+    /// `dormouse_runtime_undeploy`, and keeps it alive. Free it on its own.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UNDEPLOYED.
     pub unsafe extern "C" fn dormouse_function_pin(
@@ -62,7 +67,7 @@ exported! { fallible:
         Ok(())
     }
 
-    /// What the deployment of the current version found and cost.
+    /// Gives the report of the current version's deployment: what it found and what it cost.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UNDEPLOYED.
     pub unsafe extern "C" fn dormouse_function_deploy_report(
@@ -75,7 +80,8 @@ exported! { fallible:
         Ok(())
     }
 
-    /// The version that the next invocation runs, as 64 hexadecimal digits and a NUL: `room` is 65 or more.
+    /// Gives the version that the next invocation runs, as 64 hexadecimal digits and a NUL. `room`
+    /// must be 65 or more.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UNDEPLOYED, DORMOUSE_NO_ROOM.
     pub unsafe extern "C" fn dormouse_function_version(
@@ -90,8 +96,8 @@ exported! { fallible:
         crate::text::copy(&function.function.deploy_report()?.version().to_string(), &room)
     }
 
-    /// Makes instances ahead of time until `count` are idle, or as many as the function may have. `idle_out`, which
-    /// may be NULL, receives how many are idle then.
+    /// Makes instances ahead of time until `count` are idle, or the function has as many as it may
+    /// have. `idle_out`, which may be NULL, receives how many are idle then.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UNDEPLOYED, DORMOUSE_BUSY, DORMOUSE_INITIALISE.
     pub unsafe extern "C" fn dormouse_function_prewarm(
@@ -107,8 +113,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Drops instances that have been idle for at least `idle_ns` nanoseconds, the longest idle first, down to the
-    /// minimum that the deployment asked to keep. `count_out`, which may be NULL, receives how many went.
+    /// Drops instances that have been idle for at least `idle_ns` nanoseconds, the longest idle
+    /// first. It keeps the minimum of the deployment. `count_out`, which may be NULL, receives how
+    /// many it dropped.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_function_trim(
@@ -124,9 +131,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Invocations at most at once, from now on, for the version that the handle stands for now. With 0 it is off:
-    /// its invocations are refused as DORMOUSE_BUSY, and deliveries to it wait until it is on again. Invocations
-    /// under way finish.
+    /// Sets how many invocations may run at once from now on, for the version that the handle
+    /// stands for now. With 0 the function is off. Its invocations are refused as DORMOUSE_BUSY,
+    /// and deliveries to it wait until it is on again. Invocations under way finish.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UNDEPLOYED.
     pub unsafe extern "C" fn dormouse_function_set_concurrency(
@@ -137,7 +144,8 @@ exported! { fallible:
         Ok(function.get()?.function.set_concurrency(max)?)
     }
 
-    /// Instances of the current version: idle ones, and all of them. Either place may be NULL.
+    /// Gives the instances of the current version: how many are idle, and how many there are.
+    /// Either out-parameter may be NULL.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_function_instances(

@@ -1,7 +1,7 @@
 //! Host functions in C, and what they may do to the guest that calls them.
 //!
-//! Invariant: a `dormouse_context` lives on the stack of the call that lends it; guest memory is copied through it, never
-//! lent.
+//! Invariant: a `dormouse_context` lives on the stack of the call that lends it. Guest memory is
+//! copied through it, never lent.
 
 use std::{
     cell::Cell,
@@ -11,7 +11,7 @@ use std::{
 use dormouse::{Context, Deployment, HostError, InvokeErrorKind, ValueType};
 
 use crate::{
-    callback::{Grants, dormouse_user_data_free},
+    callback::{PendingUserData, dormouse_user_data_free},
     edge::Given,
     error::dormouse_error,
     report::nanos,
@@ -21,14 +21,15 @@ use crate::{
     value::{Values, dormouse_value, dormouse_value_type, number, value_type},
 };
 
-/// A function of the host's that guests call.
+/// A function of the host that guests call.
 ///
-/// It is given its `user_data`, a context that is good until it returns, its arguments, and its results, which have
-/// their types and are zero until it writes to their `of`. It returns 0, or anything else to end the invocation with
-/// DORMOUSE_HOST_FUNCTION; then `dormouse_context_fail` has said why, or the error names the number.
+/// It is given its `user_data`, a context that is valid until it returns, its arguments, and its
+/// results. The results have their types and are zero until it writes to their `of`. It returns 0.
+/// Any other number ends the invocation with DORMOUSE_HOST_FUNCTION. Then the error has the message
+/// of `dormouse_context_fail`, or else the number.
 ///
-/// It runs on the thread that invokes the function; on several at once if several do. It may call all of this
-/// library, but must not leave by `longjmp` or by a C++ exception.
+/// It runs on the thread that invokes the function, and on several threads at once if several
+/// invoke. It may call all of this library. It must not leave by `longjmp` or by a C++ exception.
 pub type dormouse_host_callback = Option<
     unsafe extern "C-unwind" fn(
         user_data: *mut c_void,
@@ -38,11 +39,11 @@ pub type dormouse_host_callback = Option<
     ) -> c_int,
 >;
 
-/// A function that a guest may import. The texts and arrays are copied by the deployment.
+/// A function that a guest may import. The deployment copies the texts and arrays.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_host_function {
-    /// The module by whose name guests import it, `env` for one.
+    /// The module from which guests import it, such as `env`.
     pub module: dormouse_string,
     /// The name by which guests import it.
     pub name: dormouse_string,
@@ -56,19 +57,23 @@ pub struct dormouse_host_function {
     pub results_len: usize,
     /// The function.
     pub callback: dormouse_host_callback,
-    /// Passed to the function. The library's once the deployment has returned DORMOUSE_OK, not before.
+    /// Passed to the function. The library owns it once the deployment has returned DORMOUSE_OK,
+    /// not before.
     pub user_data: *mut c_void,
-    /// Called with `user_data` when the function is not needed any more: its version is superseded or undeployed, no
-    /// handle and no invocation keeps it, or the runtime goes. May be NULL. Called once for each entry.
+    /// Called with `user_data` when the function is no longer needed. That is when its version is
+    /// superseded or undeployed and no handle and no invocation keeps it, or when the runtime ends.
+    /// May be NULL. Called once for each entry of the array.
     pub user_data_free: dormouse_user_data_free,
 }
 
 plain!(dormouse_host_function);
 
-/// A host function's view of the guest that calls it. Lent to a `dormouse_host_callback`, for the thread and for the
-/// time of that call: never keep it. Guest memory is only copied through it, and each 64 bytes begun that it moves
-/// cost the guest 1 fuel; a guest that cannot pay ends with DORMOUSE_OUT_OF_FUEL when the host function returns,
-/// whatever it returns.
+/// A host function's view of the guest that calls it. It is lent to a `dormouse_host_callback`, for
+/// the thread and the duration of that call. Never keep it.
+///
+/// Guest memory is only copied through it. Bytes that a call moves cost the guest fuel: 1 for 64
+/// bytes or a part of 64. A guest that cannot pay ends with DORMOUSE_OUT_OF_FUEL when the host
+/// function returns, whatever it returns.
 pub struct dormouse_context {
     /// A `&mut Context`, whose lifetimes C does not know.
     context: *mut c_void,
@@ -83,20 +88,25 @@ impl dormouse_context {
     }
 
     pub(crate) fn with<T>(&self, run: impl FnOnce(&mut Context<'_>) -> T) -> T {
-        // SAFETY: from the `&mut Context` of `new`, which outlives this struct, as both are made for one call of a callback and
-        // the struct is dropped first. Nothing else borrows it: this runs on the thread of that call, which waits for the
-        // callback. Of the methods of `Context`, `delivery` calls the host's clock, which must not call this library, and `new_block` may free
-        // user data with what it evicts, which must not use a context.
+        // SAFETY: from the `&mut Context` of `new`, which outlives this struct: both are made for
+        // one call of a callback, and the struct is dropped first. Nothing else borrows it, as this
+        // runs on the thread of that call, which waits for the callback. Of the methods of
+        // `Context`, `delivery` calls the host's clock, which must not call this library.
+        // `new_block` may free user data with what it evicts, and that must not use a context.
         run(unsafe { &mut *self.context.cast::<Context<'_>>() })
     }
 }
 
 impl dormouse_host_function {
-    /// Adds it to a deployment.
+    /// Adds the function to a deployment.
     ///
     /// # Safety
-    /// It is among the options of an exported function's caller, and the call is not over.
-    pub(crate) unsafe fn grant(&self, deployment: Deployment, grants: &mut Grants) -> Result<Deployment, Failure> {
+    /// The struct is among the options of an exported function's caller, and the call is not over.
+    pub(crate) unsafe fn grant(
+        &self,
+        deployment: Deployment,
+        pending: &mut PendingUserData,
+    ) -> Result<Deployment, Failure> {
         let (module, name, params, results);
         // SAFETY: the caller's; each pointer is followed by its length.
         unsafe {
@@ -106,13 +116,14 @@ impl dormouse_host_function {
             results = types(Given::new(self.results, "host_functions->results").slice(self.results_len)?)?;
         }
         let callback = self.callback.ok_or_else(|| Failure::null("host_functions->callback"))?;
-        let user = grants.take(self.user_data, self.user_data_free);
+        let user = pending.take(self.user_data, self.user_data_free);
         Ok(deployment.host_dynamic(module, name, &params, &results, move |context, args, results| {
             let args: Values = args.iter().map(|value| (*value).into()).collect();
             let mut answers: Values = results.iter().map(|value| (*value).into()).collect();
             let mut lent = dormouse_context::new(context);
-            // SAFETY: a function and its user data, given together for use from any thread; the context and the arrays
-            // outlive the call, and the arrays have as many values as the types say that were given with it.
+            // SAFETY: the host gave the function and its user data together, for use from any
+            // thread. The context and the arrays outlive the call. The arrays have as many values
+            // as the types that were given with the function.
             let code = unsafe { callback(user.data(), &mut lent, args.as_ptr(), answers.as_mut_ptr()) };
             if code != 0 {
                 return Err(lent.failure.take().unwrap_or_else(|| format!("it returned {code}")).into());
@@ -130,8 +141,8 @@ fn types(given: &[dormouse_value_type]) -> Result<Vec<ValueType>, Failure> {
 }
 
 exported! { fallible:
-    /// Copies `len` bytes at address `at` of the guest's memory to `bytes`: all or nothing. The memory is the export
-    /// `memory`, or else the first that is exported.
+    /// Copies `len` bytes at address `at` of the guest's memory to `bytes`: all or nothing. The
+    /// memory is the export `memory`, or else the first exported memory.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_OUT_OF_BOUNDS, DORMOUSE_OUT_OF_FUEL.
     pub unsafe extern "C" fn dormouse_context_read(
@@ -168,7 +179,8 @@ exported! { fallible:
         Ok(context.with(|guest| guest.write(at, bytes))?)
     }
 
-    /// Appends a line to the invocation's log, which the reply carries; cut at the limit.
+    /// Appends a line to the invocation's log, which the reply carries. The log is cut at its
+    /// limit.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_OUT_OF_FUEL.
     pub unsafe extern "C" fn dormouse_context_log(
@@ -194,7 +206,8 @@ exported! { fallible:
         Ok(context.get()?.with(|guest| guest.charge(fuel))?)
     }
 
-    /// Says why the host function is about to return something else than 0. The last one counts; it is cut at 4 KiB.
+    /// Sets the message of the error, if the host function then returns a number other than 0. The
+    /// last message counts. It is cut at 4 KiB.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8.
     pub unsafe extern "C" fn dormouse_context_fail(
@@ -209,8 +222,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// A handle of the runtime that the invocation belongs to, to be freed: for invoking other functions, up to four
-    /// levels deep, each within the caller's deadline. The same function again runs on another instance, or is
+    /// Gives a handle of the runtime that the invocation belongs to, with which the host function
+    /// may invoke other functions. Free the handle. Invocations nest up to four levels deep, each
+    /// within the caller's deadline. The same function runs on another instance, or answers
     /// DORMOUSE_BUSY at once.
     ///
     /// Statuses: DORMOUSE_NULL.
@@ -224,7 +238,7 @@ exported! { fallible:
         Ok(())
     }
 
-    /// The name of the function that is running, copied: at most 64 characters and a NUL behind them.
+    /// Copies the name of the running function: at most 64 characters and a NUL.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_NO_ROOM.
     pub unsafe extern "C" fn dormouse_context_function(
@@ -244,11 +258,11 @@ exported! { fallible:
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_delivery {
-    /// The number of the delivery: the same at each attempt.
+    /// The number of the delivery. It is the same at each attempt.
     pub id: u64,
     /// Time until the invocation's deadline in nanoseconds, by the runtime's clock.
     pub remaining_ns: u64,
-    /// 1 at the first attempt.
+    /// The number of the attempt. 1 is the first.
     pub attempt: u32,
     /// The id of the trigger, with a NUL behind it.
     pub trigger: [c_char; 65],
@@ -257,7 +271,8 @@ pub struct dormouse_delivery {
 plain!(dormouse_delivery);
 
 exported! { fallible:
-    /// The delivery that the invocation belongs to. DORMOUSE_NOT_FOUND if it was invoked by its function's handle.
+    /// Gives the delivery that the invocation belongs to. DORMOUSE_NOT_FOUND if the host invoked
+    /// the function's handle.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_context_delivery(
@@ -269,7 +284,7 @@ exported! { fallible:
         let delivery = context.with(|guest| guest.delivery());
         let delivery = delivery.ok_or_else(|| Failure::not_found("the invocation belongs to no delivery".into()))?;
         let mut trigger = [0; 65];
-        // Ids have 64 characters at most, so that the last stays a NUL.
+        // Ids have at most 64 characters, so the last byte stays a NUL.
         for (to, from) in trigger.iter_mut().zip(delivery.trigger.bytes().take(64)) {
             *to = from as c_char;
         }
@@ -280,7 +295,7 @@ exported! { fallible:
 }
 
 exported! { total:
-    /// Bytes of the guest's memory now; 0 if it exports none, and for NULL.
+    /// Bytes of the guest's memory now. 0 if it exports no memory, and for NULL.
     pub unsafe extern "C" fn dormouse_context_memory_size(context: *mut dormouse_context) -> u64 {
         context.get().map_or(0, |context| context.with(|guest| guest.memory_size()))
     }

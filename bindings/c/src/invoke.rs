@@ -1,4 +1,6 @@
 //! Invoking functions and calling exports.
+//!
+//! Invariant: a result is written to the caller's buffer only as a whole.
 
 use std::{cell::Cell, ffi::c_char};
 
@@ -16,30 +18,32 @@ use crate::{
     value::{dormouse_value, values},
 };
 
-/// Choices for one invocation. Fill in with `dormouse_invoke_options_init`, then change. A limit can only be lowered:
-/// more than the function's is cut to that.
+/// Options of one invocation. Fill them in with `dormouse_invoke_options_init`, then change them.
+/// An option can only lower a limit: fuel and deadline are cut to the function's limits.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_invoke_options {
-    /// The size of this struct, by which the library knows the header's version.
+    /// The size of this struct, which tells the library the header's version.
     pub size: usize,
-    /// Fuel; UINT64_MAX for what the function has.
+    /// Fuel. UINT64_MAX for the function's limit.
     pub fuel: u64,
-    /// Time in nanoseconds; UINT64_MAX for what the function has.
+    /// Time in nanoseconds. UINT64_MAX for the function's limit.
     pub deadline_ns: u64,
-    /// Ends the invocation from another thread; NULL for none. A callback of the invocation may free it.
+    /// A handle with which another thread can end the invocation. NULL for none. A callback of the
+    /// invocation may free it.
     pub cancel: *const dormouse_cancel,
-    /// 32 bytes that the random numbers of this invocation come from, for WASI guests, instead of what the deployment
-    /// grants; NULL for that. Never printed.
+    /// The seed of the random numbers of this invocation, 32 bytes, for WASI guests. NULL for the
+    /// deployment's seeds. The library never prints it.
     pub seed: *const u8,
-    /// The export that is given the event, for guests with several, as Extism plug-ins are; no text for the deployment's.
-    /// Calls and sessions do not use it, though it must be text there too.
+    /// The export that is given the event, for guests with several entries, such as Extism
+    /// plug-ins. No text means the deployment's entry. Calls and sessions ignore it, but it must be
+    /// valid text there too.
     pub entry: dormouse_string,
 }
 
 options!(dormouse_invoke_options);
 
-/// An invocation with the caller's choices.
+/// An invocation with the caller's options.
 pub(crate) fn invocation<'a>(
     function: &'a Function,
     input: &'a [u8],
@@ -65,18 +69,18 @@ pub(crate) fn invocation<'a>(
     Ok(invocation)
 }
 
-/// Bytes of room that a thread keeps between invocations into buffers of the caller's.
+/// Bytes of room that a thread keeps between invocations into the caller's buffers.
 const KEPT: usize = 64 << 10;
 
 thread_local! {
-    /// Where the reply goes before it is copied to the caller's buffer. Taken out for the time of an invocation, as
-    /// one may be nested in another.
+    /// Where the reply goes before it is copied to the caller's buffer. An invocation takes it out,
+    /// as invocations may be nested.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 exported! { fallible:
-    /// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
-    /// nothing is written.
+    /// Fills in the defaults. `size` is `sizeof *options`. If it is not the size that this library
+    /// knows, the call fails and writes nothing.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
     pub unsafe extern "C" fn dormouse_invoke_options_init(
@@ -90,14 +94,15 @@ exported! { fallible:
         })
     }
 
-    /// Gives the function an event and returns its reply: stateless, within its limits. The function must take
-    /// bytes: `dormouse_deploy_report.takes_bytes`.
+    /// Gives the function an event and gives its reply. The invocation is stateless and keeps to
+    /// the function's limits. The function must take bytes: `dormouse_deploy_report.takes_bytes`.
     ///
-    /// `input` may be NULL if `input_len` is 0. `options` may be NULL for the defaults. Blocks for as long as the
-    /// guest runs, and up to the deployment's `max_wait_ns` while all instances are in use. Needs 512 KiB of stack.
+    /// `input` may be NULL if `input_len` is 0. `options` may be NULL for the defaults. The call
+    /// blocks while the guest runs, and up to the deployment's `max_wait_ns` while all instances
+    /// are in use. It needs 512 KiB of stack.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, 200 to 299. The error of a guest that ran carries its
-    /// report.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, 200 to 299. If the guest ran, the
+    /// error carries its report.
     pub unsafe extern "C" fn dormouse_function_invoke(
         function: *const dormouse_function,
         input: *const u8,
@@ -113,12 +118,14 @@ exported! { fallible:
         Ok(())
     }
 
-    /// As `dormouse_function_invoke`, with the output copied to the caller's buffer: on a warm instance nothing is
-    /// allocated, as long as the output has at most 64 KiB and the guest logs nothing. The log is dropped.
+    /// As `dormouse_function_invoke`, with the output copied to the caller's buffer. On a warm
+    /// instance this allocates nothing, if the output has at most 64 KiB and the guest logs
+    /// nothing. The log is dropped.
     ///
-    /// If the output does not fit, the call fails with DORMOUSE_NO_ROOM, and the `output` of the error's report says
-    /// how many bytes it has. The invocation itself has ended well then: what it wrote to its store and what it published
-    /// stands. `report_out` may be NULL. `output` may be the memory of `input`.
+    /// If the output does not fit, the call fails with DORMOUSE_NO_ROOM, and `output` of the
+    /// error's report is the number of bytes needed. The invocation itself has then succeeded: what
+    /// it wrote to its store and what it published stands. `report_out` may be NULL. `output` may
+    /// be the memory of `input`.
     ///
     /// Statuses: as `dormouse_function_invoke`, DORMOUSE_NO_ROOM.
     pub unsafe extern "C" fn dormouse_function_invoke_into(
@@ -154,8 +161,8 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Calls one export with numbers: an invocation of its own, stateless as any other. `dormouse_reply_values` are
-    /// its results.
+    /// Calls one export with numbers. The call is an invocation of its own, stateless as any other.
+    /// `dormouse_reply_values` gives its results.
     ///
     /// `args` may be NULL if `args_len` is 0. `options` may be NULL for the defaults.
     ///

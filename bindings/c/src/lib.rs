@@ -1,8 +1,8 @@
-//! The C interface of dormouse. Its documentation is `include/dormouse.h`, which cbindgen makes from these files: what is
-//! said of an exported item here is said to C programmers.
+//! The C interface of dormouse. Its documentation is `include/dormouse.h`, which cbindgen makes
+//! from these files. So the documentation of an exported item speaks to C programmers.
 //!
-//! Invariants: every exported function is declared by [`exported!`](edge), which lets no panic out and takes no pointer
-//! unseen; an out-parameter is written on success alone.
+//! Invariants: every exported function is declared by [`exported!`](edge), which lets no panic out
+//! and checks every pointer. An out-parameter is written only on success.
 #![allow(non_camel_case_types, reason = "exported types have the names that they have in C")]
 
 #[macro_use]
@@ -61,7 +61,7 @@ pub use value::*;
 pub use version::*;
 pub use workers::*;
 
-/// What the header says that any number of threads may use, and free.
+/// The types that, as the header says, any number of threads may use and free.
 const _: () = {
     const fn shared<T: Send + Sync>() {}
     shared::<(dormouse_runtime, dormouse_function, dormouse_cancel, dormouse_workers, dormouse_store)>();

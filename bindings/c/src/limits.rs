@@ -1,6 +1,7 @@
-//! Limits as plain data, and how the library's own become them and come back.
+//! Limits as plain data, and their conversion from and to the library's limits.
 //!
-//! Invariant: each bound is named once, in a `bounds!`; one that the library has and C has not is an error of the compiler.
+//! Invariant: each limit is named once, in a `bounds!`. If the library has a limit that C lacks,
+//! the code does not compile.
 
 use std::time::Duration;
 
@@ -12,26 +13,29 @@ use crate::{
     status::Failure,
 };
 
-/// The bounds of one function. Part of `dormouse_deploy_options`, whose init function fills in the defaults.
+/// The limits of one function. Part of `dormouse_deploy_options`, whose init function fills in the
+/// defaults.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_limits {
-    /// Fuel of one invocation; 1,000,000,000. A unit is about one WebAssembly operator, 64 bytes moved in bulk, or
-    /// one host call.
+    /// Fuel of one invocation; 1,000,000,000. One fuel is about one WebAssembly operator, 64 bytes
+    /// moved in bulk, or one host call.
     pub fuel: u64,
-    /// Time of one invocation in nanoseconds, from the moment its instance is at hand; 30 s. UINT64_MAX is none.
+    /// Time of one invocation in nanoseconds, from the moment its instance is available; 30 s.
+    /// UINT64_MAX for no limit.
     pub deadline_ns: u64,
     /// Bytes of one input; 6 MiB.
     pub input: u64,
     /// Bytes of one output; 6 MiB.
     pub output: u64,
-    /// Bytes of log kept of one invocation; 64 KiB. The rest is cut, and the report says so.
+    /// Bytes of log that are kept of one invocation; 64 KiB. The rest is cut, and the report says
+    /// so.
     pub log: u64,
     /// Bytes of linear memory of an instance; 64 MiB.
     pub memory: u64,
     /// Elements of all tables of an instance; 100,000.
     pub table_elements: u64,
-    /// Bytes of the interpreter's value stack; 1 MiB, at least 4 KiB.
+    /// Bytes of the interpreter's value stack; 1 MiB. At least 4 KiB.
     pub stack: u64,
     /// Bytes of a module; 32 MiB.
     pub module_bytes: u64,
@@ -49,7 +53,7 @@ pub struct dormouse_limits {
     pub types: u32,
     /// Memories of a module; 8.
     pub memories: u32,
-    /// Tables of a module; 100, which is also the most that can be had.
+    /// Tables of a module; 100, which is also the maximum.
     pub tables: u32,
     /// Data segments of a module; 100,000.
     pub data_segments: u32,
@@ -61,12 +65,12 @@ pub struct dormouse_limits {
     pub locals: u32,
 }
 
-/// What a function may keep in a key-value store, and what one of its invocations may do. Part of
-/// `dormouse_deploy_options`, whose init function fills in the defaults.
+/// What a function may keep in a key-value store, and what one of its invocations may do there.
+/// Part of `dormouse_deploy_options`, whose init function fills in the defaults.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_store_limits {
-    /// Bytes of a key, and of a prefix; 1 KiB, 64 KiB at most.
+    /// Bytes of a key, and of a prefix; 1 KiB. At most 64 KiB.
     pub key: u32,
     /// Bytes of a value; 1 MiB.
     pub value: u32,
@@ -74,35 +78,39 @@ pub struct dormouse_store_limits {
     pub entries: u64,
     /// Bytes of the namespace's keys and values; 64 MiB.
     pub bytes: u64,
-    /// Bytes that an invocation may stage: keys, values, what they are compared with, and 128 for each; 4 MiB.
+    /// Bytes that an invocation may stage: keys, values, what they are compared with, and 128 for
+    /// each key; 4 MiB.
     pub staged: u64,
-    /// Keys that a guest is given by one call; 1,000.
+    /// Keys that one call may give to a guest; 1,000.
     pub list: u32,
 }
 
-/// How used instances are made clean: one of the DORMOUSE_RESET_ constants. All are right; they differ in speed.
+/// How used instances are cleaned: one of the DORMOUSE_RESET_ constants. All are correct. They
+/// differ in speed.
 pub type dormouse_reset = u32;
 
 /// The fastest that works here.
 pub const DORMOUSE_RESET_AUTO: dormouse_reset = 0;
-/// Memories as a whole: everywhere, and nothing is asked of the system. For hosts under a seccomp filter that kills.
+/// Memories are restored as a whole. It works everywhere and asks nothing of the system. Use it
+/// under a seccomp filter that kills.
 pub const DORMOUSE_RESET_PORTABLE: dormouse_reset = 1;
 /// As DORMOUSE_RESET_AUTO, but all instances begin on memory whose written pages can be found.
 pub const DORMOUSE_RESET_GATED: dormouse_reset = 2;
 /// As DORMOUSE_RESET_GATED, but the written pages are looked for after every run.
 pub const DORMOUSE_RESET_SCANNED: dormouse_reset = 3;
 
-/// What happens to an event whose deliveries do not all fit the queue: one of the DORMOUSE_WHEN_FULL_ constants.
+/// What happens to an event whose deliveries do not all fit into the queue: one of the
+/// DORMOUSE_WHEN_FULL_ constants.
 pub type dormouse_when_full = u32;
 
 /// Publishing fails with DORMOUSE_QUEUE_FULL.
 pub const DORMOUSE_WHEN_FULL_REJECT: dormouse_when_full = 0;
-/// The oldest deliveries that are not running go.
+/// The oldest deliveries that are not running are dropped.
 pub const DORMOUSE_WHEN_FULL_DROP_OLDEST: dormouse_when_full = 1;
-/// The deliveries of the new event go; publishing succeeds, with 0 deliveries.
+/// The deliveries of the new event are dropped. Publishing succeeds, with 0 deliveries.
 pub const DORMOUSE_WHEN_FULL_DROP_NEWEST: dormouse_when_full = 2;
 
-/// How a bound is said in C, and back.
+/// Converts a limit to its type in C, and back.
 trait InC: Sized {
     type C;
 
@@ -134,12 +142,12 @@ in_c! {
     Duration as u64: time => nanos(time), nanos => time(nanos);
 }
 
-/// A count, which no machine has more of than it has addresses.
+/// A count from C. A machine cannot have more of anything than it has addresses.
 pub(crate) fn clamped(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// Declares what the constants of a type of C stand for.
+/// Declares what the constants of a C type stand for.
 macro_rules! constants {
     ($($c:ident is $rust:ident: $($constant:ident = $variant:ident),*;)*) => {$(
         impl InC for $rust {
@@ -148,7 +156,7 @@ macro_rules! constants {
             fn to_c(self) -> $c {
                 match self {
                     $($rust::$variant => $constant,)*
-                    // One that C does not have, and will not take back.
+                    // A variant without a constant in C. C cannot give it back.
                     _ => $c::MAX,
                 }
             }
@@ -156,7 +164,7 @@ macro_rules! constants {
             fn of_c(said: $c) -> Result<Self, Failure> {
                 match said {
                     $($constant => Ok($rust::$variant),)*
-                    other => Err(Failure::argument(format!("{other} is no {}", stringify!($c)))),
+                    other => Err(Failure::argument(format!("{other} is not a {}", stringify!($c)))),
                 }
             }
         }
@@ -169,19 +177,19 @@ constants! {
         DORMOUSE_WHEN_FULL_DROP_NEWEST = DropNewest;
 }
 
-/// A struct of C that has the bounds of `T` among its members.
+/// A C struct that has the limits of `T` among its members.
 pub(crate) trait Bounds<T> {
     fn set(&mut self, bounds: T);
 
     fn bounds(&self) -> Result<T, Failure>;
 }
 
-/// Declares which they are: those of the same name, then those of another.
+/// Declares which members these are: those of the same name, then those of another name.
 macro_rules! bounds {
     ($($c:ident has $rust:ident: $($same:ident),* $(; $($member:ident for $field:ident),*)?.)*) => {$(
         impl Bounds<$rust> for $c {
             fn set(&mut self, bounds: $rust) {
-                // All by name, so that a new one in the library is an error here.
+                // All are named, so that a new limit in the library is an error here.
                 let $rust { $($same,)* $($($field,)*)? } = bounds;
                 $(self.$same = $same.to_c();)*
                 $($(self.$member = $field.to_c();)*)?

@@ -1,6 +1,7 @@
-//! Options: structs of the caller's that begin with their size, so that they can grow.
+//! Options: structs of the caller that begin with their size, so that they can grow.
 //!
-//! Invariant: an options struct is looked at beyond its `size`, or written to, only if that is the size that this version knows.
+//! Invariant: this library reads an options struct beyond its `size`, or writes to it, only if that
+//! is the size that this version knows.
 
 use crate::{
     edge::{Given, Out, Pointee},
@@ -10,11 +11,11 @@ use crate::{
 /// Options, which begin with their size.
 ///
 /// # Safety
-/// A struct of C whose first member is its size, and whose members may all be zero.
+/// A C struct whose first member is its size, and whose members may all be zero.
 pub(crate) unsafe trait Options: Copy + Pointee {
     const NAME: &'static str;
 
-    /// Zero in all members but the size.
+    /// Zero in all members except the size.
     fn blank() -> Self;
 }
 
@@ -22,7 +23,8 @@ pub(crate) unsafe trait Options: Copy + Pointee {
 macro_rules! options {
     ($($ty:ident),*) => {$(
         plain!($ty);
-        // SAFETY: `repr(C)`, and its members are numbers, booleans, pointers, callbacks that may be NULL, and structs of these.
+        // SAFETY: `repr(C)`, and its members are numbers, booleans, pointers, callbacks that may be
+        // NULL, and structs of these.
         unsafe impl $crate::options::Options for $ty {
             const NAME: &'static str = stringify!($ty);
 
@@ -40,18 +42,18 @@ pub(crate) fn given<T: Options>(given: Given<T>) -> Result<Option<T>, Failure> {
     if at.is_null() {
         return Ok(None);
     }
-    // SAFETY: whatever its version, the struct begins with its size, which is all that is read here.
+    // SAFETY: in every version the struct begins with its size, and only the size is read here.
     let size = unsafe { at.cast::<usize>().read() };
     check_size::<T>(size)?;
     Ok(given.optional().copied())
 }
 
-/// The same where they are needed.
+/// The options, if they are required.
 pub(crate) fn needed<T: Options>(options: Given<T>) -> Result<T, Failure> {
     given(options)?.ok_or_else(|| Failure::null("options"))
 }
 
-/// Writes the defaults, which are zero where `defaults` says nothing else.
+/// Writes the defaults: zero for every member that `defaults` does not set.
 pub(crate) fn init<T: Options>(options: Out<T>, size: usize, defaults: impl FnOnce(&mut T)) -> Result<(), Failure> {
     let place = options.required()?;
     check_size::<T>(size)?;
@@ -61,14 +63,15 @@ pub(crate) fn init<T: Options>(options: Out<T>, size: usize, defaults: impl FnOn
     Ok(())
 }
 
-/// The one size that there has been so far: a struct of another is of another version's header.
+/// There has been only one size so far. A struct of another size comes from another version's
+/// header.
 fn check_size<T: Options>(size: usize) -> Result<(), Failure> {
     if size == size_of::<T>() {
         return Ok(());
     }
     let (name, known) = (T::NAME, size_of::<T>());
     Err(Failure::argument(format!(
-        "{name} of {size} bytes, here it has {known}: call {name}_init first, with the header of this version ({})",
+        "{name} has {size} bytes, but {known} in this library: call {name}_init first, with the header of this version ({})",
         env!("CARGO_PKG_VERSION")
     )))
 }

@@ -1,4 +1,6 @@
-//! Patterns by themselves: to try one before it is bound, and for hosts that match events of their own.
+//! Patterns on their own: to try one before it is bound, and for hosts that match their own events.
+//!
+//! Invariant: a pattern never changes after it is made.
 
 use std::ffi::c_char;
 
@@ -11,13 +13,13 @@ use crate::{
     text::dormouse_text,
 };
 
-/// A pattern in the dialect of EventBridge: what an event must be like. Made by `dormouse_pattern_new`, freed by
-/// `dormouse_pattern_free`. It never changes: any number of threads may use it.
+/// A pattern in the dialect of EventBridge, which describes events. Made by `dormouse_pattern_new`,
+/// freed by `dormouse_pattern_free`. It never changes, so any number of threads may use it.
 pub struct dormouse_pattern(Pattern);
 
 owned!(dormouse_pattern);
 
-/// Says whether something matches, and if not, and where that is asked for, why.
+/// Writes whether something matches. If it does not, and the caller asks for it, writes why.
 pub(crate) fn say(matches: Place<bool>, why_out: Out<*mut dormouse_text>, why_not: Option<String>) {
     matches.put(why_not.is_none());
     match (why_out.optional(), why_not) {
@@ -28,8 +30,8 @@ pub(crate) fn say(matches: Place<bool>, why_out: Out<*mut dormouse_text>, why_no
 }
 
 exported! { fallible:
-    /// Reads a pattern: JSON as `{"type": ["order.created"], "data": {"total": [{"numeric": [">", 100]}]}}`, of 64
-    /// KiB at most.
+    /// Reads a pattern, which is JSON such as `{"type": ["order.created"], "data": {"total":
+    /// [{"numeric": [">", 100]}]}}`. It may have 64 KiB.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_PATTERN.
     pub unsafe extern "C" fn dormouse_pattern_new(
@@ -45,11 +47,12 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Whether a JSON object matches: an event's `dormouse_event_json`, or any other. `why_out`, which may be NULL,
-    /// receives the field that fails first and why, as `data.total must be one of [...], but is 80`, to be freed;
-    /// NULL where all match. Asking why takes longer.
+    /// Gives whether a JSON object matches: an event's `dormouse_event_json`, or any other.
+    /// `why_out`, which may be NULL, receives the first field that fails and why, such as
+    /// `data.total must be one of [...], but is 80`. Free it. It receives NULL if the object
+    /// matches. Asking why takes longer.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_EVENT for what is no JSON object, DORMOUSE_AMBIGUOUS.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_EVENT if it is not a JSON object, DORMOUSE_AMBIGUOUS.
     pub unsafe extern "C" fn dormouse_pattern_matches(
         pattern: *const dormouse_pattern,
         json: *const c_char,

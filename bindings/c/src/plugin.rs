@@ -1,6 +1,7 @@
 //! Extism plug-ins: what a deployment gives them, and their blocks, as host functions see them.
 //!
-//! Invariant: the bytes of a block are copied, all of them or none, and paid for; none of them is lent.
+//! Invariant: the bytes of a block are copied, all or none, and the guest pays for them. They are
+//! never lent.
 
 use dormouse::LogLevel;
 
@@ -12,13 +13,13 @@ use crate::{
     text::dormouse_string,
 };
 
-/// A variable that an Extism plug-in finds set in each invocation.
+/// A variable that an Extism plug-in finds in each invocation.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_plugin_variable {
     /// Its key.
     pub key: dormouse_string,
-    /// Its bytes; may be NULL if `value_len` is 0.
+    /// Its bytes. May be NULL if `value_len` is 0.
     pub value: *const u8,
     /// How many.
     pub value_len: usize,
@@ -40,18 +41,18 @@ impl dormouse_plugin_variable {
     }
 }
 
-/// From which level on an Extism plug-in's log is kept: one of the DORMOUSE_LOG_ constants.
+/// The lowest level of an Extism plug-in's log that is kept: one of the DORMOUSE_LOG_ constants.
 pub type dormouse_log_level = u32;
 
-/// All of it.
+/// All of the log.
 pub const DORMOUSE_LOG_TRACE: dormouse_log_level = 0;
-/// All but what is logged as a trace.
+/// All of the log except traces.
 pub const DORMOUSE_LOG_DEBUG: dormouse_log_level = 1;
 /// Information, warnings and errors.
 pub const DORMOUSE_LOG_INFO: dormouse_log_level = 2;
 /// Warnings and errors.
 pub const DORMOUSE_LOG_WARN: dormouse_log_level = 3;
-/// Errors alone.
+/// Errors only.
 pub const DORMOUSE_LOG_ERROR: dormouse_log_level = 4;
 /// Nothing.
 pub const DORMOUSE_LOG_OFF: dormouse_log_level = 5;
@@ -65,15 +66,17 @@ pub(crate) fn log_level(said: dormouse_log_level) -> Result<LogLevel, Failure> {
         DORMOUSE_LOG_WARN => LogLevel::Warn,
         DORMOUSE_LOG_ERROR => LogLevel::Error,
         DORMOUSE_LOG_OFF => LogLevel::Off,
-        other => return Err(Failure::argument(format!("{other} is no dormouse_log_level"))),
+        other => return Err(Failure::argument(format!("{other} is not a dormouse_log_level"))),
     })
 }
 
 exported! { fallible:
-    /// The length of a block of an Extism plug-in, by the handle that it passed to a function of `extism:host/user`; 0
-    /// for 0. The handle must be exactly that of a live block. Costs no fuel.
+    /// Gives the length of a block of an Extism plug-in, by the handle that it passed to a function
+    /// of `extism:host/user`. 0 for handle 0. The handle must be exactly that of a live block.
+    /// Costs no fuel.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_INVALID_HANDLE, DORMOUSE_CONTRACT where the guest is no plug-in.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_INVALID_HANDLE, DORMOUSE_CONTRACT if the guest is not a
+    /// plug-in.
     pub unsafe extern "C" fn dormouse_context_block_len(
         context: *mut dormouse_context,
         handle: u64,
@@ -85,10 +88,11 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Copies the bytes of a block out, all of them: `dormouse_context_block_len` says how many there are. The block
-    /// stays the plug-in's.
+    /// Copies all bytes of a block out. `dormouse_context_block_len` gives their number. The
+    /// plug-in keeps the block.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_NO_ROOM, DORMOUSE_INVALID_HANDLE, DORMOUSE_CONTRACT, DORMOUSE_OUT_OF_FUEL.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_NO_ROOM, DORMOUSE_INVALID_HANDLE, DORMOUSE_CONTRACT,
+    /// DORMOUSE_OUT_OF_FUEL.
     pub unsafe extern "C" fn dormouse_context_read_block(
         context: *mut dormouse_context,
         handle: u64,
@@ -99,7 +103,7 @@ exported! { fallible:
         let context = context.get()?;
         // SAFETY: the pointer is followed by its length.
         let room = unsafe { bytes.room(room) }?;
-        // Before it is paid for.
+        // The room is checked before the guest pays.
         let needed = context.with(|guest| guest.block_len(handle))?;
         if needed > room.len() {
             return Err(Failure::no_room(format!("`bytes` needs room for {needed}, it has {}", room.len())));
@@ -108,11 +112,11 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Copies bytes into a block, at its handle or an offset added to it: all or nothing. 0 is the block of no bytes, which
-    /// takes none.
+    /// Copies bytes into a block: all or nothing. `at` is the block's handle, or an offset added to
+    /// it. Handle 0 is the empty block, which takes no bytes.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_INVALID_HANDLE if they do not lie in one live block, DORMOUSE_CONTRACT,
-    /// DORMOUSE_OUT_OF_FUEL.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_INVALID_HANDLE if they do not lie in one live block,
+    /// DORMOUSE_CONTRACT, DORMOUSE_OUT_OF_FUEL.
     pub unsafe extern "C" fn dormouse_context_write_block(
         context: *mut dormouse_context,
         at: u64,
@@ -126,11 +130,11 @@ exported! { fallible:
         Ok(context.with(|guest| guest.write_block(at, bytes))?)
     }
 
-    /// Copies bytes into a new block and gives its handle, 0 for no bytes. It is the plug-in's, as what a function of
-    /// `extism:host/user` returns to it.
+    /// Copies bytes into a new block and gives its handle: 0 for zero bytes. The plug-in owns the
+    /// block, as it owns what a function of `extism:host/user` returns.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_MEMORY_LIMIT, DORMOUSE_CONTRACT, DORMOUSE_OUT_OF_FUEL, DORMOUSE_BUSY, which
-    /// ends the invocation.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_MEMORY_LIMIT, DORMOUSE_CONTRACT, DORMOUSE_OUT_OF_FUEL,
+    /// DORMOUSE_BUSY, which ends the invocation.
     pub unsafe extern "C" fn dormouse_context_new_block(
         context: *mut dormouse_context,
         bytes: *const u8,
@@ -145,7 +149,7 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Frees a block. Nothing happens where the handle is not exactly that of a live one.
+    /// Frees a block. Does nothing if the handle is not exactly that of a live block.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_CONTRACT.
     pub unsafe extern "C" fn dormouse_context_free_block(

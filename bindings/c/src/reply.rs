@@ -1,4 +1,6 @@
 //! Replies: what a successful invocation gives back.
+//!
+//! Invariant: a reply never changes after it is made.
 
 use std::{ffi::c_char, ptr, sync::OnceLock};
 
@@ -11,9 +13,9 @@ use crate::{
     value::{Values, dormouse_value},
 };
 
-/// What a successful invocation gave back. The caller's, who frees it with `dormouse_reply_free`; all that is lent by
-/// it is good until then. It may outlive its function and its runtime. It never changes: any number of threads may
-/// read it.
+/// What a successful invocation gave back. The caller owns it and frees it with
+/// `dormouse_reply_free`. Everything that it lends is valid until then. It may outlive its function
+/// and its runtime. It never changes, so any number of threads may read it.
 pub struct dormouse_reply {
     answer: Answer,
     log: Text,
@@ -24,7 +26,7 @@ pub struct dormouse_reply {
 
 owned!(dormouse_reply);
 
-/// What it was made from.
+/// What a reply is made from.
 enum Answer {
     Bytes(Reply),
     Numbers(Returned<dormouse::Values>),
@@ -70,7 +72,7 @@ impl From<Returned<()>> for Box<dormouse_reply> {
     }
 }
 
-/// Bytes that are lent: never NULL where there is a reply.
+/// Lends elements. The pointer is never NULL if there is a reply.
 fn lend<T>(elements: &[T], len_out: crate::edge::Out<usize>) -> *const T {
     if let Some(place) = len_out.optional() {
         place.put(elements.len());
@@ -83,8 +85,8 @@ fn of<T>(reply: Given<dormouse_reply>, part: impl FnOnce(&dormouse_reply) -> *co
 }
 
 exported! { total:
-    /// The function's output: bytes of `dormouse_function_invoke`, none of the others. Lent. NULL for NULL. `len_out`
-    /// may be NULL.
+    /// The function's output: bytes of `dormouse_function_invoke`, and empty for the other calls.
+    /// Lent. NULL for NULL. `len_out` may be NULL. `len_out` may be NULL.
     pub unsafe extern "C" fn dormouse_reply_output(reply: *const dormouse_reply, len_out: *mut usize) -> *const u8 {
         of(reply, |reply| match &reply.answer {
             Answer::Bytes(bytes) => lend(bytes.output(), len_out),
@@ -92,13 +94,15 @@ exported! { total:
         })
     }
 
-    /// The results of `dormouse_function_call`, none of the others. Lent. NULL for NULL. `len_out` may be NULL.
+    /// The results of `dormouse_function_call`, and empty for the other calls. Lent. NULL for NULL.
+    /// `len_out` may be NULL. `len_out` may be NULL.
     pub unsafe extern "C" fn dormouse_reply_values(reply: *const dormouse_reply, len_out: *mut usize) -> *const dormouse_value {
         of(reply, |reply| lend(&reply.values, len_out))
     }
 
-    /// The log: what the guest wrote to its standard error, and host functions logged, a line each. Bytes that are no
-    /// UTF-8 are replaced by U+FFFD. Lent. NULL for NULL. `len_out` may be NULL.
+    /// The log: what the guest wrote to its standard error, and what host functions logged, a line
+    /// each. Bytes that are not UTF-8 are replaced with U+FFFD. Lent. NULL for NULL. `len_out` may
+    /// be NULL. `len_out` may be NULL.
     pub unsafe extern "C" fn dormouse_reply_log(reply: *const dormouse_reply, len_out: *mut usize) -> *const c_char {
         of(reply, |reply| reply.log.lend(len_out))
     }
@@ -108,8 +112,8 @@ exported! { total:
         of(reply, |reply| &raw const reply.report)
     }
 
-    /// The same as one line, `REPORT greet@3f2a91c start=warm fuel=18204 ...`. Lent. NULL for NULL. `len_out` may be
-    /// NULL.
+    /// The report as one line, such as `REPORT greet@3f2a91c start=warm fuel=18204 ...`. Lent. NULL
+    /// for NULL. `len_out` may be NULL.
     pub unsafe extern "C" fn dormouse_reply_report_text(reply: *const dormouse_reply, len_out: *mut usize) -> *const c_char {
         of(reply, |reply| {
             let text = || Text::new(reply.answer.report().to_string());

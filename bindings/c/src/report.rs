@@ -1,4 +1,6 @@
-//! Reports as plain data.
+//! Reports as plain data, and times as nanoseconds.
+//!
+//! Invariant: a name without a number in C becomes the constant that stands for all such names.
 
 use std::time::Duration;
 
@@ -13,23 +15,23 @@ use crate::{
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_report {
-    /// The version that ran: a SHA-256, whose first seven hexadecimal digits logs show.
+    /// The version that ran, as a SHA-256. Logs show its first seven hexadecimal digits.
     pub version: [u8; 32],
     /// DORMOUSE_OK, or the failure's status.
     pub outcome: dormouse_status,
-    /// An instance was ready; else the invocation made one from the image.
+    /// Whether an instance was ready. If not, the invocation made one from the image.
     pub warm: bool,
-    /// The log was cut at its limit.
+    /// Whether the log was cut at its limit.
     pub log_cut: bool,
-    /// Fuel used: the same for the same input, whatever ran before.
+    /// Fuel used. It is the same for the same input, whatever ran before.
     pub fuel: u64,
-    /// Time that the run took, in nanoseconds, by the runtime's clock.
+    /// Time that the run took in nanoseconds, by the runtime's clock.
     pub duration_ns: u64,
     /// Bytes of linear memory at the end, which is the peak.
     pub memory: u64,
     /// Bytes of input.
     pub input: u64,
-    /// Bytes of output; 0 for a failed invocation, but for DORMOUSE_NO_ROOM.
+    /// Bytes of output. 0 for a failed invocation, except with DORMOUSE_NO_ROOM.
     pub output: u64,
     /// Calls of host functions.
     pub host_calls: u64,
@@ -58,18 +60,18 @@ impl From<&Report> for dormouse_report {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum dormouse_cleaning {
-    /// In a way that has no number in this version.
+    /// In a way without a number in this version.
     DORMOUSE_CLEANING_OTHER = 0,
-    /// No code of the guest changes anything.
+    /// The guest's code changes nothing, so there is nothing to clean.
     DORMOUSE_CLEANING_NONE = 1,
-    /// In place; where it is used often, only the pages that were written to, looked for where the thread took page
-    /// faults.
+    /// In place. An instance that is used often is cleaned only in the pages that were written to.
+    /// The library looks for them if the thread took page faults.
     DORMOUSE_CLEANING_GATED = 2,
-    /// The same, looked for after every run.
+    /// As DORMOUSE_CLEANING_GATED, but the library looks for written pages after every run.
     DORMOUSE_CLEANING_SCANNED = 3,
-    /// In place, memories as a whole.
+    /// In place, with memories restored as a whole.
     DORMOUSE_CLEANING_PORTABLE = 4,
-    /// By a fresh instance.
+    /// A fresh instance replaces it.
     DORMOUSE_CLEANING_REPLACED = 5,
 }
 
@@ -77,26 +79,26 @@ pub enum dormouse_cleaning {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_deploy_report {
-    /// The version that was deployed: SHA-256 over the module and the options.
+    /// The deployed version: the SHA-256 of the module and the options.
     pub version: [u8; 32],
     /// How a used instance becomes clean.
     pub cleaning: dormouse_cleaning,
-    /// How it takes its input: one of the DORMOUSE_CONTRACT_ constants; DORMOUSE_CONTRACT_DETECT for one that has no
-    /// number in this version.
+    /// How the function takes its input: one of the DORMOUSE_CONTRACT_ constants.
+    /// DORMOUSE_CONTRACT_DETECT for a contract without a number in this version.
     pub contract: dormouse_contract,
-    /// It can be invoked with bytes; else its exports are called one by one.
+    /// Whether it can be invoked with bytes. If not, its exports are called one by one.
     pub takes_bytes: bool,
     /// Functions that the module defines.
     pub functions: u32,
     /// Bytes of the module.
     pub module_bytes: u64,
-    /// Fuel that initialisation burnt: paid once, here.
+    /// Fuel that initialisation used. It is paid once, here.
     pub init_fuel: u64,
-    /// Time that the deployment took, in nanoseconds, by the runtime's clock.
+    /// Time that the deployment took in nanoseconds, by the runtime's clock.
     pub duration_ns: u64,
     /// Bytes of linear memory that each instance starts with.
     pub memory: u64,
-    /// Bytes that are kept of the pristine state.
+    /// Bytes of the pristine state that are kept.
     pub image_bytes: u64,
 }
 
@@ -132,12 +134,12 @@ impl From<&DeployReport> for dormouse_deploy_report {
     }
 }
 
-/// Nanoseconds; what is beyond 584 years reads as the most.
+/// Nanoseconds. A time beyond 584 years becomes `u64::MAX`.
 pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A time in nanoseconds, of which the most stands for none at all.
+/// A time from nanoseconds. `u64::MAX` stands for no limit.
 pub(crate) fn time(nanos: u64) -> Duration {
     if nanos == u64::MAX { Duration::MAX } else { Duration::from_nanos(nanos) }
 }

@@ -1,4 +1,6 @@
 //! Requests: the router half of a gateway, for a host that has the sockets.
+//!
+//! Invariant: a failure of the function becomes a response, not a failure of the call.
 
 use std::{ffi::c_char, ptr};
 
@@ -24,15 +26,15 @@ pub struct dormouse_header {
 
 plain!(dormouse_header);
 
-/// A request as a host's server has it. Fill in with `dormouse_request_options_init`, then change.
+/// A request of a host's server. Fill it in with `dormouse_request_options_init`, then change it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_request_options {
-    /// The size of this struct, by which the library knows the header's version.
+    /// The size of this struct, which tells the library the header's version.
     pub size: usize,
-    /// `GET` for one. Needed.
+    /// The method, such as `GET`. Required.
     pub method: dormouse_string,
-    /// `/items/7?verbose=1` for one. Needed.
+    /// The target, such as `/items/7?verbose=1`. Required.
     pub target: dormouse_string,
     /// The headers.
     pub headers: *const dormouse_header,
@@ -46,8 +48,8 @@ pub struct dormouse_request_options {
 
 options!(dormouse_request_options);
 
-/// What a host's server sends back. The caller's, who frees it with `dormouse_response_free`. It never changes: any
-/// number of threads may read it.
+/// What a host's server sends back. The caller owns it and frees it with `dormouse_response_free`.
+/// It never changes, so any number of threads may read it.
 pub struct dormouse_response {
     status: u16,
     headers: Vec<(Text, Text)>,
@@ -69,10 +71,11 @@ exported! { fallible:
         crate::options::init(options, size, |_| ())
     }
 
-    /// Gives a request to the function whose route it fits, on this thread, and returns what to send back: also where
-    /// no route fits (404), or the function fails (502 and others), which is no failure of this call. The function is
-    /// given the request as JSON data of an event of the type `dormouse.request`, and answers with any JSON, or with
-    /// an object of `status`, `headers` and `body`.
+    /// Gives a request to the function whose route it fits, on this thread, and gives the response.
+    /// There is a response too if no route fits (404), or the function fails (502 and others).
+    /// Neither is a failure of this call. The function is given the request as JSON data of an
+    /// event of the type `dormouse.request`. It answers with any JSON, or with an object of
+    /// `status`, `headers` and `body`.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8.
     pub unsafe extern "C" fn dormouse_runtime_request(
@@ -83,7 +86,8 @@ exported! { fallible:
     ) -> dormouse_status {
         let (runtime, place) = (runtime.get()?, response_out.required()?);
         let given = crate::options::needed(options)?;
-        // SAFETY: the options are the caller's, and so is what they point to, for as long as their lengths say.
+        // SAFETY: the options are the caller's, and so is what they point to, for as long as their
+        // lengths say.
         let request = unsafe {
             let mut request = Request::new(given.method.get("options->method")?, given.target.get("options->target")?);
             for header in Given::new(given.headers, "options->headers").slice(given.headers_len)? {
@@ -102,8 +106,8 @@ exported! { fallible:
         Ok(())
     }
 
-    /// The header at `index`, lent until the response is freed, with a NUL behind name and value. DORMOUSE_NOT_FOUND
-    /// behind the last.
+    /// Gives the header at `index`, lent until the response is freed, with a NUL behind name and
+    /// value. DORMOUSE_NOT_FOUND after the last header.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_response_header(
@@ -114,14 +118,14 @@ exported! { fallible:
     ) -> dormouse_status {
         let (response, place) = (response.get()?, header_out.required()?);
         let header = response.headers.get(index);
-        let (name, value) = header.ok_or_else(|| Failure::not_found(format!("no header {index}")))?;
+        let (name, value) = header.ok_or_else(|| Failure::not_found(format!("there is no header {index}")))?;
         place.put(dormouse_header { name: name.string(), value: value.string() });
         Ok(())
     }
 }
 
 exported! { total:
-    /// 100 to 599; 0 for NULL.
+    /// The status of the response, 100 to 599. 0 for NULL.
     pub unsafe extern "C" fn dormouse_response_status(response: *const dormouse_response) -> u32 {
         response.optional().map_or(0, |response| response.status.into())
     }
@@ -136,8 +140,9 @@ exported! { total:
         })
     }
 
-    /// What went wrong, in words for the host's log, not for the client. NULL for what a function answered itself,
-    /// and for NULL. Lent until the response is freed. `len_out` may be NULL.
+    /// What went wrong, in words for the host's log, not for the client. NULL if the function
+    /// answered itself, and for NULL. Lent until the response is freed. `len_out` may be NULL. Lent
+    /// until the response is freed. `len_out` may be NULL.
     pub unsafe extern "C" fn dormouse_response_error(
         response: *const dormouse_response,
         len_out: *mut usize,

@@ -1,4 +1,6 @@
-//! Runtimes.
+//! Runtimes: their options, making them, and finding functions in them.
+//!
+//! Invariant: user data passes to the library only if the call succeeds.
 
 use std::{
     ffi::{c_char, c_void},
@@ -8,7 +10,7 @@ use std::{
 use dormouse::{EventLimits, Runtime, RuntimeBuilder, RuntimeLimits};
 
 use crate::{
-    callback::{Grants, HostClock, dormouse_clock, dormouse_user_data_free},
+    callback::{HostClock, PendingUserData, dormouse_clock, dormouse_user_data_free},
     edge::Given,
     error::dormouse_error,
     function::dormouse_function,
@@ -17,74 +19,77 @@ use crate::{
     status::{Failure, dormouse_status},
 };
 
-/// A function runtime: functions by name, and the budget that they share. It opens no socket, and keeps no thread
-/// except the workers that are asked for.
+/// A function runtime: functions by name, and the budget that they share. It opens no socket, and
+/// has no threads except the workers that the host starts.
 ///
 /// Thread safety: any number of threads may use one handle at once.
+///
 /// Ownership: made by `dormouse_runtime_new`, `dormouse_runtime_open`, `dormouse_runtime_clone` and
-/// `dormouse_context_runtime`; each handle is freed once, by `dormouse_runtime_free`. The runtime itself goes when no
-/// handle, no function handle and no call under way needs it. So a callback may free the handle of the runtime that
-/// it runs in: that takes effect when the call is over.
+/// `dormouse_context_runtime`. Free each handle once, with `dormouse_runtime_free`. The runtime
+/// lives as long as a handle, a function handle or a call under way needs it. So a callback may
+/// free the handle of the runtime that it runs in. That takes effect when the call is over.
 pub struct dormouse_runtime(pub(crate) Runtime);
 
 counted!(dormouse_runtime);
 
-/// Choices for a runtime. Fill in with `dormouse_runtime_options_init`, then change.
+/// Options of a runtime. Fill them in with `dormouse_runtime_options_init`, then change them.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_runtime_options {
-    /// The size of this struct, by which the library knows the header's version.
+    /// The size of this struct, which tells the library the header's version.
     pub size: usize,
-    /// Functions deployed at once; 10,000.
+    /// The most functions deployed at once; 10,000.
     pub functions: u64,
-    /// Live instances of all functions; 4,096. At the limit the least recently used idle instance goes; then
-    /// DORMOUSE_BUSY.
+    /// The most live instances of all functions; 4,096. At the limit the runtime drops the least
+    /// recently used idle instance. If there is none, the call returns DORMOUSE_BUSY.
     pub instances: u64,
-    /// Bytes of memory and bookkeeping of all live instances; 1 GiB. At the limit as above.
+    /// The most bytes of memory and bookkeeping of all live instances; 1 GiB. The limit works like
+    /// that of `instances`.
     pub resident_memory: u64,
-    /// How long an instance may be idle, in nanoseconds, before `dormouse_runtime_tick` drops it; 5 minutes.
+    /// How many nanoseconds an instance may be idle before `dormouse_runtime_tick` drops it; 5
+    /// minutes.
     pub idle_ns: u64,
-    /// What random numbers are drawn from: the jitter of retries, and ids of events; 0, so that a run can be
-    /// repeated.
+    /// The seed of the runtime's random numbers, which are the jitter of retries and the ids of
+    /// events; 0. The same seed repeats a run.
     pub seed: u64,
-    /// Triggers bound at once; 100,000.
+    /// The most triggers bound at once; 100,000.
     pub triggers: u64,
-    /// Deliveries that have not ended; 65,536.
+    /// The most deliveries that have not ended; 65,536.
     pub deliveries: u64,
-    /// Bytes of their events; 256 MiB.
+    /// The most bytes of the events of these deliveries; 256 MiB.
     pub delivery_bytes: u64,
-    /// Bytes of one event; 1 MiB.
+    /// The most bytes of one event; 1 MiB.
     pub event_bytes: u64,
-    /// Dead letters kept; 10,000. A new one takes the place of the oldest.
+    /// The most dead letters kept; 10,000. A new one replaces the oldest.
     pub dead_letters: u64,
-    /// Bytes of their events; 64 MiB.
+    /// The most bytes of the events of dead letters; 64 MiB.
     pub dead_letter_bytes: u64,
-    /// How long a chain of replies may become that are published as events; 16.
+    /// The longest chain of replies that are published as events; 16.
     pub hops: u32,
     /// What happens to an event whose deliveries do not fit; DORMOUSE_WHEN_FULL_REJECT.
     pub when_full: dormouse_when_full,
-    /// How used instances are made clean; DORMOUSE_RESET_AUTO.
+    /// How used instances are cleaned; DORMOUSE_RESET_AUTO.
     pub reset: dormouse_reset,
-    /// A clock of the host's; NULL for the machine's.
+    /// The host's clock. NULL for the machine's clock.
     pub clock: dormouse_clock,
-    /// For the clock; not looked at without one. The library's once the call that makes the runtime has returned
-    /// DORMOUSE_OK, not before.
+    /// User data of the clock, ignored without a clock. The library owns it once the call that
+    /// makes the runtime has returned DORMOUSE_OK, not before.
     pub clock_user_data: *mut c_void,
-    /// Called when the clock is not needed any more; may be NULL.
+    /// Called when the clock is no longer needed. May be NULL.
     pub clock_user_data_free: dormouse_user_data_free,
 }
 
 options!(dormouse_runtime_options);
 
-/// A runtime with the caller's choices.
-fn builder(options: Given<dormouse_runtime_options>, grants: &mut Grants) -> Result<RuntimeBuilder, Failure> {
+/// A builder with the caller's options.
+fn builder(options: Given<dormouse_runtime_options>, pending: &mut PendingUserData) -> Result<RuntimeBuilder, Failure> {
     let builder = Runtime::builder();
     let Some(chosen) = crate::options::given(options)? else { return Ok(builder) };
     let (limits, events): (RuntimeLimits, EventLimits) = (chosen.bounds()?, chosen.bounds()?);
     let builder = builder.limits(limits).events(events).reset(chosen.reset()?).seed(chosen.seed);
     Ok(match chosen.clock {
         Some(now) => {
-            let user = grants.take(chosen.clock_user_data, chosen.clock_user_data_free);
+            let user = pending.take(chosen.clock_user_data, chosen.clock_user_data_free);
             builder.clock(HostClock { now, user })
         }
         None => builder,
@@ -103,8 +108,8 @@ fn open(_: RuntimeBuilder, _: &[u8]) -> Result<Runtime, Failure> {
 }
 
 exported! { fallible:
-    /// Fills in the defaults. `size` is `sizeof *options`; if it is not what this library knows, the call fails and
-    /// nothing is written.
+    /// Fills in the defaults. `size` is `sizeof *options`. If it is not the size that this library
+    /// knows, the call fails and writes nothing.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT.
     pub unsafe extern "C" fn dormouse_runtime_options_init(
@@ -127,22 +132,23 @@ exported! { fallible:
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
         let place = runtime_out.required()?;
-        let mut grants = Grants::default();
-        place.share(dormouse_runtime(builder(options, &mut grants)?.build()));
-        grants.accept();
+        let mut pending = PendingUserData::default();
+        place.share(dormouse_runtime(builder(options, &mut pending)?.build()));
+        pending.accept();
         Ok(())
     }
 
-    /// Makes a runtime whose deliveries and dead letters survive the process, in a file that is made if it is not
-    /// there. The file is this runtime's alone until it is gone. Functions and triggers are not in it: the host
-    /// deploys and binds as always, and deliveries that were left go on when the trigger of their id is bound.
+    /// Makes a runtime whose deliveries and dead letters survive the process, in a file. The call
+    /// makes the file if there is none. The file belongs to this runtime until the runtime is gone.
+    /// Functions and triggers are not in the file: the host deploys and binds as always. Deliveries
+    /// that were left go on when the trigger of their id is bound.
     ///
-    /// `dormouse_runtime_publish` returns when its deliveries are on disk, which takes as long as the disk takes to
-    /// write through. A delivery that has ended is removed soon after: if the process dies in between, it is made
-    /// again. Time in which no process runs ages nothing.
+    /// `dormouse_runtime_publish` returns when its deliveries are on disk, which takes as long as
+    /// the disk takes to write through. A delivery that has ended is removed soon after. If the
+    /// process dies in between, the delivery is made again. Time without a process does not age a
+    /// delivery.
     ///
-    /// `path` is what the system takes for a path: bytes on Unix, UTF-8 elsewhere. `options` may be NULL for the
-    /// defaults.
+    /// `path` is bytes on Unix, and UTF-8 elsewhere. `options` may be NULL for the defaults.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, DORMOUSE_NOT_BUILT, 320 to 329.
     pub unsafe extern "C" fn dormouse_runtime_open(
@@ -155,13 +161,13 @@ exported! { fallible:
         let place = runtime_out.required()?;
         // SAFETY: the pointer is followed by its length.
         let path = unsafe { path.bytes(path_len) }?;
-        let mut grants = Grants::default();
-        place.share(dormouse_runtime(open(builder(options, &mut grants)?, path)?));
-        grants.accept();
+        let mut pending = PendingUserData::default();
+        place.share(dormouse_runtime(open(builder(options, &mut pending)?, path)?));
+        pending.accept();
         Ok(())
     }
 
-    /// Another handle of the same runtime, to be freed on its own.
+    /// Gives another handle of the same runtime. Free it on its own.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_runtime_clone(
@@ -174,9 +180,10 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Finds a function by name: a handle that follows it. With an alias behind an `@`, as in `greet@prod`, a handle
-    /// that follows the alias. With a version, as in `greet@3f2a91c`, one that stays with that version, if it is the
-    /// current one or something keeps it alive; seven hexadecimal digits or more.
+    /// Finds a function by name and gives a handle that follows the name. With an alias, such as
+    /// `greet@prod`, the handle follows the alias. With a version, such as `greet@3f2a91c`, the
+    /// handle stays with that version. The version has seven hexadecimal digits or more, and must
+    /// be the current one or kept alive by something.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_runtime_find(
@@ -194,8 +201,8 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Takes a function out of service, and its aliases with it: handles answer DORMOUSE_UNDEPLOYED, invocations under way
-    /// finish, pinned handles go on.
+    /// Takes a function and its aliases out of service. Its handles then answer
+    /// DORMOUSE_UNDEPLOYED. Invocations under way finish, and pinned handles go on.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_runtime_undeploy(
@@ -210,11 +217,11 @@ exported! { fallible:
         if runtime.0.undeploy(name) { Ok(()) } else { Err(unknown(name)) }
     }
 
-    /// Gives the version that the function stands for now a name of its own: `dormouse_runtime_find` and triggers
-    /// know it as `name@alias`. An alias that is there moves. It keeps the version alive.
+    /// Gives the function's current version a name: `dormouse_runtime_find` and triggers know it as
+    /// `name@alias`. An existing alias moves. The alias keeps the version alive.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_UNDEPLOYED, DORMOUSE_INVALID_NAME, DORMOUSE_NOT_FOUND,
-    /// DORMOUSE_TOO_MANY_ALIASES.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_UNDEPLOYED, DORMOUSE_INVALID_NAME,
+    /// DORMOUSE_NOT_FOUND, DORMOUSE_TOO_MANY_ALIASES.
     pub unsafe extern "C" fn dormouse_runtime_alias(
         runtime: *const dormouse_runtime,
         alias: *const c_char,
@@ -225,13 +232,14 @@ exported! { fallible:
         let (runtime, function) = (runtime.get()?, &function.get()?.function);
         // SAFETY: the pointer is followed by its length.
         let alias = unsafe { alias.text(alias_len) }?;
-        // A handle that follows an alias has another name than its function.
+        // The name of a handle that follows an alias is not the function's name.
         let pinned = function.pinned()?;
         runtime.0.alias(alias, pinned.name(), pinned.deploy_report()?.version())?;
         Ok(())
     }
 
-    /// Removes an alias of the function of this name: its handles answer DORMOUSE_UNDEPLOYED.
+    /// Removes an alias of the function of this name. Handles of the alias then answer
+    /// DORMOUSE_UNDEPLOYED.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_runtime_unalias(
@@ -251,9 +259,9 @@ exported! { fallible:
         Err(unknown(&format!("{name}@{alias}")))
     }
 
-    /// Handles of the deployed functions, by name: as many as there is room for, each to be freed. `count_out`
-    /// receives how many functions there are, which may be more than `room`: call with more then. `functions_out` may
-    /// be NULL if `room` is 0.
+    /// Gives handles of the deployed functions, in the order of their names. It gives as many as
+    /// there is room for. Free each of them. `count_out` receives the number of functions. If it is
+    /// more than `room`, call again with more room. `functions_out` may be NULL if `room` is 0.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_runtime_functions(
@@ -273,8 +281,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Drops instances of all functions that have been idle for at least `idle_ns` nanoseconds, but those that a
-    /// deployment asked to keep. `count_out`, which may be NULL, receives how many went.
+    /// Drops instances of all functions that have been idle for at least `idle_ns` nanoseconds. It
+    /// keeps the minimum of each deployment. `count_out`, which may be NULL, receives how many it
+    /// dropped.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_runtime_trim(
@@ -290,8 +299,8 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Live instances of all functions, and the bytes of memory and bookkeeping that they hold. Either place may be
-    /// NULL.
+    /// Gives the live instances of all functions, and the bytes of memory and bookkeeping that they
+    /// hold. Either out-parameter may be NULL.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_runtime_in_use(
@@ -312,8 +321,8 @@ exported! { fallible:
 }
 
 exported! { total:
-    /// Frees a handle. The runtime goes with its last handle, once no function handle and no call under way needs it.
-    /// NULL is allowed.
+    /// Frees a handle. The runtime ends with its last handle, once no function handle and no call
+    /// under way needs it. NULL is allowed.
     pub unsafe extern "C" fn dormouse_runtime_free(runtime: *mut dormouse_runtime) {
         drop(runtime.take());
     }

@@ -1,4 +1,6 @@
 //! Sessions: several calls on one instance, within one invocation.
+//!
+//! Invariant: one call at a time uses the guest, only while the session's body runs.
 
 use std::{
     cell::Cell,
@@ -18,9 +20,9 @@ use crate::{
     value::{dormouse_value, values},
 };
 
-/// The body of a session. It returns 0, or anything else to end the session with a failure: that of its last failed
-/// call on the guest, or else DORMOUSE_HOST_FUNCTION with the number. It must not leave by `longjmp` or by a C++
-/// exception.
+/// The body of a session. It returns 0. Any other number ends the session with a failure: the
+/// failure of its last failed call on the guest, or else DORMOUSE_HOST_FUNCTION with the number. It
+/// must not leave by `longjmp` or by a C++ exception.
 pub type dormouse_session_callback =
     Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, guest: *mut dormouse_guest) -> c_int>;
 
@@ -32,24 +34,24 @@ impl Passed for dormouse_session_callback {
     }
 }
 
-/// A guest within a session. Lent to a `dormouse_session_callback`, for the thread and for the time of that call:
-/// never keep it.
+/// A guest within a session. It is lent to a `dormouse_session_callback`, for the thread and the
+/// duration of that call. Never keep it.
 pub struct dormouse_guest {
     /// A `&mut Guest`, whose lifetime C does not know.
     guest: Cell<*mut c_void>,
-    /// What the last call on it failed with.
+    /// The error of the last failed call on the guest.
     failure: Cell<Option<InvokeErrorKind>>,
 }
 
 lent!(dormouse_guest);
 
 impl dormouse_guest {
-    /// Uses the guest, and remembers the failure.
+    /// Runs a call on the guest, and remembers its failure.
     fn with<T>(&self, run: impl FnOnce(&mut Guest<'_>) -> Result<T, InvokeErrorKind>) -> Result<T, Failure> {
         let at = self.guest.replace(ptr::null_mut());
-        // SAFETY: NULL, or from the `&mut Guest` of the session that is waiting for the callback, and outlives this struct. It is
-        // taken out for the time of this call: a host function that the guest calls may have this struct from the host, and
-        // finds it empty.
+        // SAFETY: NULL, or from the `&mut Guest` of the session that is waiting for the callback,
+        // and that outlives this struct. It is taken out for the duration of this call: a host
+        // function that the guest calls may have got this struct from the host, and finds it empty.
         let Some(guest) = (unsafe { at.cast::<Guest<'_>>().as_mut() }) else {
             return Err(Failure::argument("`guest` is in use: a host function that it calls cannot call it".into()));
         };
@@ -63,11 +65,12 @@ impl dormouse_guest {
 }
 
 exported! { fallible:
-    /// Runs several calls on one instance within one invocation, for guests with a protocol of their own: `body` is
-    /// called once, with `user_data` and the guest; then the instance is cleaned like any other. Fuel and deadline
-    /// are those of one invocation.
+    /// Runs several calls on one instance in one invocation, for guests with a protocol of their
+    /// own. The library calls `body` once, with `user_data` and the guest. Then it cleans the
+    /// instance like any other. Fuel and deadline are those of one invocation.
     ///
-    /// `user_data` is the caller's. `options` may be NULL for the defaults. The reply has a log and a report.
+    /// The caller keeps `user_data`. `options` may be NULL for the defaults. The reply has a log
+    /// and a report.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, 200 to 299.
     pub unsafe extern "C" fn dormouse_function_session(
@@ -82,7 +85,8 @@ exported! { fallible:
         let body = body.ok_or_else(|| Failure::null("body"))?;
         let returned = invocation(&function.function, &[], options)?.session(|guest| {
             let mut lent = dormouse_guest { guest: Cell::new((&raw mut *guest).cast()), failure: Cell::new(None) };
-            // SAFETY: the body and its user data were given together; the guest outlives the call.
+            // SAFETY: the host gave the body and its user data together. The guest outlives the
+            // call.
             match unsafe { body(user_data, &mut lent) } {
                 0 => Ok(()),
                 code => Err(lent.failure.take().unwrap_or_else(|| InvokeErrorKind::HostFunction {
@@ -96,9 +100,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Calls an exported function. Its results go to `results_out`, `count_out` receives how many there are; if they
-    /// do not fit, the call has run all the same, and fails with DORMOUSE_NO_ROOM. `results_out` may be NULL if
-    /// `results_room` is 0, `count_out` may be NULL.
+    /// Calls an exported function. Its results go to `results_out`, and `count_out` receives how
+    /// many there are. If they do not fit, the call has still run, and fails with DORMOUSE_NO_ROOM.
+    /// `results_out` may be NULL if `results_room` is 0. `count_out` may be NULL.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, DORMOUSE_NO_ROOM, 200 to 299.
     pub unsafe extern "C" fn dormouse_guest_call(
@@ -129,8 +133,8 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Copies `len` bytes at address `at` of the guest's memory to `bytes`: all or nothing. The memory is the export
-    /// `memory`, or else the first that is exported.
+    /// Copies `len` bytes at address `at` of the guest's memory to `bytes`: all or nothing. The
+    /// memory is the export `memory`, or else the first exported memory.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_OUT_OF_BOUNDS.
     pub unsafe extern "C" fn dormouse_guest_read(

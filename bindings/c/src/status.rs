@@ -1,4 +1,6 @@
 //! Status codes, and the failures that become them.
+//!
+//! Invariant: a number keeps its meaning forever.
 
 use std::{borrow::Cow, fmt};
 
@@ -9,55 +11,61 @@ use dormouse::{
 #[cfg(feature = "durable")]
 use dormouse::{StoreError, StoreProblem};
 
-/// How a call went. The numbers are fixed: each keeps its meaning for ever, retired ones are not used again, new ones
-/// are added; so a host treats one that it does not know as a failure.
+/// How a call went. The numbers are fixed: each keeps its meaning forever, and retired numbers are
+/// not used again. New numbers may be added, so a host must treat an unknown number as a failure.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum dormouse_status {
-    /// It went well.
+    /// The call succeeded.
     DORMOUSE_OK = 0,
 
-    /// A pointer that must not be NULL is NULL. The message names the parameter. Nothing has been done.
+    /// A pointer that must not be NULL is NULL. The message names the parameter. The call did
+    /// nothing.
     DORMOUSE_NULL = 1,
-    /// An argument that no call can have: an options struct that has not been initialised, an unknown constant,
-    /// options that contradict each other, a length beyond that of any array. Nothing has been done.
+    /// An argument that no call can have: an uninitialised options struct, an unknown constant,
+    /// contradictory options, or a length beyond that of any array. The call did nothing.
     DORMOUSE_ARGUMENT = 2,
-    /// A text is no UTF-8. Nothing has been done.
+    /// A text is not UTF-8. The call did nothing.
     DORMOUSE_UTF8 = 3,
-    /// The caller's room is too small for the result. An invocation has run; its report says how much is needed.
+    /// The caller's room is too small for the result. If it was an invocation, it has run, and its
+    /// report says how much room is needed.
     DORMOUSE_NO_ROOM = 4,
     /// There is nothing of this name.
     DORMOUSE_NOT_FOUND = 5,
-    /// A bug in this library: a panic was caught at its edge. What the call worked on is dropped, the rest goes on.
+    /// A bug in this library: it caught a panic at its edge. What the call worked on is dropped.
+    /// Everything else goes on.
     DORMOUSE_PANIC = 6,
-    /// A failure that has no number in this version. The message says what it is.
+    /// A failure without a number in this version. The message describes it.
     DORMOUSE_OTHER = 7,
-    /// This library was built without what the call needs. The message names the feature.
+    /// This library was built without a feature that the call needs. The message names the feature.
     DORMOUSE_NOT_BUILT = 8,
-    /// The system has no thread to give.
+    /// The system cannot start a thread.
     DORMOUSE_NO_THREAD = 9,
 
     /// The name is not 1 to 64 of the characters A-Z a-z 0-9 . _ -
     DORMOUSE_INVALID_NAME = 100,
     /// An option of the deployment contradicts itself or the runtime.
     DORMOUSE_INVALID_OPTION = 101,
-    /// The module is larger than a limit allows.
+    /// The module exceeds a limit.
     DORMOUSE_TOO_LARGE = 102,
-    /// The bytes are no WebAssembly module, or one that does not validate. The message says where.
+    /// The bytes are not a WebAssembly module, or the module does not validate. The message says
+    /// where.
     DORMOUSE_INVALID_MODULE = 103,
-    /// The module needs a WebAssembly proposal that is not there.
+    /// The module needs a WebAssembly proposal that the library does not support.
     DORMOUSE_MISSING_PROPOSAL = 104,
-    /// The module imports what the deployment does not provide. The message lists all such imports.
+    /// The module imports something that the deployment does not provide. The message lists all
+    /// such imports.
     DORMOUSE_UNKNOWN_IMPORTS = 106,
-    /// The export that the deployment names as entry is missing or has another type.
+    /// The export that the deployment names as entry is missing or has the wrong type.
     DORMOUSE_ENTRY = 107,
     /// An active data segment lies outside its memory.
     DORMOUSE_SEGMENT_OUT_OF_BOUNDS = 108,
-    /// The module's initialisation calls the host, and must be repeated for each instance.
+    /// The module's initialisation calls the host, although it must be repeated for each instance.
     DORMOUSE_UNREPEATABLE_INITIALISATION = 109,
-    /// The interpreter refuses a module that is valid.
+    /// The interpreter refuses a valid module.
     DORMOUSE_REFUSED = 110,
-    /// The library was built with a profile under which the interpreter is unsafe. The message says what to change.
+    /// The library was built with a profile that makes the interpreter unsafe. The message says
+    /// what to change.
     DORMOUSE_UNSAFE_BUILD = 111,
     /// The runtime holds as many functions as it may.
     DORMOUSE_TOO_MANY_FUNCTIONS = 112,
@@ -74,7 +82,7 @@ pub enum dormouse_status {
     DORMOUSE_HOST_FUNCTION = 204,
     /// A host function unwound: a Rust panic, in a host that is partly Rust.
     DORMOUSE_HOST_PANIC = 205,
-    /// The guest does not keep its contract.
+    /// The guest broke its contract.
     DORMOUSE_CONTRACT = 206,
     /// A read or write lies outside the guest's memory.
     DORMOUSE_OUT_OF_BOUNDS = 207,
@@ -82,61 +90,63 @@ pub enum dormouse_status {
     DORMOUSE_INPUT_TOO_LARGE = 208,
     /// The output is larger than its limit.
     DORMOUSE_OUTPUT_TOO_LARGE = 209,
-    /// No instance is to be had, or there is no room to make one.
+    /// No instance is available, or there is no room to make one.
     DORMOUSE_BUSY = 210,
-    /// The function is not deployed: it was taken out of service, or its alias was removed.
+    /// The function is not deployed: it was undeployed, or its alias was removed.
     DORMOUSE_UNDEPLOYED = 211,
-    /// New instances of the function kept failing to initialise; it is left alone for a while.
+    /// New instances of the function kept failing to initialise. The runtime makes none for a
+    /// while.
     DORMOUSE_QUARANTINED = 212,
-    /// Initialisation failed, at deployment or of a new instance. The message says in which step.
+    /// Initialisation failed, at deployment or in a new instance. The message names the step.
     DORMOUSE_INITIALISE = 213,
-    /// The module has no such export, or it is no function.
+    /// The module has no such export, or the export is not a function.
     DORMOUSE_NO_SUCH_EXPORT = 214,
     /// The arguments do not fit the export's type.
     DORMOUSE_SIGNATURE = 215,
-    /// The function takes no bytes: its exports are for `dormouse_function_call` and `dormouse_function_session`.
+    /// The function takes no bytes. Use `dormouse_function_call` or `dormouse_function_session`.
     DORMOUSE_NOT_INVOCABLE = 216,
-    /// The interpreter gave up for a reason that is no trap of the specification.
+    /// The interpreter stopped for a reason that is not a trap of the specification.
     DORMOUSE_INTERPRETER = 217,
-    /// Host functions invoke functions too deep: five invocations, the outermost included.
+    /// Host functions nest invocations too deeply. The limit is five, the outermost included.
     DORMOUSE_NESTED_TOO_DEEP = 218,
-    /// The guest ended itself: a program with an exit code that is not 0. The message has the code and the end of its
-    /// log.
+    /// The guest ended itself: the program's exit code is not 0. The message has the code and the
+    /// end of its log.
     DORMOUSE_EXIT = 219,
-    /// The guest says that it will never take this input; a delivery is not tried again. The message has the end of
-    /// its log.
+    /// The guest says that it will never take this input. A delivery is not retried. The message
+    /// has the end of its log.
     DORMOUSE_REJECTED = 220,
-    /// An Extism plug-in set an error, or its export answered a code that is not 0. The message has both, and
-    /// `dormouse_error_trap` says whether it trapped then, as most do.
+    /// An Extism plug-in set an error, or its export returned a code that is not 0. The message has
+    /// both. `dormouse_error_trap` says whether the plug-in then trapped, as most do.
     DORMOUSE_GUEST_ERROR = 221,
-    /// A handle that is not that of a live block of an Extism plug-in, or an address whose bytes do not lie in one.
+    /// A handle is not that of a live block of an Extism plug-in, or the bytes at an address do not
+    /// lie in one.
     DORMOUSE_INVALID_HANDLE = 222,
-    /// Blocks of an Extism plug-in do not fit into what its memories leave of the limit.
+    /// Blocks of an Extism plug-in do not fit into the part of the limit that its memories leave.
     DORMOUSE_MEMORY_LIMIT = 223,
-    /// Somebody, another invocation or the host, has changed a key of the key-value store since this invocation compared
-    /// it. Nothing is written; it can be invoked again.
+    /// Another invocation, or the host, has changed a key of the key-value store since this
+    /// invocation compared it. Nothing is written. The caller may invoke again.
     DORMOUSE_KV_CONFLICT = 224,
-    /// What was staged for the key-value store is more than the namespace may hold, with what others have committed
-    /// meanwhile.
+    /// The invocation staged more for the key-value store than the namespace may hold, together
+    /// with what others have committed meanwhile.
     DORMOUSE_KV_FULL = 225,
-    /// The key-value store failed in an invocation. The message has its words.
+    /// The key-value store failed in an invocation. The message has the store's error.
     DORMOUSE_KV_STORE = 226,
 
-    /// What should be an event is none. The message names the attribute.
+    /// An event is invalid. The message names the attribute.
     DORMOUSE_EVENT = 300,
-    /// The event type is reserved: types that begin with `dormouse.` are the runtime's own.
+    /// The event type is reserved. Types that begin with `dormouse.` belong to the runtime.
     DORMOUSE_RESERVED_TYPE = 301,
     /// The event is larger than the runtime's limit.
     DORMOUSE_EVENT_TOO_LARGE = 302,
     /// The queue has no room for the event's deliveries.
     DORMOUSE_QUEUE_FULL = 303,
-    /// A function's reply is no event, or one of a type that its trigger does not emit.
+    /// A function's reply is not an event, or its type is not one that the trigger emits.
     DORMOUSE_REPLY = 304,
-    /// The event repeats keys around arrays so often that patterns cannot be matched against it.
+    /// The event repeats keys around arrays so often that no pattern can be matched against it.
     DORMOUSE_AMBIGUOUS = 305,
-    /// The trigger has something that no trigger can have. The message says what.
+    /// The trigger is invalid. The message says why.
     DORMOUSE_INVALID_TRIGGER = 310,
-    /// The text is no pattern. The message says where.
+    /// The text is not a pattern. The message says where.
     DORMOUSE_PATTERN = 311,
     /// Another trigger has the id.
     DORMOUSE_TAKEN = 312,
@@ -144,13 +154,13 @@ pub enum dormouse_status {
     DORMOUSE_TOO_MANY_TRIGGERS = 313,
     /// The runtime has as many aliases as it may.
     DORMOUSE_TOO_MANY_ALIASES = 314,
-    /// The disk is full. Nothing was stored; it goes on when there is room.
+    /// The disk is full. Nothing was stored. Calls succeed again once there is room.
     DORMOUSE_STORE_FULL = 320,
     /// Another runtime or store, here or in another process, has the file open.
     DORMOUSE_STORE_IN_USE = 321,
-    /// The file is damaged, or was not written by this library.
+    /// The file is damaged, or this library did not write it.
     DORMOUSE_STORE_CORRUPT = 322,
-    /// The file could not be opened, read or written. The message has what the system says.
+    /// The file could not be opened, read or written. The message has the system's error.
     DORMOUSE_STORE_IO = 323,
 }
 use dormouse_status as S;
@@ -159,25 +169,25 @@ use dormouse_status as S;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum dormouse_trap {
-    /// It did not, or in a way that has no number in this version.
+    /// The guest did not trap, or in a way without a number in this version.
     DORMOUSE_TRAP_NONE = 0,
-    /// `unreachable` was run: most languages' panic or abort.
+    /// The guest ran `unreachable`: the panic or abort of most languages.
     DORMOUSE_TRAP_UNREACHABLE = 1,
-    /// A load, store or bulk operator outside memory.
+    /// A load, store or bulk operator reached outside memory.
     DORMOUSE_TRAP_MEMORY_OUT_OF_BOUNDS = 2,
-    /// An access outside a table.
+    /// An access reached outside a table.
     DORMOUSE_TRAP_TABLE_OUT_OF_BOUNDS = 3,
-    /// An indirect call of a null entry.
+    /// An indirect call reached a null entry.
     DORMOUSE_TRAP_INDIRECT_CALL_TO_NULL = 4,
-    /// An integer division or remainder by zero.
+    /// An integer was divided by zero.
     DORMOUSE_TRAP_DIVISION_BY_ZERO = 5,
-    /// An integer division that overflows.
+    /// An integer division overflowed.
     DORMOUSE_TRAP_INTEGER_OVERFLOW = 6,
-    /// A conversion of NaN, an infinity or a number out of range to an integer.
+    /// NaN, an infinity or a number out of range was converted to an integer.
     DORMOUSE_TRAP_BAD_CONVERSION = 7,
-    /// Calls nested too deep, or the value stack is full.
+    /// Calls were nested too deeply, or the value stack is full.
     DORMOUSE_TRAP_STACK_OVERFLOW = 8,
-    /// An indirect call of a function of another type.
+    /// An indirect call reached a function of another type.
     DORMOUSE_TRAP_BAD_SIGNATURE = 9,
     /// The host machine has no memory left.
     DORMOUSE_TRAP_OUT_OF_SYSTEM_MEMORY = 10,
@@ -201,13 +211,13 @@ impl From<Trap> for dormouse_trap {
     }
 }
 
-/// Why an exported function failed, before anyone has asked for words.
+/// Why an exported function failed, before the message is made.
 pub(crate) enum Failure {
-    /// Found at the edge.
+    /// A failure that the edge itself found.
     Edge(dormouse_status, Cow<'static, str>),
     Deploy(DeployError),
     Invoke(InvokeError),
-    /// The reply does not fit into the caller's room, with the report of the invocation.
+    /// The reply does not fit into the caller's room. `report` is that of the invocation.
     NoRoom {
         needed: usize,
         room: usize,
@@ -228,7 +238,7 @@ impl Failure {
 
     #[cold]
     pub(crate) fn utf8(parameter: &'static str, at: usize) -> Self {
-        Self::Edge(S::DORMOUSE_UTF8, format!("`{parameter}` is no UTF-8, from byte {at} on").into())
+        Self::Edge(S::DORMOUSE_UTF8, format!("`{parameter}` is not UTF-8, from byte {at} on").into())
     }
 
     #[cold]
@@ -241,7 +251,7 @@ impl Failure {
         Self::Edge(S::DORMOUSE_NOT_FOUND, what.into())
     }
 
-    /// A key-value store does not answer: its file, as the one in memory always does.
+    /// A key-value store failed. Only a store in a file can fail.
     #[cold]
     pub(crate) fn store(problem: HostError) -> Self {
         #[cfg(feature = "durable")]
@@ -254,7 +264,7 @@ impl Failure {
 
     #[cold]
     pub(crate) fn no_thread(error: std::io::Error) -> Self {
-        Self::Edge(S::DORMOUSE_NO_THREAD, format!("the system has no thread to give: {error}").into())
+        Self::Edge(S::DORMOUSE_NO_THREAD, format!("the system cannot start a thread: {error}").into())
     }
 
     #[cold]
@@ -457,7 +467,7 @@ pub(crate) fn of_invoke(kind: &InvokeErrorKind) -> dormouse_status {
     of_outcome(kind.name())
 }
 
-/// By the name that reports have for it, as a report carries no other.
+/// The status for an outcome's name, as a report carries only the name.
 pub(crate) fn of_outcome(name: &str) -> dormouse_status {
     match name {
         "ok" => S::DORMOUSE_OK,

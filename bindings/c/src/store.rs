@@ -1,6 +1,6 @@
-//! Key-value stores, which a deployment grants and a host looks into.
+//! Key-value stores, which a deployment grants and a host can read and write.
 //!
-//! Invariant: no key is empty, as the library asks of those who change a store.
+//! Invariant: no key that is written is empty, as the library demands.
 
 use std::{ffi::c_char, sync::Arc};
 
@@ -14,18 +14,20 @@ use crate::{
     text::{dormouse_names, dormouse_string},
 };
 
-/// A key-value store, where functions keep what must outlast an invocation: namespaces of keys and values, each of
-/// them bytes. A deployment grants it by `dormouse_deploy_options.store`; what guests import then is told in
-/// bindings/README.md. What an invocation writes is committed, all at once, when it has ended well; one that fails
-/// leaves nothing. Initialisation cannot use it.
+/// A key-value store, where functions keep what must outlast an invocation: namespaces of keys and
+/// values, both of them bytes. A deployment grants it with `dormouse_deploy_options.store`.
+/// bindings/README.md describes what guests then import. When an invocation succeeds, all that it
+/// wrote is committed at once. An invocation that fails writes nothing. Initialisation cannot use
+/// the store.
 ///
-/// A function sees one namespace, which has its name unless the deployment says another. The functions here take any
-/// text for one, and do not know which are in use.
+/// A function sees one namespace. Its name is the function's, unless the deployment names another.
+/// The functions here take any text as a namespace, and do not know which namespaces are in use.
 ///
 /// Thread safety: any number of threads may use one handle at once, while functions use the store.
-/// Ownership: made by `dormouse_store_new` and `dormouse_store_open`; each handle is freed once, by
-/// `dormouse_store_free`. Functions keep the store that they were granted, so that the handle may be freed before them;
-/// what is in memory goes with the last of these.
+///
+/// Ownership: made by `dormouse_store_new` and `dormouse_store_open`. Free each handle once, with
+/// `dormouse_store_free`. Functions keep the store that they were granted, so the handle may be
+/// freed before them. A store in memory is gone with the last of them.
 pub struct dormouse_store(Arc<dyn KeyValue>);
 
 counted!(dormouse_store);
@@ -37,16 +39,17 @@ impl dormouse_store {
         }
         self.0.commit(namespace, &[change], Size::MAX).map_err(|error| match error {
             CommitError::Store(error) => Failure::store(error),
-            // Nothing is expected, and there is no quota.
+            // The commit expects nothing and has no quota.
             error => Failure::store(error.into()),
         })
     }
 }
 
-/// What a deployment grants.
+/// The store that a deployment grants.
 ///
 /// # Safety
-/// The members of options of an exported function's caller, and the call is not over.
+/// The arguments are members of the options of an exported function's caller, and the call is not
+/// over.
 pub(crate) unsafe fn grant(
     store: *const dormouse_store,
     namespace: dormouse_string,
@@ -85,9 +88,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Opens a store in a file, which is made if it is not there. The file is this store's alone until that is gone, and
-    /// must not be a runtime's. What an invocation has written is on disk when it returns. `path` is bytes on Unix,
-    /// UTF-8 elsewhere.
+    /// Opens a store in a file. The call makes the file if there is none. The file belongs to this
+    /// store until the store is gone, and must not be a runtime's. What an invocation has written
+    /// is on disk when it returns. `path` is bytes on Unix, and UTF-8 elsewhere.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_BUILT, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_open(
@@ -102,9 +105,10 @@ exported! { fallible:
         Ok(())
     }
 
-    /// The length of the value of a key.
+    /// Gives the length of the value of a key.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND if the key has no value, 320 to 329.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND if the key has no value, 320 to
+    /// 329.
     pub unsafe extern "C" fn dormouse_store_len(
         store: *const dormouse_store,
         name_space: *const c_char,
@@ -122,11 +126,11 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Copies the value of a key to `bytes`, all of it, and says how long it is. `dormouse_store_len` says it before; if
-    /// the value has become longer since, this answers DORMOUSE_NO_ROOM.
+    /// Copies the whole value of a key to `bytes`, and gives its length. `dormouse_store_len` gives
+    /// the length before. If the value has become longer since, this answers DORMOUSE_NO_ROOM.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND if the key has no value, DORMOUSE_NO_ROOM,
-    /// 320 to 329.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND if the key has no value,
+    /// DORMOUSE_NO_ROOM, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_get(
         store: *const dormouse_store,
         name_space: *const c_char,
@@ -151,8 +155,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Gives a key a value, whatever it has: a commit of its own, without regard to what a deployment allows its
-    /// function. The key has 1 byte or more, the value may be empty. After a failure it has the new value or the old.
+    /// Sets the value of a key, whatever its value was. This is a commit of its own, and ignores
+    /// what a deployment allows its function. The key has 1 byte or more. The value may be empty.
+    /// After a failure the key has the new value or the old one.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_set(
@@ -172,7 +177,7 @@ exported! { fallible:
         store.commit(namespace, Change::set(key, value))
     }
 
-    /// Takes a key's value away, if it has any.
+    /// Removes a key's value, if it has one.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_ARGUMENT, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_delete(
@@ -189,8 +194,9 @@ exported! { fallible:
         store.commit(namespace, Change::delete(key))
     }
 
-    /// Keys that begin with `prefix`, in the order of their bytes, `max` at most: from the first behind `after` on, or
-    /// from the beginning if that is empty. They are bytes, and may have NULs; each has another behind it.
+    /// Lists keys that begin with `prefix`, in the order of their bytes, at most `max`. The list
+    /// begins with the first key after `after`, or with the first key if `after` is empty. Keys are
+    /// bytes and may contain NULs. Each has one more NUL behind it.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_list(
@@ -214,8 +220,9 @@ exported! { fallible:
         Ok(())
     }
 
-    /// What a namespace holds: keys that have a value, and bytes of these keys and of their values; 0 of both where it
-    /// was never written to. Either place may be NULL.
+    /// Gives what a namespace holds: the number of keys with a value, and the bytes of these keys
+    /// and values. Both are 0 if the namespace was never written to. Either out-parameter may be
+    /// NULL.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, 320 to 329.
     pub unsafe extern "C" fn dormouse_store_size(

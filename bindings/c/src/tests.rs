@@ -1,4 +1,5 @@
-//! What cannot be tested from C: panics, and that the files of the package agree with each other and with the library.
+//! Tests what cannot be tested from C: panics, and that the files of the package agree with each
+//! other and with the library.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
 use std::{
@@ -105,7 +106,8 @@ impl Panicking {
         };
         let mut runtime_options = MaybeUninit::<dormouse_runtime_options>::uninit();
         let mut options = MaybeUninit::<dormouse_deploy_options>::uninit();
-        // SAFETY: as a host in C would: each pointer to something that is there, each length that of what it points to.
+        // SAFETY: as a host in C: each pointer leads to something that is there, each length is
+        // that of what its pointer leads to.
         unsafe {
             dormouse_runtime_options_init(
                 runtime_options.as_mut_ptr(),
@@ -226,7 +228,8 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The library's enums are not exhaustive, so the compiler cannot say that a new kind has no status: its source does.
+/// The library's enums are not exhaustive, so the compiler cannot report a new kind without a
+/// status. Its source can.
 #[test]
 fn every_kind_of_error_has_a_status() {
     let sources = [read("../../src/error/invoke.rs"), read("../../src/kv/error.rs")];
@@ -237,7 +240,7 @@ fn every_kind_of_error_has_a_status() {
     let names: Vec<String> = sources.iter().flat_map(names).collect();
     let has = |name: &str| names.iter().any(|known| known == name);
     assert!(names.len() >= 26 && has("out_of_fuel") && has("kv_full"), "{names:?}");
-    // Failures of typed payloads and of what host functions stage, neither of which C has.
+    // Failures of typed payloads and of events that host functions stage. C has neither.
     let absent = ["codec", "unpublished"];
     assert!(absent.iter().all(|name| has(name)), "{names:?}");
     for name in names.iter().filter(|name| !absent.contains(&name.as_str())) {
@@ -245,7 +248,7 @@ fn every_kind_of_error_has_a_status() {
     }
 }
 
-/// The text of all Rust files in a folder and those within.
+/// The text of all Rust files in a folder and its subfolders.
 fn sources_below(folder: &Path) -> String {
     let mut text = String::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -259,7 +262,8 @@ fn sources_below(folder: &Path) -> String {
     text
 }
 
-/// The same of everything else that may get new variants: each is named here, though it need not be to compile.
+/// The same for everything else that may get new variants: each is named here, although the code
+/// compiles without it.
 #[test]
 fn every_variant_of_the_library_is_said_in_c() {
     let sources: String = ["deliveries", "dead", "deploy", "limits", "plugin", "status", "trigger"]
@@ -298,7 +302,7 @@ fn every_variant_of_the_library_is_said_in_c() {
             .collect();
         assert!(variants.len() >= least, "{name}: {variants:?}");
         for variant in variants {
-            // What host functions stage, C does not have.
+            // C has no staged events of host functions.
             if (name, variant) == ("PublishError", "Initialising") {
                 continue;
             }
@@ -340,7 +344,7 @@ fn guests_in_c_are_what_their_text_says() {
     assert!(found >= 9, "{found} guests");
 }
 
-/// The file as it should be, and how many guests it has.
+/// The file as it should be, and the number of its guests.
 fn with_guests(text: &str) -> (String, usize) {
     let (mut right, mut comment, mut count) = (String::new(), String::new(), 0);
     let mut lines = text.lines();

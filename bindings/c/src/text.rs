@@ -1,4 +1,6 @@
-//! Text between C and Rust: what the library lends has a length, and a NUL behind it.
+//! Text between C and Rust.
+//!
+//! Invariant: text that the library lends has a length, and a NUL behind it.
 
 use std::{borrow::Cow, ffi::c_char, ptr};
 
@@ -9,12 +11,12 @@ use crate::{
     status::Failure,
 };
 
-/// Text within a struct: where it begins, and its length in bytes. Borrowed like the struct. `dormouse_string_of`
-/// makes one of a string of C. All zeros are no text at all.
+/// Text in a struct: where it begins, and its length in bytes. Borrowed like the struct.
+/// `dormouse_string_of` makes one from a C string. All zeros mean no text.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_string {
-    /// Its first character; NULL for no text.
+    /// Its first character. NULL for no text.
     pub chars: *const c_char,
     /// Its length.
     pub len: usize,
@@ -35,7 +37,7 @@ impl dormouse_string {
         unsafe { Given::new(self.chars, name).text(self.len) }.map(Some)
     }
 
-    /// The text, where some is needed.
+    /// The text, if it is required.
     ///
     /// # Safety
     /// As `optional`.
@@ -45,8 +47,8 @@ impl dormouse_string {
     }
 }
 
-/// Text that a call made. The caller's, who frees it with `dormouse_text_free`. It never changes: any number of
-/// threads may read it.
+/// Text that a call made. The caller owns it and frees it with `dormouse_text_free`. It never
+/// changes, so any number of threads may read it.
 pub struct dormouse_text(Text);
 
 owned!(dormouse_text);
@@ -57,8 +59,8 @@ impl dormouse_text {
     }
 }
 
-/// Names that a call found: ids of triggers, keys of a store. The caller's, who frees it with `dormouse_names_free`. It
-/// never changes: any number of threads may read it.
+/// Names that a call found: ids of triggers, keys of a store. The caller owns them and frees them
+/// with `dormouse_names_free`. They never change, so any number of threads may read them.
 pub struct dormouse_names(Vec<Text>);
 
 owned!(dormouse_names);
@@ -68,14 +70,14 @@ impl dormouse_names {
         Self::of_keys(names.into_iter().map(String::into_bytes).collect())
     }
 
-    /// Names that are any bytes.
+    /// Names that may be any bytes.
     pub(crate) fn of_keys(keys: Vec<Vec<u8>>) -> Box<Self> {
         Box::new(Self(keys.into_iter().map(Text::of_bytes).collect()))
     }
 }
 
 exported! { total:
-    /// Its characters. Lent until it is freed. NULL for NULL. `len_out` may be NULL.
+    /// The characters of the text. Lent until it is freed. NULL for NULL. `len_out` may be NULL.
     pub unsafe extern "C" fn dormouse_text_chars(text: *const dormouse_text, len_out: *mut usize) -> *const c_char {
         text.optional().map_or(ptr::null(), |text| text.0.lend(len_out))
     }
@@ -85,13 +87,14 @@ exported! { total:
         drop(text.take());
     }
 
-    /// How many names there are. 0 for NULL.
+    /// The number of names. 0 for NULL.
     pub unsafe extern "C" fn dormouse_names_count(names: *const dormouse_names) -> usize {
         names.optional().map_or(0, |names| names.0.len())
     }
 
-    /// The name at `index`, with a NUL behind it. Lent until the names are freed. NULL from `dormouse_names_count`
-    /// on, and for NULL. `len_out` may be NULL.
+    /// The name at `index`, with a NUL behind it. Lent until the names are freed. NULL if `index`
+    /// is not below `dormouse_names_count`, and for NULL. `len_out` may be NULL. `len_out` may be
+    /// NULL.
     pub unsafe extern "C" fn dormouse_names_at(
         names: *const dormouse_names,
         index: usize,
@@ -106,7 +109,7 @@ exported! { total:
     }
 }
 
-/// Text with a NUL behind it. Its own NULs stay: the length is the truth.
+/// Text with a NUL behind it. It may contain NULs of its own, so its length counts.
 pub(crate) struct Text(Cow<'static, [u8]>);
 
 impl Text {
@@ -115,7 +118,7 @@ impl Text {
     }
 
     fn of_bytes(mut bytes: Vec<u8>) -> Self {
-        // As most logs are.
+        // Most logs are empty.
         if bytes.is_empty() {
             return Self(Cow::Borrowed(b"\0"));
         }
@@ -131,7 +134,7 @@ impl Text {
         dormouse_string { chars: self.chars(), len: self.0.len() - 1 }
     }
 
-    /// The address of its first character, its length where that is asked for.
+    /// Gives the address of its first character, and its length if the caller asks for it.
     pub(crate) fn lend(&self, len_out: Out<usize>) -> *const c_char {
         if let Some(place) = len_out.optional() {
             place.put(self.0.len() - 1);
@@ -140,7 +143,7 @@ impl Text {
     }
 }
 
-/// Copies text with a NUL behind it into room of the caller's.
+/// Copies text with a NUL behind it into the caller's room.
 pub(crate) fn copy(text: &str, room: &Room<c_char>) -> Result<(), Failure> {
     let with_nul: SmallVec<[c_char; 128]> = text.bytes().chain([0]).map(|byte| byte as c_char).collect();
     if room.fill(&with_nul) {
@@ -150,7 +153,7 @@ pub(crate) fn copy(text: &str, room: &Room<c_char>) -> Result<(), Failure> {
     Err(Failure::no_room(format!("`{name}` needs room for {needed} characters, it has {has}")))
 }
 
-/// A path of the system, from its bytes.
+/// A path from its bytes.
 #[cfg(feature = "durable")]
 pub(crate) fn path(bytes: &[u8]) -> Result<&std::path::Path, Failure> {
     #[cfg(unix)]

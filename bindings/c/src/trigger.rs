@@ -1,4 +1,6 @@
-//! Triggers: what makes events reach a function.
+//! Triggers: they decide which events reach a function.
+//!
+//! Invariant: a trigger is bound as a whole, or not at all.
 
 use std::{ffi::c_char, sync::Arc, time::Duration};
 
@@ -23,13 +25,14 @@ pub const DORMOUSE_TRIGGER_TYPE: dormouse_trigger_kind = 1;
 pub const DORMOUSE_TRIGGER_TOPIC: dormouse_trigger_kind = 2;
 /// Events that match the pattern `on`, in the dialect of EventBridge.
 pub const DORMOUSE_TRIGGER_PATTERN: dormouse_trigger_kind = 3;
-/// The schedule `on`: cron, `rate(5 minutes)`, `cron(...)` or `at(...)`. `dormouse_runtime_tick` fires it.
+/// The schedule `on`: cron, `rate(5 minutes)`, `cron(...)` or `at(...)`. `dormouse_runtime_tick`
+/// fires it.
 pub const DORMOUSE_TRIGGER_SCHEDULE: dormouse_trigger_kind = 4;
-/// Requests with the method `method` and a path that fits `on`, `/items/{id}` for one: see
+/// Requests with the method `method` and a path that fits `on`, such as `/items/{id}`. See
 /// `dormouse_runtime_request`.
 pub const DORMOUSE_TRIGGER_ROUTE: dormouse_trigger_kind = 5;
 
-/// What a function is given of an event: one of the DORMOUSE_INPUT_ constants.
+/// Which part of an event a function is given: one of the DORMOUSE_INPUT_ constants.
 pub type dormouse_input = u32;
 
 /// The whole event in its JSON form.
@@ -39,76 +42,77 @@ pub const DORMOUSE_INPUT_DATA: dormouse_input = 1;
 /// The bytes `constant`.
 pub const DORMOUSE_INPUT_CONSTANT: dormouse_input = 2;
 
-/// At which distances a failed delivery is tried again: one of the DORMOUSE_RETRY_ constants.
+/// After which delays a failed delivery is retried: one of the DORMOUSE_RETRY_ constants.
 pub type dormouse_retry = u32;
 
-/// As is usual for the kind of trigger: exponential from 1 s up to 5 minutes, 3 attempts within 1 hour; never for
-/// routes. The other members that begin with `retry_` are not looked at.
+/// The default of the kind of trigger: exponential from 1 s up to 5 minutes, 3 attempts within 1
+/// hour, and no retry for routes. The other members that begin with `retry_` are ignored.
 pub const DORMOUSE_RETRY_DEFAULT: dormouse_retry = 0;
-/// Distances that double, beginning with the first.
+/// Delays that double, beginning with the first.
 pub const DORMOUSE_RETRY_EXPONENTIAL: dormouse_retry = 1;
-/// Distances of once, twice, three times the first.
+/// Delays of once, twice, three times the first.
 pub const DORMOUSE_RETRY_LINEAR: dormouse_retry = 2;
-/// The same distance each time.
+/// The same delay each time.
 pub const DORMOUSE_RETRY_FIXED: dormouse_retry = 3;
 
-/// What becomes of the instants of a schedule that the host was late for: one of the DORMOUSE_MISSED_ constants.
+/// What happens to the instants of a schedule that the host was late for: one of the
+/// DORMOUSE_MISSED_ constants.
 pub type dormouse_missed = u32;
 
 /// One event stands for all of them.
 pub const DORMOUSE_MISSED_COALESCE: dormouse_missed = 0;
-/// Only the last one fires, and only if it is at most a minute ago.
+/// Only the last instant fires, and only if it is at most a minute ago.
 pub const DORMOUSE_MISSED_SKIP: dormouse_missed = 1;
-/// Each fires an event of its own, the last `missed_max` ones.
+/// The last `missed_max` instants fire, each an event of its own.
 pub const DORMOUSE_MISSED_ALL: dormouse_missed = 2;
 
-/// A trigger. Fill in with `dormouse_trigger_options_init`, then change.
+/// A trigger. Fill it in with `dormouse_trigger_options_init`, then change it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_trigger_options {
-    /// The size of this struct, by which the library knows the header's version.
+    /// The size of this struct, which tells the library the header's version.
     pub size: usize,
     /// What wakes it; DORMOUSE_TRIGGER_TYPE.
     pub kind: dormouse_trigger_kind,
-    /// The type, filter, pattern, schedule or path. Needed.
+    /// The type, filter, pattern, schedule or path. Required.
     pub on: dormouse_string,
-    /// For topics.
+    /// The attribute, for topics.
     pub attribute: dormouse_string,
-    /// For routes.
+    /// The method, for routes.
     pub method: dormouse_string,
-    /// The function: a name, with a version or an alias behind an `@` if need be. It need not be deployed yet.
-    /// Needed.
+    /// The function: a name, which may have a version or an alias after an `@`. It need not be
+    /// deployed yet. Required.
     pub target: dormouse_string,
     /// What the function is given; DORMOUSE_INPUT_EVENT.
     pub input: dormouse_input,
-    /// For DORMOUSE_INPUT_CONSTANT.
+    /// The bytes for DORMOUSE_INPUT_CONSTANT.
     pub constant: *const u8,
     /// How many bytes.
     pub constant_len: usize,
-    /// First in, first out, or for each `partitionkey` that events have; false.
+    /// Whether deliveries run in order, for each `partitionkey` if events have one; false.
     pub ordered: bool,
-    /// Bound switched off; false.
+    /// Whether the trigger is switched off when it is bound; false.
     pub disabled: bool,
-    /// For schedules: a run may begin before the one before it has ended; false.
+    /// For schedules: whether a run may begin before the previous run has ended; false.
     pub overlapping: bool,
-    /// Distances exactly as computed, not shortened by a random part; false.
+    /// Whether delays are exactly as computed, not shortened by a random part; false.
     pub retry_without_jitter: bool,
-    /// At which distances it is tried again; DORMOUSE_RETRY_DEFAULT.
+    /// After which delays a delivery is retried; DORMOUSE_RETRY_DEFAULT.
     pub retry: dormouse_retry,
-    /// Runs at most, the first included; 3. 0 and 1 are both one run.
+    /// The most runs, the first included; 3. 0 and 1 both mean one run.
     pub retry_attempts: u32,
-    /// The first distance in nanoseconds; 1 s.
+    /// The first delay in nanoseconds; 1 s.
     pub retry_first_ns: u64,
-    /// The longest distance in nanoseconds; 5 minutes.
+    /// The longest delay in nanoseconds; 5 minutes.
     pub retry_longest_ns: u64,
-    /// How old a delivery may become in nanoseconds; 1 hour.
+    /// The greatest age of a delivery in nanoseconds; 1 hour.
     pub retry_age_ns: u64,
-    /// For schedules; DORMOUSE_MISSED_COALESCE.
+    /// What happens to missed instants of schedules; DORMOUSE_MISSED_COALESCE.
     pub missed: dormouse_missed,
-    /// For DORMOUSE_MISSED_ALL.
+    /// The most instants that fire, for DORMOUSE_MISSED_ALL; 1.
     pub missed_max: u32,
-    /// The types that replies may have, each of which is then published as an event; NULL where replies are not
-    /// published.
+    /// The types that replies may have. Each such reply is then published as an event. NULL if
+    /// replies are not published.
     pub emits: *const dormouse_string,
     /// How many.
     pub emits_len: usize,
@@ -116,10 +120,10 @@ pub struct dormouse_trigger_options {
 
 options!(dormouse_trigger_options);
 
-/// What the caller means.
+/// The trigger that the options describe.
 ///
 /// # Safety
-/// The options are those of an exported function's caller, and the call is not over.
+/// The options belong to the caller of an exported function, and the call is not over.
 unsafe fn trigger(chosen: &dormouse_trigger_options) -> Result<Trigger, Failure> {
     // SAFETY: the caller's.
     unsafe {
@@ -130,7 +134,7 @@ unsafe fn trigger(chosen: &dormouse_trigger_options) -> Result<Trigger, Failure>
             DORMOUSE_TRIGGER_PATTERN => Trigger::pattern(on)?,
             DORMOUSE_TRIGGER_SCHEDULE => Trigger::schedule(on)?,
             DORMOUSE_TRIGGER_ROUTE => Trigger::route(chosen.method.get("options->method")?, on)?,
-            other => return Err(Failure::argument(format!("{other} is no dormouse_trigger_kind"))),
+            other => return Err(Failure::argument(format!("{other} is not a dormouse_trigger_kind"))),
         };
         trigger = trigger.to(chosen.target.get("options->target")?);
         let constant = Given::new(chosen.constant, "options->constant").slice(chosen.constant_len)?;
@@ -142,7 +146,7 @@ unsafe fn trigger(chosen: &dormouse_trigger_options) -> Result<Trigger, Failure>
             DORMOUSE_INPUT_EVENT => Input::Event,
             DORMOUSE_INPUT_DATA => Input::Data,
             DORMOUSE_INPUT_CONSTANT => Input::Constant(Arc::from(constant)),
-            other => return Err(Failure::argument(format!("{other} is no dormouse_input"))),
+            other => return Err(Failure::argument(format!("{other} is not a dormouse_input"))),
         });
         let first = time(chosen.retry_first_ns);
         let retry = match chosen.retry {
@@ -150,7 +154,7 @@ unsafe fn trigger(chosen: &dormouse_trigger_options) -> Result<Trigger, Failure>
             DORMOUSE_RETRY_EXPONENTIAL => Some(Retry::exponential(first)),
             DORMOUSE_RETRY_LINEAR => Some(Retry::linear(first)),
             DORMOUSE_RETRY_FIXED => Some(Retry::fixed(first)),
-            other => return Err(Failure::argument(format!("{other} is no dormouse_retry"))),
+            other => return Err(Failure::argument(format!("{other} is not a dormouse_retry"))),
         };
         if let Some(retry) = retry {
             let (longest, age) = (time(chosen.retry_longest_ns), time(chosen.retry_age_ns));
@@ -161,7 +165,7 @@ unsafe fn trigger(chosen: &dormouse_trigger_options) -> Result<Trigger, Failure>
             DORMOUSE_MISSED_COALESCE => Missed::Coalesce,
             DORMOUSE_MISSED_SKIP => Missed::Skip,
             DORMOUSE_MISSED_ALL => Missed::All(chosen.missed_max),
-            other => return Err(Failure::argument(format!("{other} is no dormouse_missed"))),
+            other => return Err(Failure::argument(format!("{other} is not a dormouse_missed"))),
         });
         if chosen.ordered {
             trigger = trigger.ordered();
@@ -209,10 +213,12 @@ exported! { fallible:
         })
     }
 
-    /// Brings a trigger into force under an id of its own, of 1 to 64 of the characters A-Z a-z 0-9 . _ -, for what
-    /// is published from now on. What the options point to is not needed afterwards.
+    /// Binds a trigger under an id of its own, of 1 to 64 of the characters A-Z a-z 0-9 . _ -. It
+    /// applies to events that are published from now on. What the options point to is not needed
+    /// afterwards.
     ///
-    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, DORMOUSE_INVALID_NAME, 310 to 319.
+    /// Statuses: DORMOUSE_NULL, DORMOUSE_ARGUMENT, DORMOUSE_UTF8, DORMOUSE_INVALID_NAME, 310 to
+    /// 319.
     pub unsafe extern "C" fn dormouse_runtime_bind(
         runtime: *const dormouse_runtime,
         id: *const c_char,
@@ -227,7 +233,7 @@ exported! { fallible:
         Ok(runtime.0.bind(id, trigger)?)
     }
 
-    /// Takes a trigger out of force. Deliveries that it has made go on.
+    /// Unbinds a trigger. Deliveries that it has made go on.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_runtime_unbind(
@@ -241,7 +247,8 @@ exported! { fallible:
         known(runtime.0.triggers().unbind(id), id)
     }
 
-    /// Switches a trigger on or off, for what is published from now on. Off, it matches nothing, and keeps its id.
+    /// Switches a trigger on or off, for events that are published from now on. A trigger that is
+    /// off matches nothing and keeps its id.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_runtime_enable(
@@ -256,7 +263,7 @@ exported! { fallible:
         known(if on { runtime.0.triggers().enable(id) } else { runtime.0.triggers().disable(id) }, id)
     }
 
-    /// The ids of all triggers, in the order of binding.
+    /// Gives the ids of all triggers, in the order of binding.
     ///
     /// Statuses: DORMOUSE_NULL.
     pub unsafe extern "C" fn dormouse_runtime_triggers(
@@ -269,7 +276,7 @@ exported! { fallible:
         Ok(())
     }
 
-    /// A dry run: the ids of the triggers that an event would wake, in the order of binding.
+    /// A dry run: gives the ids of the triggers that an event would wake, in the order of binding.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_AMBIGUOUS.
     pub unsafe extern "C" fn dormouse_runtime_matches(
@@ -283,9 +290,10 @@ exported! { fallible:
         Ok(())
     }
 
-    /// Whether an event would wake a trigger. `why_out`, which may be NULL, receives the attribute or field that
-    /// fails first and why, as `subject: level 3 should be "temperature", but is "humidity"`, to be freed; NULL where
-    /// it would.
+    /// Gives whether an event would wake a trigger. `why_out`, which may be NULL, receives the
+    /// first attribute or field that fails and why, such as
+    /// `subject: level 3 should be "temperature", but is "humidity"`. Free it. It receives NULL if
+    /// the event would wake the trigger.
     ///
     /// Statuses: DORMOUSE_NULL, DORMOUSE_UTF8, DORMOUSE_NOT_FOUND.
     pub unsafe extern "C" fn dormouse_runtime_explain(
@@ -305,7 +313,7 @@ exported! { fallible:
             Verdict::Matches => None,
             Verdict::Fails { field, reason, .. } if field.is_empty() => Some(reason),
             Verdict::Fails { field, reason, .. } => Some(format!("{field}: {reason}")),
-            // One that C has no words for.
+            // A verdict without words in C.
             _ => Some(String::new()),
         };
         crate::pattern::say(place, why_out, why_not);

@@ -1,4 +1,6 @@
-//! WebAssembly numbers as C has them.
+//! WebAssembly numbers in C.
+//!
+//! Invariant: every byte of a number that C gets is written, whichever member C reads.
 
 use dormouse::{Value, ValueType};
 use smallvec::SmallVec;
@@ -8,7 +10,7 @@ use crate::status::Failure;
 /// The type of a `dormouse_value`: one of DORMOUSE_I32, DORMOUSE_I64, DORMOUSE_F32, DORMOUSE_F64.
 pub type dormouse_value_type = u32;
 
-/// A 32-bit integer; WebAssembly does not tell signed from unsigned.
+/// A 32-bit integer. WebAssembly does not distinguish signed from unsigned.
 pub const DORMOUSE_I32: dormouse_value_type = 1;
 /// A 64-bit integer.
 pub const DORMOUSE_I64: dormouse_value_type = 2;
@@ -31,13 +33,14 @@ pub union dormouse_number {
     pub f64: f64,
 }
 
-/// One WebAssembly number, as parameter or result. Made by `dormouse_i32` and its sisters at the end of this header.
+/// One WebAssembly number, as parameter or result. `dormouse_i32`, `dormouse_i64`, `dormouse_f32`
+/// and `dormouse_f64`, at the end of this header, make one.
 ///
 /// cbindgen:field-names=[type, of]
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct dormouse_value {
-    /// Which member of `of` it is.
+    /// Which member of `of` has the number.
     pub type_: dormouse_value_type,
     /// The number.
     pub of: dormouse_number,
@@ -49,7 +52,7 @@ pub(crate) type Values = SmallVec<[dormouse_value; 4]>;
 
 impl From<Value> for dormouse_value {
     fn from(value: Value) -> Self {
-        // All of it is written, so that whichever member C looks at, it sees no memory of ours.
+        // All of it is written, so that C sees none of our memory, whichever member it reads.
         let mut of = dormouse_number { i64: 0 };
         let type_ = match value {
             Value::I32(i32) => {
@@ -75,7 +78,7 @@ impl From<Value> for dormouse_value {
 
 /// The number that C means.
 pub(crate) fn number(value: dormouse_value) -> Result<Value, Failure> {
-    // SAFETY: the member that the type names is the one that the caller wrote; any bits of it are a number.
+    // SAFETY: the caller wrote the member that the type names. Any bits of it are a number.
     Ok(unsafe {
         match value_type(value.type_)? {
             ValueType::I32 => Value::I32(value.of.i32),
@@ -92,7 +95,7 @@ pub(crate) fn value_type(ty: dormouse_value_type) -> Result<ValueType, Failure> 
         DORMOUSE_I64 => Ok(ValueType::I64),
         DORMOUSE_F32 => Ok(ValueType::F32),
         DORMOUSE_F64 => Ok(ValueType::F64),
-        other => Err(Failure::argument(format!("{other} is no dormouse_value_type"))),
+        other => Err(Failure::argument(format!("{other} is not a dormouse_value_type"))),
     }
 }
 

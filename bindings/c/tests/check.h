@@ -1,4 +1,5 @@
-// What the tests share: a check that says where it failed, and short forms of calls that must go well.
+// What the tests share: a check that says where it failed, and short forms of calls that must
+// succeed.
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -17,7 +18,8 @@
         }                                                                                   \
     } while (0)
 
-// The status of a call whose last argument is `&error`, which is freed. Such calls may nest, through callbacks.
+// The status of a call whose last argument is `&error`, which is freed. Such calls may nest,
+// through callbacks.
 static dormouse_error *error;
 #define STATUS(expected, call)                                                              \
     do {                                                                                    \
@@ -40,7 +42,7 @@ static dormouse_error *error;
 #define DEPLOY(runtime, name, wasm, options, function_out)                                  \
     OK(dormouse_runtime_deploy(runtime, DORMOUSE_STR(name), wasm, sizeof wasm, options, function_out, &error))
 
-// Fewer rounds under tools that slow everything down.
+// Fewer rounds under slow tools.
 static inline int rounds(int many) { return getenv("DORMOUSE_FEW") ? (many + 19) / 20 : many; }
 
 #endif

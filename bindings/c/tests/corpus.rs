@@ -1,5 +1,6 @@
-//! The corpus of the fuzz target `c_api`, replayed, and random sequences of calls, which run many times faster than under libFuzzer:
-//! `DORMOUSE_C_CALLS=100000 DORMOUSE_FIRST_SEED=0 cargo test --release -p dormouse-c --test corpus`.
+//! Replays the corpus of the fuzz target `c_api`, and runs random sequences of calls, many times
+//! faster than libFuzzer: `DORMOUSE_C_CALLS=100000 DORMOUSE_FIRST_SEED=0 cargo test --release -p
+//! dormouse-c --test corpus`.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the error")]
 
 use std::{env, fs, path::PathBuf};
@@ -27,7 +28,7 @@ fn the_corpus_passes() {
 fn random_calls_answer_as_the_model_says() {
     let first = count("DORMOUSE_FIRST_SEED", 0);
     for seed in first..first + count("DORMOUSE_C_CALLS", 200) {
-        // Shown where a test fails.
+        // Shown if a test fails.
         println!("seed {seed}");
         let mut random = random::Random::new(seed);
         let len = random.below(2_000) as usize;

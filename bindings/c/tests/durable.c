@@ -1,4 +1,4 @@
-// A runtime on a file: what survives it, and what is wrong with files.
+// A runtime on a file: what survives the process, and errors of files.
 #define _XOPEN_SOURCE 700
 #include "check.h"
 
@@ -72,7 +72,7 @@ static void deliveries_and_dead_letters_survive_the_runtime(void) {
     CHECK(ran == 1);
     OK(dormouse_runtime_drain_dead_letters(runtime, &letters, &error));
     dormouse_runtime_free(runtime);
-    CHECK(dormouse_dead_letters_count(letters) == 1); // Its own, whatever becomes of the runtime.
+    CHECK(dormouse_dead_letters_count(letters) == 1); // The list is independent of the runtime.
     dormouse_dead_letters_free(letters);
 
     runtime = open_it();
@@ -101,7 +101,7 @@ static void what_cannot_be_written_is_not_published(void) {
     CHECK(status == DORMOUSE_STORE_IO || status == DORMOUSE_STORE_FULL);
     CHECK(deliveries(runtime).queued == published);
     CHECK(setrlimit(RLIMIT_FSIZE, &all) == 0);
-    OK(publish(runtime, "large", 500000, &error)); // It goes on.
+    OK(publish(runtime, "large", 500000, &error)); // The runtime goes on.
     dormouse_runtime_free(runtime);
     runtime = open_it();
     CHECK(deliveries(runtime).parked == published + 1);
@@ -146,7 +146,7 @@ static void user_data_is_taken_on_success_alone(void) {
 
 int main(int argc, char **argv) {
     CHECK(argc > 0);
-    snprintf(path, sizeof path, "%s.file", argv[0]); // Beside the program, in the folder of what is built.
+    snprintf(path, sizeof path, "%s.file", argv[0]); // Beside the program, in the build folder.
     remove(path);
     dormouse_runtime *runtime;
     dormouse_error *why = NULL;

@@ -22,7 +22,7 @@ static dormouse_event *event(const char *type, const char *subject) {
     return made;
 }
 
-// The names, with a space between them, as expected.
+// Checks the names, separated by spaces.
 static void check_names(dormouse_names *names, const char *expected) {
     char text[200] = "";
     for (size_t i = 0; i < dormouse_names_count(names); i++) {
@@ -107,7 +107,7 @@ static void events_are_made_of_parts_and_of_json(void) {
     CHECK(strstr(dormouse_event_json(made, NULL), "data_base64") != NULL);
     dormouse_event_free(made);
 
-    parts.data_kind = DORMOUSE_DATA_NONE; // Data that would be lost.
+    parts.data_kind = DORMOUSE_DATA_NONE; // The data would be lost.
     STATUS(DORMOUSE_ARGUMENT, dormouse_runtime_event(runtime, &parts, &made, &error));
     STATUS(DORMOUSE_EVENT, dormouse_event_from_json("{}", 2, &made, &error));
     parts.data_kind = 9;
@@ -145,7 +145,7 @@ static void triggers_of_all_kinds_are_bound(void) {
     options.input = 99;
     STATUS(DORMOUSE_ARGUMENT, dormouse_runtime_bind(runtime, DORMOUSE_STR("bad"), &options, &error));
     options.input = DORMOUSE_INPUT_DATA;
-    options.constant = (const uint8_t *)"x"; // Not what the input says.
+    options.constant = (const uint8_t *)"x"; // It contradicts the input.
     options.constant_len = 1;
     STATUS(DORMOUSE_ARGUMENT, dormouse_runtime_bind(runtime, DORMOUSE_STR("bad"), &options, &error));
 

@@ -1,5 +1,6 @@
-// Guests as bytes, so that the tests need no other tool: each is what its comment says, which `cargo test -p dormouse-c` checks.
-// `DORMOUSE_BLESS=1 cargo test -p dormouse-c guests` writes the bytes anew.
+// Guests as bytes, so that the tests need no other tool. Each is the module in its comment, and
+// `cargo test -p dormouse-c` checks that. `DORMOUSE_BLESS=1 cargo test -p dormouse-c guests` writes
+// the bytes again.
 #ifndef GUESTS_H
 #define GUESTS_H
 
@@ -110,7 +111,8 @@ static const uint8_t knock_wasm[] = {
     0x65, 0x01, 0x08, 0x01, 0x00, 0x05, 0x76, 0x69, 0x73, 0x69, 0x74,
 };
 
-// A WASI program that says what it was given: its arguments, its environment, the time, and 16 random bytes.
+// A WASI program that says what it was given: its arguments, its environment, the time, and 16
+// random bytes.
 // (module
 //   (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes (param i32 i32) (result i32)))
 //   (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
@@ -221,7 +223,7 @@ static const uint8_t plugin_wasm[] = {
     0x6e, 0x73, 0x77, 0x65, 0x72, 0x02, 0x07, 0x01, 0x09, 0x01, 0x00, 0x02, 0x61, 0x74,
 };
 
-// Counts its invocations in a store, under the key that its first `len` bytes are.
+// Counts its invocations in a store, under a key that is the first `len` bytes of its memory.
 // (module
 //   (import "dormouse:kv" "get" (func $get (param i32 i32 i32 i32) (result i32)))
 //   (import "dormouse:kv" "set" (func $set (param i32 i32 i32 i32) (result i32)))
@@ -250,7 +252,7 @@ static const uint8_t visits_wasm[] = {
     0x01, 0x00, 0x03, 0x6c, 0x65, 0x6e,
 };
 
-// A plug-in that answers with what it was given last, which it keeps in a store.
+// A plug-in that answers with its previous input, which it keeps in a store.
 // (module
 //   (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
 //   (import "extism:host/env" "store_u8" (func $store_u8 (param i64 i32)))
@@ -293,7 +295,7 @@ static const uint8_t keeps_wasm[] = {
     0x74,
 };
 
-// Looks at a key, or sets one, and then calls its host.
+// Compares and sets a key, or sets one, and then calls its host.
 // (module
 //   (import "dormouse:kv" "set" (func $set (param i32 i32 i32 i32) (result i32)))
 //   (import "dormouse:kv" "compare_and_set" (func $swap (param i32 i32 i32 i32 i32 i32) (result i32)))

@@ -1,4 +1,5 @@
-// Host functions: what they are given and may do, how they fail, and that handles may be freed under them.
+// Host functions: what they are given and may do, how they fail, and that they may free the handles
+// of their own call.
 #include "check.h"
 
 static uint32_t i32[] = {DORMOUSE_I32};
@@ -130,7 +131,7 @@ static void all_types_pass(dormouse_runtime *runtime) {
     STATUS(DORMOUSE_UNKNOWN_IMPORTS, dormouse_runtime_deploy(runtime, "s", 1, swap_wasm, sizeof swap_wasm, &options, &function, &error));
 }
 
-// Every handle by which the call was reached goes, then the call goes on.
+// Frees every handle through which the call was reached. The call goes on.
 struct doomed {
     dormouse_runtime *runtime;
     dormouse_function *function;
@@ -165,7 +166,7 @@ static void handles_may_be_freed_in_their_own_callback(void) {
     dormouse_reply *reply;
     OK(call(doomed.function, 0, &reply, &error));
     CHECK(dormouse_reply_values(reply, NULL)[0].of.i32 == 1);
-    CHECK(doomed.freed_before == 0 && freed == 1); // Not under the call, and once it was over.
+    CHECK(doomed.freed_before == 0 && freed == 1); // Not during the call, and once it was over.
     dormouse_reply_free(reply);
 }
 
@@ -316,7 +317,8 @@ static void invocations_nest_four_levels_deep(dormouse_runtime *runtime) {
     dormouse_function_free(function);
 }
 
-// A session's guest that a host function is told of, which must not reach into the call that called it.
+// A session's guest that a host function has got. It must not use the guest while the guest calls
+// it.
 static dormouse_guest *under_way;
 
 static int reaches_in(void *user_data, dormouse_context *context, const dormouse_value *args, dormouse_value *results) {

@@ -51,7 +51,7 @@ static void output_goes_to_the_callers_buffer(void) {
     CHECK(dormouse_error_report(why)->output == 10);
     dormouse_error_free(why);
 
-    // Larger than what a thread keeps room for.
+    // Larger than the room that a thread keeps.
     size_t large = 200000;
     uint8_t *in = calloc(1, large), *out = malloc(2 * large);
     in[large - 1] = 7;
@@ -172,7 +172,8 @@ static void names_and_versions(void) {
     OK(dormouse_runtime_find(runtime, DORMOUSE_STR("names@prod"), &found, &error));
     OK(dormouse_function_version(found, name, sizeof name, &error));
     CHECK(strcmp(name, version) == 0);
-    // A handle that follows an alias can be given another, though its name is not that of the function.
+    // A handle that follows an alias can get another alias, although its name is not the
+    // function's.
     OK(dormouse_runtime_alias(runtime, DORMOUSE_STR("stage"), found, &error));
     dormouse_function_free(found);
     OK(dormouse_runtime_find(runtime, DORMOUSE_STR("names@stage"), &found, &error));
@@ -267,7 +268,7 @@ static int sums(void *user_data, dormouse_guest *guest) {
     uint8_t back[3];
     OK(dormouse_guest_read(guest, (uint32_t)at.of.i32, back, 3, &error));
     CHECK(memcmp(back, "\1\2\47", 3) == 0);
-    // No length makes the library ask for so much memory, or write beyond what there is.
+    // No length makes the library allocate that much memory, or write beyond the room.
     const size_t lengths[] = {2, 65536, UINT32_MAX, (size_t)1 << 40, SIZE_MAX / 2, SIZE_MAX};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         STATUS(DORMOUSE_OUT_OF_BOUNDS, dormouse_guest_read(guest, 65535, back, lengths[i], &error));

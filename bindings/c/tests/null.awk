@@ -1,6 +1,7 @@
-# Writes a C program from the header: it calls every function once for each pointer that it takes, with NULL there and good arguments
-# elsewhere, and once with NULL everywhere. What a parameter is given follows from its type and name; one that is not known here
-# fails, so that no function can be added without a place in this test.
+# Writes a C program from the header. The program calls every function once for each of its
+# pointers, with NULL there and valid arguments elsewhere, and once with NULL everywhere. The type
+# and the name of a parameter decide its argument. An unknown parameter is an error, so no function
+# can be added without a case in this test.
 BEGIN {
     good["const dormouse_runtime *"] = "runtime"
     good["const dormouse_function *"] = "function"
@@ -113,7 +114,7 @@ BEGIN {
 /^ *\/\// { next }
 /^static inline/ { skip = 1 }
 /^}/ { skip = 0 }
-# A prototype begins at the left margin and ends with a semicolon, some lines further.
+# A prototype begins at the left margin and ends with a semicolon, some lines later.
 !skip && /^[a-z].*[ *]dormouse_[a-z0-9_]*\(/ && !/^typedef/ { text = "" ; inside = 1 }
 inside { text = text $0 " " }
 inside && /;/ { inside = 0; prototype(text) }

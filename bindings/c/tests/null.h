@@ -1,7 +1,9 @@
-// The other half of the test that null.awk writes: good arguments, and what is expected of each call.
+// The other half of the test that null.awk writes: valid arguments, and what is expected of each
+// call.
 //
-// In a body, REFUSED is a call with NULL where something is needed: DORMOUSE_NULL, and nothing is written. ALLOWED is one with NULL where it may
-// be: any status but that and DORMOUSE_PANIC.
+// In a body, REFUSED is a call with NULL for a required pointer. It must return DORMOUSE_NULL and
+// write nothing. ALLOWED is a call with NULL for an optional pointer. It may return any status
+// except DORMOUSE_NULL and DORMOUSE_PANIC.
 #include "check.h"
 
 static dormouse_runtime *runtime, *runtime_made;
@@ -40,7 +42,7 @@ static dormouse_header header;
 static dormouse_delivery delivery;
 static int calls;
 
-// What calls write plain data to, filled with a mark before each.
+// The room where calls write plain data, filled with a mark before each call.
 #define PLAIN(DO)                                                                                                           \
     DO(report) DO(deploy_report) DO(values) DO(text) DO(bytes) DO(size) DO(number) DO(letter) DO(answer) DO(outcome) DO(tick)   \
     DO(deliveries) DO(header) DO(delivery)
@@ -120,7 +122,7 @@ static int null_test(void (*everywhere)(void), void (*in_context)(dormouse_conte
     OK(dormouse_store_new(&store, &error));
     dormouse_function *current;
     DEPLOY(runtime, "echo", echo_wasm, NULL, &current);
-    // What the test undeploys goes on behind a pinned handle.
+    // A pinned handle keeps what the test undeploys.
     OK(dormouse_function_pin(current, &function, &error));
     dormouse_function_free(current);
     OK(dormouse_function_invoke(function, NULL, 0, NULL, &reply, &error));
@@ -158,7 +160,7 @@ static int null_test(void (*everywhere)(void), void (*in_context)(dormouse_conte
     dormouse_reply *session;
     OK(dormouse_function_session(visitor, run, NULL, NULL, &session, &error));
 
-    // What a deployment is given in its options.
+    // The options of a deployment.
     dormouse_host_function broken = host;
     deploy_options.host_functions = &broken;
 #define BROKEN(member)                                                                                                      \
@@ -191,7 +193,7 @@ static int null_test(void (*everywhere)(void), void (*in_context)(dormouse_conte
     REFUSED(dormouse_runtime_deploy, "options->env->value",
             dormouse_runtime_deploy(runtime, "v", 1, echo_wasm, sizeof echo_wasm, &deploy_options, &function_made, &error_made));
 
-    // What events, triggers and requests are made of.
+    // The options of events, triggers and requests.
     dormouse_event_options_init(&event_options, sizeof event_options, NULL);
     REFUSED(dormouse_runtime_event, "options->type", dormouse_runtime_event(runtime, &event_options, &event_made, &error_made));
     event_options.type = dormouse_string_of("a");

@@ -1,12 +1,13 @@
-// Options: their size, the extremes of their members, and what a WASI guest is given by them.
+// Options: their size, the extremes of their members, and what they give to a WASI guest.
 #include "check.h"
 
 static dormouse_runtime *runtime;
 static dormouse_function *echo;
 static dormouse_event *event;
 
-// A struct of a header that is shorter or longer than the library's: refused, neither written to nor acted upon. `use` is a call
-// with `&options` that would go well, `made` what it would write.
+// A struct of another header, shorter or longer than the library's. The library refuses it, does
+// not write to it and does nothing. `use` is a call with `&options` that would succeed, and `made`
+// is what it would write.
 #define SIZES(type, use, made)                                                                                    \
     do {                                                                                                          \
         union {                                                                                                   \
@@ -48,8 +49,8 @@ static void structs_of_another_size_are_refused(void) {
     STATUS(DORMOUSE_NOT_FOUND, dormouse_runtime_unbind(runtime, "a", 1, &error));
 }
 
-// All bounds as high, and as low, as their types go. What may not be is refused by a status that says so; nothing panics, and
-// nothing is made of a size that nobody has.
+// All limits as high, and as low, as their types allow. The library refuses an invalid limit with a
+// status that says so. Nothing panics, and nothing allocates an absurd size.
 static uint64_t leaps(void *user_data) {
     static const uint64_t times[] = {0, UINT64_MAX, 1, UINT64_MAX - 1, 1ull << 63};
     return times[(*(unsigned *)user_data)++ % 5];
@@ -95,7 +96,7 @@ static void extremes_neither_panic_nor_overflow(void) {
             dormouse_runtime_free(extreme);
             continue;
         }
-        // Not all at once: what a limit allows, an instance may take.
+        // Not all at once: an instance may take what a limit allows.
         dormouse_deploy_options deploy;
         OK(dormouse_deploy_options_init(&deploy, sizeof deploy, &error));
         deploy.instances_max = deploy.max_wait_ns = UINT64_MAX;
@@ -112,7 +113,7 @@ static void extremes_neither_panic_nor_overflow(void) {
         dormouse_reply_free(reply);
         invoke.fuel = 0;
         STATUS(DORMOUSE_OUT_OF_FUEL, dormouse_function_invoke(function, (const uint8_t *)"x", 1, &invoke, &reply, &error));
-        // As many as the runtime has room for; that it has no more is said.
+        // As many as the runtime has room for. An error says that it has no more room.
         size_t idle;
         STATUS(DORMOUSE_BUSY, dormouse_function_prewarm(function, SIZE_MAX, &idle, &error));
         OK(dormouse_function_set_concurrency(function, SIZE_MAX, &error));
@@ -159,7 +160,8 @@ static void draws(void *user_data, uint8_t *seed_out) {
     ++*(int *)user_data;
 }
 
-// What the guest says: its arguments and variables, one after the other with NULs, then time and random bytes.
+// The guest's output: its arguments and variables, one after the other with NULs, then time and
+// random bytes.
 static void check_told(dormouse_function *tell, const dormouse_invoke_options *how, const char *strings, size_t len, uint64_t time, uint8_t random[16]) {
     dormouse_reply *reply;
     OK(dormouse_function_invoke(tell, NULL, 0, how, &reply, &error));
@@ -222,7 +224,7 @@ static void a_program_gets_arguments_environment_time_and_seeds(void) {
     now += 1;
     memset(seed, 7, 32);
     TOLD(tell, &how, "tell\0\0-v\0EMPTY=\0MODE=slow\0", now, again);
-    CHECK(drawn == 1 && memcmp(first, again, 16) == 0); // The invocation's own seed goes before.
+    CHECK(drawn == 1 && memcmp(first, again, 16) == 0); // The invocation's own seed comes first.
     OK(dormouse_runtime_undeploy(runtime, DORMOUSE_STR("tell"), &error));
     CHECK(freed == 2);
     dormouse_function_free(tell);

@@ -1,4 +1,5 @@
-// Extism plug-ins: what a deployment gives them, their entries and errors, and their blocks as host functions see them.
+// Extism plug-ins: what a deployment gives them, their entries and errors, and their blocks in host
+// functions.
 #include "check.h"
 
 static uint32_t i64[] = {DORMOUSE_I64};
@@ -74,7 +75,7 @@ static void a_plugin_is_given_what_its_deployment_says(void) {
         dormouse_function_free(logs);
     }
 
-    // Both what it said and what it answered.
+    // Both the plug-in's message and its code.
     dormouse_error *why = NULL;
     CHECK(invoke(function, "fail", "no vowels", &reply, &why) == DORMOUSE_GUEST_ERROR);
     CHECK(strstr(dormouse_error_message(why, NULL), "no vowels") != NULL && strstr(dormouse_error_message(why, NULL), "7") != NULL);
@@ -182,7 +183,8 @@ static void host_functions_read_write_make_and_free_blocks(void) {
     dormouse_function_free(function);
 }
 
-// A block's length is free; all that moves bytes is paid for, and what cannot be ends the invocation.
+// The length of a block costs no fuel. All calls that move bytes cost fuel. A guest that cannot pay
+// ends.
 static int spends_all(void *user_data, dormouse_context *context, const dormouse_value *args, dormouse_value *results) {
     uint64_t given = (uint64_t)args[0].of.i64, made = 77;
     static uint8_t text[64 * 300];
@@ -208,7 +210,7 @@ static void blocks_are_paid_for(void) {
         dormouse_function *function;
         DEPLOY(runtime, "spends", plugin_wasm, &options, &function);
         dormouse_reply *reply;
-        // More than the fuel that there is pays for.
+        // More than the fuel can pay for.
         static char input[64 * 300];
         memset(input, 'x', sizeof input - 1);
         STATUS(DORMOUSE_OUT_OF_FUEL, invoke(function, NULL, input, &reply, &error));
@@ -232,7 +234,7 @@ static void a_plugin_keeps_values_in_a_store(void) {
     CHECK(len == 6 && memcmp(value, "second", 6) == 0);
     dormouse_function_free(function);
 
-    // A function of the host's takes the place of the store's.
+    // A function of the host replaces the store's.
     dormouse_host_function hosts[] = {host, {{"extism:host/user", 16}, {"kv_set", 6}, (uint32_t[]){DORMOUSE_I64, DORMOUSE_I64}, 2, i64, 1, returns_its_input, NULL, NULL}};
     options.host_functions = hosts;
     options.host_functions_len = 2;

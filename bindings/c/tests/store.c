@@ -53,17 +53,17 @@ static void a_function_keeps_what_its_host_finds(void) {
     STATUS(DORMOUSE_NOT_FOUND, dormouse_store_len(store, SPACE("counter"), KEY("visit"), &len, &error));
     STATUS(DORMOUSE_NOT_FOUND, dormouse_store_get(store, SPACE("nowhere"), KEY("visits"), bytes, 4, &len, &error));
 
-    // What fails leaves nothing.
+    // A failed invocation leaves nothing.
     CHECK(call(counter, "fail", 3, NULL) == DORMOUSE_TRAP);
     STATUS(DORMOUSE_NOT_FOUND, dormouse_store_len(store, SPACE("counter"), KEY("vis"), &len, &error));
-    // What the host writes the function finds.
+    // The function finds what the host writes.
     OK(dormouse_store_set(store, SPACE("counter"), KEY("visits"), (const uint8_t *)"\x29\0\0", 4, &error));
     CHECK(visit(counter, 6) == 42);
     OK(dormouse_store_delete(store, SPACE("counter"), KEY("visits"), &error));
     OK(dormouse_store_delete(store, SPACE("counter"), KEY("visits"), &error));
     CHECK(visit(shared, 6) == 1);
 
-    // The functions keep it.
+    // The functions keep the store.
     dormouse_store_free(store);
     CHECK(visit(counter, 6) == 2 && visit(other, 6) == 2);
     dormouse_function_free(counter);
@@ -126,7 +126,7 @@ static void limits_hold(void) {
     options.store_namespace.chars = "\xff";
     options.store_namespace.len = 1;
     STATUS(DORMOUSE_UTF8, dormouse_runtime_deploy(runtime, "l", 1, visits_wasm, sizeof visits_wasm, &options, NULL, &error));
-    // Without a store it is not looked at.
+    // It is ignored without a store.
     options.store = NULL;
     STATUS(DORMOUSE_UNKNOWN_IMPORTS, dormouse_runtime_deploy(runtime, "l", 1, visits_wasm, sizeof visits_wasm, &options, NULL, &error));
     dormouse_store_free(store);
@@ -193,7 +193,7 @@ static void files(const char *program) {
     OK(dormouse_runtime_undeploy(runtime, DORMOUSE_STR("kept"), &error));
     dormouse_store_free(store);
 
-    // What cannot be written is not there, and it goes on when it can.
+    // A failed write leaves nothing. Writes succeed again once there is room.
     OK(dormouse_store_open(DORMOUSE_STR(path), &store, &error));
     struct rlimit all, little;
     CHECK(getrlimit(RLIMIT_FSIZE, &all) == 0);

@@ -1,4 +1,4 @@
-// Worker threads: what they run, and who may end them, when.
+// Worker threads: what they run, and which threads may end them, and when.
 #define _XOPEN_SOURCE 700
 #include "check.h"
 
@@ -75,7 +75,7 @@ static void what_is_published_is_run_before_they_end(void) {
     for (int i = 0; i < 4; i++) pthread_join(publishers[i], NULL);
     dormouse_workers_free(workers);
     CHECK(calls == 4 * rounds(100) && succeeded(runtime) == (uint64_t)(4 * rounds(100)));
-    // None is left that would run what comes now.
+    // No thread is left that would run a new delivery.
     publish_one(runtime);
     size_t ran;
     OK(dormouse_runtime_run_pending(runtime, SIZE_MAX, &ran, &error));
@@ -100,10 +100,10 @@ static void a_runtime_may_go_before_its_workers(void) {
     publish(runtime);
     dormouse_runtime_free(runtime);
     dormouse_workers_free(workers);
-    CHECK(freed == 1); // Whoever dropped it.
+    CHECK(freed == 1); // No matter which thread dropped it.
 }
 
-// Frees what it is told to in its own callback, on a worker: each of them once.
+// Frees the workers in its own callback, on a worker thread: each handle once.
 struct doomed {
     _Atomic(dormouse_workers *) workers;
     _Atomic(dormouse_runtime *) runtime;
@@ -130,7 +130,7 @@ static void workers_may_be_freed_in_their_own_callback(void) {
     doomed.workers = workers;
     publish_one(runtime);
     doomed.armed = 1;
-    // The delivery goes well, though the threads are ended under it.
+    // The delivery succeeds, although its threads are being ended.
     while (succeeded(runtime) == 0) nanosleep(&(struct timespec){0, 1000000}, NULL);
     CHECK(doomed.done && calls == 1);
     publish_one(runtime);

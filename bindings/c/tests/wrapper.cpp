@@ -1,4 +1,4 @@
-// The C++ wrapper: what is thrown, copied, moved and freed.
+// The C++ wrapper: what it throws, copies, moves and frees.
 #include "dormouse.hpp"
 #include "guests.h"
 
@@ -48,7 +48,7 @@ static void events(const dormouse::Runtime &runtime) {
     CHECK(runtime.tick(std::chrono::system_clock::now()).ran == 0 && !runtime.ledger().empty());
     CHECK(status_of([] { dormouse::Event::from_json("{}"); }) == DORMOUSE_EVENT);
 
-    // Options copy what they are given: the temporaries are gone when they are used.
+    // Options copy what they are given. The temporaries are gone when the options are used.
     auto options = dormouse::EventOptions(std::string("a long type that no small string holds"));
     options.id(std::string("A-1")).source("/shop").subject("sensors/7").time("2026-01-02T03:04:05Z").text("some text");
     options.extension("tenant", std::string("acme")).extension("kind", "text").extension("weight", -7).extension("urgent", true);
@@ -108,7 +108,7 @@ static void events(const dormouse::Runtime &runtime) {
     CHECK(runtime.undeploy("echo"));
 }
 
-// What WASI programs are given.
+// The options for WASI programs.
 static void programs(const dormouse::Runtime &runtime) {
     dormouse::DeployOptions options;
     auto drawn = std::make_shared<int>(0);
@@ -130,7 +130,7 @@ static void programs(const dormouse::Runtime &runtime) {
     CHECK(runtime.undeploy("tell"));
 }
 
-// What Extism plug-ins are given, and their blocks.
+// The options for Extism plug-ins, and their blocks.
 static void plugins(const dormouse::Runtime &runtime) {
     dormouse::DeployOptions options;
     options.entry("work").config("unit", "vowels").var("total", std::string("4\0002", 3));
@@ -178,7 +178,7 @@ static void stores(const dormouse::Runtime &runtime) {
     CHECK(gone.list("mine").size() == 1);
     CHECK(status_of([] { dormouse::Store::open("/"); }) == DORMOUSE_STORE_IO);
 
-    // A value that changes its length between two looks is read as a whole all the same.
+    // A value that changes its length between two reads is still read as a whole.
     std::atomic<bool> done{false};
     std::thread writer([&] {
         for (int i = 0; !done; i++) gone.set("s", "k", std::string(static_cast<std::size_t>(i % 7) * 100, 'x'));
@@ -191,7 +191,7 @@ static void stores(const dormouse::Runtime &runtime) {
     writer.join();
 }
 
-// A runtime on a file, with a clock of the host's.
+// A runtime on a file, with the host's clock.
 static void files(const char *program) {
     std::string path = std::string(program) + ".file";
     std::remove(path.c_str());
@@ -268,7 +268,8 @@ int main(int, char **argv) {
     plugins(runtime);
     stores(runtime);
     files(argv[0]);
-    // A host function and what it captures live as long as the function, and are not lost by a failed deployment.
+    // A host function and what it captures live as long as the function. A failed deployment does
+    // not lose them.
     auto counted = std::make_shared<int>(0);
     {
         dormouse::DeployOptions host;

@@ -1,4 +1,6 @@
-//! Extism where the feature `extism` is off: no function of it is provided, so no instance has a state for it.
+//! Stands in for Extism if the feature `extism` is off.
+//!
+//! Invariant: no function of it is provided, so no instance has a state for it.
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ pub(crate) fn functions() -> &'static [Arc<HostFunction>] {
 pub(crate) mod options {
     use std::sync::Arc;
 
-    use super::state::Grant;
+    use super::state::Settings;
 
     #[derive(Clone, Debug, Default)]
     pub(crate) struct Extism;
@@ -23,7 +25,7 @@ pub(crate) mod options {
             None
         }
 
-        pub(crate) fn grant(self) -> Option<Arc<Grant>> {
+        pub(crate) fn settings(self) -> Option<Arc<Settings>> {
             None
         }
     }
@@ -39,14 +41,14 @@ pub(crate) mod state {
     use super::vars::Vars;
     use crate::budget::Reservation;
 
-    pub(crate) enum Grant {}
+    pub(crate) enum Settings {}
 
     /// There is none.
     pub(crate) enum ExtismState {}
 
     impl ExtismState {
-        pub(crate) fn new(grant: &Arc<Grant>, _vars: Option<&Arc<Vars>>) -> Self {
-            match **grant {}
+        pub(crate) fn new(settings: &Arc<Settings>, _vars: Option<&Arc<Vars>>) -> Self {
+            match **settings {}
         }
 
         pub(crate) fn seal(&mut self) {
@@ -85,9 +87,9 @@ pub(crate) mod plugin {
     }
 
     /// There is none.
-    pub(crate) enum Entry {}
+    pub(crate) enum EntryFunction {}
 
-    impl Entry {
+    impl EntryFunction {
         pub(crate) fn of(_instance: &Instance, _name: &str) -> Option<Self> {
             None
         }

@@ -1,47 +1,53 @@
-//! The exchange area of an instance: blocks of bytes on the host's side, which a plug-in knows by handles.
+//! The exchange area of an instance: blocks of bytes on the host's side, which a plug-in addresses
+//! by handles.
 //!
-//! A handle is the block's name in the upper 32 bits; the offset of a byte stands in the lower. All blocks lie in one
-//! buffer, one behind the other. A freed block keeps its place and is used again for others of about its size, zeroed: a list for
-//! each size, four sizes between a power of two and the next, so that at most a fifth of a block of more than 64 bytes lies idle.
+//! A handle has the block's name in its upper 32 bits. The lower 32 bits are the offset of a byte.
+//! All blocks lie in one buffer, one behind the other. A freed block keeps its position and is
+//! reused, zeroed, for blocks of about its size. There is a list of freed blocks for each size, and
+//! four sizes between a power of two and the next. So at most a fifth of a block of more than 64
+//! bytes lies idle.
 //!
-//! Plug-ins free what their host has freed already, so a name is its block's index, from 1, and in the uppermost bits how often that
-//! was freed: a stale handle leads nowhere, until its block has been used again 128 times.
+//! Plug-ins free blocks that their host has already freed. So a name is the block's index, from 1,
+//! and in the uppermost bits a count of how often that block was freed. A stale handle finds no
+//! block, until its block has been reused 128 times.
 //!
-//! Invariants: what a call can reach lies in one live block; which handles a run gets, and where an allocation is refused,
-//! depends on that run alone, not on the room that an earlier one has left; nothing here panics, as no frame of the interpreter may be unwound.
+//! Invariants: a call reaches only bytes of one live block. The handles that a run gets, and where
+//! an allocation is refused, depend on that run alone, not on the room that an earlier run has
+//! left. Nothing here panics, as a panic must not unwind frames of the interpreter.
 
 use std::{mem, ops::Range};
 
 use crate::{budget::Reservation, error::Busy};
 
-/// Sizes of blocks: up to 2^32 bytes.
+/// How many sizes of blocks there are, up to 2^32 bytes.
 const CLASSES: usize = 108;
 
-/// What of a name is the block's index; above it the count of how often that was freed, which leaves handles positive.
+/// The bits of a name that are the block's index. The bits above count how often it was freed.
+/// Handles stay positive.
 const INDEX: u32 = (1 << 24) - 1;
 const FREED: u32 = 1 << 24;
 const NAME: u32 = (1 << 31) - 1;
 
-/// Room that an idle instance keeps, for the bytes of blocks and for the list of them.
+/// Room that an idle instance keeps, for the bytes of blocks and for the list of blocks.
 const KEPT_BYTES: usize = 64 << 10;
 const KEPT_BLOCKS: usize = 256;
 
-/// Bytes that a block takes beside its own.
+/// Bytes that a block takes besides its own.
 const BLOCK_BYTES: u64 = mem::size_of::<Block>() as u64;
 
 struct Block {
     name: u32,
     start: u32,
-    /// The size of its class.
+    /// The size of the block's class.
     room: u32,
-    /// What was asked for; 0 when it is freed.
+    /// The length that was asked for. 0 for a freed block.
     len: u32,
-    /// When it is freed, the index of the next such block of its class, 0 for none.
+    /// For a freed block, the index of the next freed block of its class. 0 if there is none.
     next: u32,
 }
 
-/// Where a new block will lie.
-pub(crate) enum Place {
+/// Where a new block will lie: on a freed block of a class, or at the end with this room.
+pub(crate) enum Placement {
     Freed(usize),
     End(u32),
 }
@@ -50,15 +56,16 @@ pub(crate) enum Place {
 pub(crate) struct Area {
     bytes: Vec<u8>,
     blocks: Vec<Block>,
-    /// The index of the last block freed of each class, 0 for none; empty until one is.
+    /// For each class, the index of the block that was freed last. 0 if there is none. Empty until
+    /// a block is freed.
     freed: Vec<u32>,
-    /// The index of a freed block whose bytes are still wanted, 0 for none.
+    /// The index of a freed block whose bytes are still needed. 0 if there is none.
     kept: u32,
-    /// Bytes of the runtime's budget that it holds.
+    /// Bytes of the runtime's budget that the area holds.
     held: u64,
 }
 
-/// The class of blocks that hold so many bytes, at least 1.
+/// The class of blocks that hold `len` bytes, at least 1.
 fn class(len: u32) -> usize {
     let last = len.saturating_sub(1);
     if last < 64 {
@@ -80,32 +87,34 @@ fn size(class: usize) -> u64 {
 }
 
 impl Area {
-    /// Bytes that the blocks of this run take, freed ones too.
+    /// Bytes that the blocks of this run take, including freed ones.
     pub(crate) fn used(&self) -> u64 {
         self.bytes.len() as u64 + self.blocks.len() as u64 * BLOCK_BYTES
     }
 
-    /// Where a block of `len` bytes can lie, if the area may use `max` bytes; none for an empty one.
-    pub(crate) fn place(&self, len: u64, max: u64) -> Option<Place> {
+    /// Finds where a block of `len` bytes can lie, if the area may use `max` bytes. `None` for an
+    /// empty block.
+    pub(crate) fn place(&self, len: u64, max: u64) -> Option<Placement> {
         let class = class(u32::try_from(len).ok().filter(|len| *len > 0)?);
         let freed = |class: &usize| self.freed.get(*class).is_some_and(|head| *head != 0);
         if freed(&class) {
-            return Some(Place::Freed(class));
+            return Some(Placement::Freed(class));
         }
         let size = size(class);
         let fits = self.used() + BLOCK_BYTES + size <= max
             && self.bytes.len() as u64 + size <= u64::from(u32::MAX)
             && self.blocks.len() < INDEX as usize;
         if fits {
-            return Some(Place::End(size as u32));
+            return Some(Placement::End(size as u32));
         }
-        (class + 1..CLASSES).find(freed).map(Place::Freed)
+        (class + 1..CLASSES).find(freed).map(Placement::Freed)
     }
 
-    /// Makes a block of `len` zeros in its place and answers its handle; 0 if the machine has no memory left.
-    pub(crate) fn take(&mut self, place: &Place, len: u32, reservation: &mut Reservation) -> Result<u64, Busy> {
+    /// Makes a block of `len` zeros in the place that was found, and returns its handle. 0 if the
+    /// machine has no memory left.
+    pub(crate) fn take(&mut self, place: &Placement, len: u32, reservation: &mut Reservation) -> Result<u64, Busy> {
         let name = match *place {
-            Place::Freed(class) => {
+            Placement::Freed(class) => {
                 let Some(head) = self.freed.get_mut(class) else { return Ok(0) };
                 let Some(block) = self.blocks.get_mut((*head as usize).wrapping_sub(1)) else { return Ok(0) };
                 *head = mem::take(&mut block.next);
@@ -116,11 +125,11 @@ impl Area {
                 }
                 block.name
             }
-            Place::End(room) => {
+            Placement::End(room) => {
                 if !self.make_room(room as usize, reservation)? {
                     return Ok(0);
                 }
-                // `place` has seen that it ends below 2^32.
+                // `place` has checked that the block ends below 2^32.
                 let start = self.bytes.len();
                 self.bytes.resize(start + room as usize, 0);
                 let name = self.blocks.len() as u32 + 1;
@@ -131,7 +140,7 @@ impl Area {
         Ok(u64::from(name) << 32)
     }
 
-    /// Room for one more block, taken from the machine and from the runtime's budget.
+    /// Makes room for one more block, from the machine and from the runtime's budget.
     fn make_room(&mut self, more: usize, reservation: &mut Reservation) -> Result<bool, Busy> {
         let (bytes, blocks) = (wanted(&self.bytes, more), wanted(&self.blocks, 1));
         if bytes + blocks == 0 {
@@ -154,7 +163,7 @@ impl Area {
         self.bytes.capacity() as u64 + self.blocks.capacity() as u64 * BLOCK_BYTES
     }
 
-    /// Gives back what is held of the budget beyond what is there.
+    /// Returns to the budget what the area holds beyond its room.
     fn give_back(&mut self, reservation: &mut Reservation) {
         let spare = self.held.saturating_sub(self.capacity());
         if spare > 0 {
@@ -163,7 +172,7 @@ impl Area {
         }
     }
 
-    /// Frees all blocks. Names begin anew.
+    /// Frees all blocks. Names begin again from 1.
     pub(crate) fn forget(&mut self) {
         self.bytes.clear();
         self.blocks.clear();
@@ -171,7 +180,7 @@ impl Area {
         self.kept = 0;
     }
 
-    /// The same at the end of a run, with a bound on the room that is kept for the next.
+    /// Frees all blocks at the end of a run, and limits the room that is kept for the next.
     pub(crate) fn clear(&mut self, reservation: &mut Reservation) {
         self.forget();
         self.bytes.shrink_to(KEPT_BYTES);
@@ -179,21 +188,21 @@ impl Area {
         self.give_back(reservation);
     }
 
-    /// The block of this name, which may be one that is freed and not in use yet.
+    /// The block of this name. It may be a freed block that is not reused yet.
     #[inline]
     fn block(&self, handle: u64) -> Option<&Block> {
         let name = (handle >> 32) as u32;
         self.blocks.get(((name & INDEX) as usize).wrapping_sub(1)).filter(|block| block.name == name)
     }
 
-    /// Bytes of the live block whose handle this is exactly; the empty block, 0, has none.
+    /// The length of the live block with exactly this handle. `None` for the empty block, 0.
     pub(crate) fn len(&self, handle: u64) -> Option<u32> {
         let len = self.block(handle)?.len;
         (len > 0 && handle as u32 == 0).then_some(len)
     }
 
-    /// Frees the live block whose handle this is exactly; `false` if there is none. Its bytes may be wanted still: then it is not
-    /// used again until [`Area::release`].
+    /// Frees the live block with exactly this handle. `false` if there is none. If its bytes are
+    /// still needed, the block is not reused until [`Area::release`].
     pub(crate) fn free(&mut self, handle: u64, is_wanted: bool) -> bool {
         if self.len(handle).is_none() {
             return false;
@@ -211,7 +220,7 @@ impl Area {
         true
     }
 
-    /// Nobody wants the bytes of freed blocks any more.
+    /// Lets the freed block whose bytes were still needed be reused.
     pub(crate) fn release(&mut self) {
         match mem::take(&mut self.kept) {
             0 => {}
@@ -230,7 +239,7 @@ impl Area {
         }
     }
 
-    /// Where `len` bytes at `at`, a handle and an offset, lie, if that is in one live block.
+    /// The range of `len` bytes at `at`, a handle plus an offset, if they lie in one live block.
     #[inline]
     pub(crate) fn range(&self, at: u64, len: u64) -> Option<Range<usize>> {
         let block = self.block(at)?;
@@ -243,7 +252,7 @@ impl Area {
         Some(start..start + len as usize)
     }
 
-    /// Bytes that [`Area::range`] has found; none if the area has been emptied since.
+    /// Bytes that [`Area::range`] has found. Empty if the area has been cleared since.
     #[inline]
     pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
         self.bytes.get(range).unwrap_or_default()
@@ -268,7 +277,8 @@ impl Area {
     }
 }
 
-/// How much room a list should be given for `more`: an eighth beyond what it needs, nothing if it has the room.
+/// How much more room a list needs for `more` elements: an eighth beyond the need, 0 if it has the
+/// room.
 fn wanted<T>(list: &Vec<T>, more: usize) -> usize {
     let needed = list.len().saturating_add(more);
     if needed <= list.capacity() { 0 } else { more.saturating_add(needed / 8) }

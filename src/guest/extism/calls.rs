@@ -1,7 +1,8 @@
-//! The functions that a plug-in asks its host for: configuration, variables, logs, and requests, which are refused.
+//! The functions with which a plug-in asks its host for something: configuration, variables, logs,
+//! and HTTP requests, which are refused.
 //!
-//! As in Extism since 1.7, blocks that are given as arguments are freed, and a handle that is not that of a live block ends the
-//! run, but for 0, which is an empty text.
+//! Invariant, as in Extism since 1.7: a call frees the blocks that are its arguments. A handle that
+//! is not that of a live block ends the run. The exception is 0, the empty text.
 
 use std::{fmt, ops::Range, str, sync::Arc};
 
@@ -12,7 +13,7 @@ use super::{
     area::Area,
     options::LogLevel,
     state::{ExtismState, absent},
-    vars::{VARS_MAX, entry},
+    vars::{VARS_MAX, entry_bytes},
 };
 use crate::usage::VARIABLE_PREFIX;
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
     host_error::HostError,
 };
 
-/// The bytes of an argument, which are paid for.
+/// The bytes of an argument. The guest pays for them.
 fn argument(cx: &mut Context<'_>, handle: u64, what: &str) -> Result<Range<usize>, HostError> {
     if handle == 0 {
         return Ok(0..0);
@@ -34,10 +35,10 @@ fn argument(cx: &mut Context<'_>, handle: u64, what: &str) -> Result<Range<usize
 }
 
 fn text<'a>(area: &'a Area, at: Range<usize>, what: &str) -> Result<&'a str, HostError> {
-    str::from_utf8(area.bytes(at)).map_err(|error| format!("the {what} is no UTF-8: {error}").into())
+    str::from_utf8(area.bytes(at)).map_err(|error| format!("the {what} is not UTF-8: {error}").into())
 }
 
-/// A new block with a value, 0 for none and for an empty one.
+/// The handle of a new block with the value. 0 if there is no value, or an empty one.
 fn answer(cx: &mut Context<'_>, value: Option<Arc<[u8]>>) -> Result<u64, HostError> {
     cx.new_block(value.as_deref().unwrap_or_default()).map_err(|kind| cx.end(kind))
 }
@@ -47,14 +48,15 @@ fn config_get(cx: &mut Context<'_>, key: u64) -> Result<u64, HostError> {
     let at = argument(cx, key, WHAT)?;
     let extism = cx.extism()?;
     let name = text(&extism.area, at, WHAT)?;
-    let value = extism.grant.config.get(name).cloned();
-    let told = name.starts_with(VARIABLE_PREFIX).then(|| name.to_owned());
+    let value = extism.settings.config.get(name).cloned();
+    let reserved = name.starts_with(VARIABLE_PREFIX).then(|| name.to_owned());
     extism.free(key);
-    let value = value.or_else(|| of_the_delivery(cx.state(), &told?));
+    let value = value.or_else(|| of_the_delivery(cx.state(), &reserved?));
     answer(cx, value)
 }
 
-/// What a plug-in is told of the delivery that it serves, by the names that WASI programs find in their environment.
+/// What a plug-in may read about the delivery that it serves, under the names that WASI programs
+/// find in their environment.
 fn of_the_delivery(state: &State, name: &str) -> Option<Arc<[u8]>> {
     let origin = state.host.service.as_ref()?.origin.as_ref()?;
     let variables = origin.variables(&state.label, state.meter.deadline());
@@ -85,7 +87,7 @@ fn var_set(cx: &mut Context<'_>, key: u64, value: u64) -> Result<(), HostError> 
         None
     } else if !changes.fits(vars, name, len) {
         return Err(format!("Variable store is full: {len} bytes more would exceed its {VARS_MAX}").into());
-    } else if area.used() + entry(name, len) > left {
+    } else if area.used() + entry_bytes(name, len) > left {
         return Err(format!("Variable store is full: {len} bytes more would exceed `Limits::memory`").into());
     } else {
         Some(Arc::from(area.bytes(value_at)))
@@ -97,7 +99,7 @@ fn var_set(cx: &mut Context<'_>, key: u64, value: u64) -> Result<(), HostError> 
 }
 
 fn log(cx: &mut Context<'_>, level: LogLevel, message: u64) -> Result<(), HostError> {
-    if level < cx.extism()?.grant.log_level {
+    if level < cx.extism()?.settings.log_level {
         cx.extism()?.free(message);
         return Ok(());
     }
@@ -112,23 +114,23 @@ fn log(cx: &mut Context<'_>, level: LogLevel, message: u64) -> Result<(), HostEr
     Ok(())
 }
 
-/// Bytes of a request, its body apart, that are looked at.
+/// Bytes of a request, without its body, that the host reads at most.
 const REQUEST_MAX: usize = 64 << 10;
 
-/// What a request asks for: of it only the address is read.
-struct Request(String);
+/// A request. The host reads only its address.
+struct HttpRequest(String);
 
-impl<'de> Deserialize<'de> for Request {
+impl<'de> Deserialize<'de> for HttpRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
         impl<'de> Visitor<'de> for Fields {
-            type Value = Request;
+            type Value = HttpRequest;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object with a `url`")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Request, M::Error> {
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<HttpRequest, M::Error> {
                 let mut url = None;
                 while let Some(key) = map.next_key::<String>()? {
                     if key == "url" {
@@ -137,7 +139,7 @@ impl<'de> Deserialize<'de> for Request {
                         map.next_value::<IgnoredAny>()?;
                     }
                 }
-                url.map(Request).ok_or_else(|| serde::de::Error::missing_field("url"))
+                url.map(HttpRequest).ok_or_else(|| serde::de::Error::missing_field("url"))
             }
         }
         deserializer.deserialize_map(Fields)
@@ -149,11 +151,11 @@ fn http_request(cx: &mut Context<'_>, request: u64) -> Result<u64, HostError> {
     if at.len() > REQUEST_MAX {
         return Err(format!("the request has {} bytes, more than {REQUEST_MAX}", at.len()).into());
     }
-    let asked = serde_json::from_slice::<Request>(cx.extism()?.area.bytes(at));
-    let Request(url) = asked.map_err(|error| format!("the request is not what it should be: {error}"))?;
+    let asked = serde_json::from_slice::<HttpRequest>(cx.extism()?.area.bytes(at));
+    let HttpRequest(url) = asked.map_err(|error| format!("the request is not what it should be: {error}"))?;
     Err(format!(
-        "HTTP request to {url} is not allowed: there is no network here; a host that wants to offer requests grants a function of its own \
-         with `Deployment::host({MODULE:?}, \"http_request\", …)`"
+        "HTTP request to {url} is not allowed: a guest has no network; to offer requests, grant a host function with \
+         `Deployment::host({MODULE:?}, \"http_request\", …)`"
     )
     .into())
 }
@@ -169,7 +171,7 @@ pub(super) fn all() -> Vec<HostFunction> {
         HostFunction::own(MODULE, "http_status_code", |_: Cx<'_, '_>| 0_u32),
         HostFunction::own(MODULE, "http_headers", |_: Cx<'_, '_>| 0_u64),
         HostFunction::own(MODULE, "get_log_level", |cx: Cx<'_, '_>| -> Result<u32, InvokeErrorKind> {
-            Ok(cx.extism()?.grant.log_level.number())
+            Ok(cx.extism()?.settings.log_level.number())
         }),
     ];
     all.extend(logs.map(|level| {

@@ -1,15 +1,17 @@
-//! The functions that move bytes: blocks, input, output and error. In Extism they are a module of their own, the kernel.
+//! The functions that move bytes: blocks, input, output and error. In Extism they are a module of
+//! their own, called the kernel.
 //!
-//! Plug-ins call them for every eight bytes, so they are wired by their types, without values in between, and look at no clock:
-//! each does little, and fuel ends a run that calls them for ever.
+//! Plug-ins call them for every eight bytes. So they are wired by their types, without values in
+//! between, and read no clock. Each does little, and a run that calls them forever ends when its
+//! fuel does.
 //!
-//! Invariant: none of them panics, whatever it is given.
+//! Invariant: no function here panics, whatever its arguments are.
 
 use wasmi::{Caller, Func};
 
 use super::{
     MODULE,
-    state::{ExtismState, Run, Span, absent},
+    state::{BlockSpan, ExtismState, RunState, absent},
 };
 use crate::{
     host::{HostFunction, IntoResults, Scalar, State},
@@ -17,13 +19,14 @@ use crate::{
 };
 
 impl ExtismState {
-    /// `len` bytes at an address, if they lie in one live block; nothing at 0.
-    fn span(&self, at: u64, len: u64) -> Option<Span> {
+    /// `len` bytes at an address, if they lie in one live block. Address 0 with length 0 is the
+    /// empty span.
+    fn span(&self, at: u64, len: u64) -> Option<BlockSpan> {
         if (at, len) == (0, 0) {
-            return Some(Span::default());
+            return Some(BlockSpan::default());
         }
         let range = self.area.range(at, len)?;
-        Some(Span { at, start: range.start, len: range.len() })
+        Some(BlockSpan { at, start: range.start, len: range.len() })
     }
 
     pub(crate) fn set_input(&mut self, at: u64, len: u64) {
@@ -48,7 +51,7 @@ impl ExtismState {
     }
 
     pub(crate) fn free(&mut self, handle: u64) {
-        // PDKs free the block of their output before they return.
+        // Plug-in kits (PDKs) free the block of their output before they return.
         let is_output = self.run.output.len > 0 && handle >> 32 == self.run.output.at >> 32;
         if self.area.free(handle, is_output) && handle == self.run.input.at {
             self.run.input.len = 0;
@@ -61,11 +64,11 @@ impl ExtismState {
 
     fn reset(&mut self) {
         self.area.forget();
-        self.run = Run::default();
+        self.run = RunState::default();
     }
 }
 
-/// The host's side of the instance that calls.
+/// The host's state for the calling instance.
 fn of<'a>(caller: &'a mut Caller<'_, State>) -> Result<&'a mut ExtismState, wasmi::Error> {
     match caller.data_mut().host.guest.extism.as_deref_mut() {
         Some(extism) => Ok(extism),
@@ -73,7 +76,8 @@ fn of<'a>(caller: &'a mut Caller<'_, State>) -> Result<&'a mut ExtismState, wasm
     }
 }
 
-/// Functions by name, with what they do with the host's side after 1 fuel was paid.
+/// Declares functions by name, with what each does to the host's state after the guest has paid 1
+/// fuel.
 macro_rules! functions {
     ($($name:literal ($extism:ident $(, $param:ident: $ty:ty)*) -> $result:ty = $body:expr;)*) => {
         vec![$(HostFunction::direct(MODULE, $name, &[$(<$ty>::TYPE),*], <$result>::TYPES, |store| {

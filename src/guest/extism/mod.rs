@@ -1,8 +1,13 @@
-//! Extism plug-ins: all functions of `extism:host/env`, as version 1.12 of the interface has them.
+//! Extism plug-ins: all functions of `extism:host/env`, as version 1.12 of the interface defines
+//! them.
 //!
-//! `state.rs` holds what the host keeps for a plug-in, `area.rs` its blocks, `vars.rs` its variables, `kernel.rs` the
-//! functions that move bytes, `calls.rs` those that a plug-in asks its host for, `plugin.rs` the contract. The guide's
-//! chapter "Extism" lists all functions, what each does here and what it costs.
+//! Invariant: a plug-in reaches its host only through these functions and those that the host
+//! grants.
+//!
+//! `state.rs` is the host's state for a plug-in, `area.rs` its blocks, `vars.rs` its variables.
+//! `kernel.rs` has the functions that move bytes, `calls.rs` those that ask the host for something,
+//! `plugin.rs` the contract. The guide's chapter "Extism" (`dormouse::guide::extism`) lists all
+//! functions, what each does here and what it costs.
 
 mod area;
 mod calls;
@@ -16,10 +21,10 @@ use std::sync::{Arc, LazyLock};
 
 use crate::host::HostFunction;
 
-/// The module that plug-ins import it from.
+/// The module that plug-ins import the functions from.
 pub(crate) const MODULE: &str = "extism:host/env";
 
-/// All its functions.
+/// All functions of the interface.
 pub(crate) fn functions() -> &'static [Arc<HostFunction>] {
     static FUNCTIONS: LazyLock<Vec<Arc<HostFunction>>> =
         LazyLock::new(|| kernel::all().into_iter().chain(calls::all()).map(Arc::new).collect());

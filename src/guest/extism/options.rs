@@ -1,36 +1,38 @@
-//! What a deployment gives to an Extism plug-in.
+//! The options of a deployment for an Extism plug-in.
+//!
+//! Invariant: the debug form of the options is part of the version.
 
 use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use super::{
-    state::Grant,
-    vars::{VARS_MAX, Vars, entry},
+    state::Settings,
+    vars::{VARS_MAX, Vars, entry_bytes},
 };
 use crate::{
     limits::{ParseError, word},
     usage::VARIABLE_PREFIX,
 };
 
-/// From which level on an Extism plug-in's log is kept, for [`Extism::log_level`].
+/// The lowest level of an Extism plug-in's log that is kept, for [`Extism::log_level`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LogLevel {
-    /// All of it.
+    /// All of the log.
     #[default]
     Trace,
-    /// All but what is logged as a trace.
+    /// All of the log except traces.
     Debug,
     /// Information, warnings and errors.
     Info,
     /// Warnings and errors.
     Warn,
-    /// Errors alone.
+    /// Errors only.
     Error,
     /// Nothing.
     Off,
 }
 
 impl LogLevel {
-    /// As `get_log_level` answers it.
+    /// The number that `get_log_level` answers.
     pub(super) fn number(self) -> u32 {
         match self {
             Self::Off => i32::MAX as u32,
@@ -86,16 +88,20 @@ impl Extism {
         Self::default()
     }
 
-    /// A value of an Extism plug-in's configuration, of which there is none unless given; of one key the later value holds. 1 MiB at
-    /// most, 48 bytes for each key included. Keys that begin with `DORMOUSE_` are reserved: a plug-in that is given an event by a trigger
-    /// finds under them what a WASI program finds in its environment.
+    /// Sets a value of the plug-in's configuration, which is empty by default. A later value of the
+    /// same key replaces the earlier one. The configuration may have 1 MiB, with 48 bytes counted
+    /// for each key.
+    ///
+    /// Keys that begin with `DORMOUSE_` are reserved. Under them a plug-in that serves a delivery
+    /// finds what a WASI program finds in its environment.
     pub fn config(mut self, key: &str, value: &str) -> Self {
         self.config.insert(key.into(), value.into());
         self
     }
 
-    /// A variable that an Extism plug-in finds set in each invocation. What it sets itself is gone when the invocation ends. 1 MiB
-    /// at most, 48 bytes for each key included.
+    /// Sets a variable that the plug-in finds in each invocation. Variables that the plug-in sets
+    /// itself are gone when the invocation ends. All variables may have 1 MiB, with 48 bytes
+    /// counted for each key.
     ///
     /// ```
     /// # let module = wat::parse_str(r#"(module (import "extism:host/env" "input_offset" (func $input (result i64)))
@@ -116,29 +122,30 @@ impl Extism {
         self
     }
 
-    /// From which level on an Extism plug-in's log is kept; all of it unless given. Plug-ins can ask for it.
+    /// Sets the lowest level of the plug-in's log that is kept. By default all of it is kept. A
+    /// plug-in can ask for this level.
     pub fn log_level(mut self, level: LogLevel) -> Self {
         self.log_level = level;
         self
     }
 
-    /// What is wrong with them.
+    /// The first option that cannot be met, and why.
     pub(crate) fn problem(&self) -> Option<(&'static str, String)> {
         if let Some(key) = self.config.keys().find(|key| key.starts_with(VARIABLE_PREFIX)) {
             let problem =
-                format!("the key {key:?} is reserved: those that begin with {VARIABLE_PREFIX} tell of the delivery");
+                format!("the key {key:?} is reserved: keys that begin with {VARIABLE_PREFIX} describe the delivery");
             return Some(("config", problem));
         }
-        let config = self.config.iter().map(|(key, value)| entry(key, value.len() as u64)).sum::<u64>();
-        let vars = self.vars.iter().map(|(key, value)| entry(key, value.len() as u64)).sum::<u64>();
+        let config = self.config.iter().map(|(key, value)| entry_bytes(key, value.len() as u64)).sum::<u64>();
+        let vars = self.vars.iter().map(|(key, value)| entry_bytes(key, value.len() as u64)).sum::<u64>();
         let too_large = [("config", config), ("var", vars)].into_iter().find(|(_, bytes)| *bytes > VARS_MAX);
         let problem = |bytes| format!("{bytes} bytes, 48 for each key included, are above the limit of {VARS_MAX}");
         too_large.map(|(option, bytes)| (option, problem(bytes)))
     }
 
-    /// As all instances of a version share it.
-    pub(crate) fn grant(self) -> Option<Arc<Grant>> {
+    /// The form that all instances of a version share.
+    pub(crate) fn settings(self) -> Option<Arc<Settings>> {
         let config = self.config.into_iter().map(|(key, value)| (key, value.as_bytes().into())).collect();
-        Some(Arc::new(Grant { config, vars: Arc::new(Vars::new(self.vars)), log_level: self.log_level }))
+        Some(Arc::new(Settings { config, vars: Arc::new(Vars::new(self.vars)), log_level: self.log_level }))
     }
 }

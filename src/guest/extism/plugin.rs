@@ -1,7 +1,8 @@
-//! The Extism contract: the event and the reply in blocks on the host's side, which the plug-in reads and writes through
-//! `extism:host/env`; an export without parameters does the work and answers 0, or nothing.
+//! The Extism contract. The event and the reply lie in blocks on the host's side, which the plug-in
+//! reads and writes through `extism:host/env`. An export without parameters does the work and
+//! returns 0, or nothing.
 //!
-//! Source: Extism 1.12, the order of initialisation and what counts as an error.
+//! Invariant: the order of initialisation, and what counts as an error, are those of Extism 1.12.
 
 use wasmi::TypedFunc;
 use wasmparser::ValType;
@@ -17,7 +18,8 @@ use crate::{
 /// What an entry must be, in words.
 pub(crate) const NEEDS: &str = "an export () -> i32 or () -> ()";
 
-/// The entry of a plug-in, none where several exports could be meant; or what was found instead of one.
+/// The entry of a plug-in. `None` if several exports could be meant. The error says what was found
+/// instead of an entry.
 pub(crate) fn entry(prepared: &Prepared, named: Option<&str>) -> Result<Option<Box<str>>, String> {
     let name = named.unwrap_or(ENTRY);
     match (prepared.export(name), named) {
@@ -34,7 +36,7 @@ pub(crate) fn entry(prepared: &Prepared, named: Option<&str>) -> Result<Option<B
     }
 }
 
-/// The error of an event for a plug-in with several exports, none of which is named.
+/// The error for an event to a plug-in with several exports, if the caller names none of them.
 #[cold]
 pub(crate) fn several(prepared: &Prepared) -> InvokeErrorKind {
     const SHOWN_MAX: usize = 20;
@@ -48,14 +50,14 @@ fn is_entry(export: &Export) -> bool {
     export.is(&[], &[ValType::I32]) || export.is(&[], &[])
 }
 
-/// The exports that were written to be given events: not those of the language's runtime.
+/// The exports that can be given an event, without those of the language's runtime.
 fn entries(prepared: &Prepared) -> impl Iterator<Item = &str> {
     let runtime = |name: &str| name.starts_with('_') || name.starts_with("hs_");
     let fit = prepared.exports.iter().filter(|export| is_entry(export)).map(|export| &*export.name);
     fit.filter(move |name| !runtime(name))
 }
 
-/// Initialisation as the interface has it: Haskell's, or constructors, or `_initialize`.
+/// Initialisation as the interface defines it: Haskell's, or constructors, or `_initialize`.
 pub(crate) fn initialise(instance: &mut Instance) -> Result<(), (&'static str, InvokeErrorKind)> {
     let haskell = instance.typed::<(i32, i32), ()>("hs_init");
     let constructors = instance.typed::<(), ()>("__wasm_call_ctors").filter(|_| haskell.is_none());
@@ -71,18 +73,19 @@ pub(crate) fn initialise(instance: &mut Instance) -> Result<(), (&'static str, I
     Ok(())
 }
 
-/// An entry in one instance.
-pub(crate) enum Entry {
+/// An entry, resolved in one instance: it returns a code, or nothing.
+pub(crate) enum EntryFunction {
     Code(TypedFunc<(), i32>),
     Done(TypedFunc<(), ()>),
 }
 
-impl Entry {
+impl EntryFunction {
     pub(crate) fn of(instance: &Instance, name: &str) -> Option<Self> {
         instance.typed(name).map(Self::Code).or_else(|| instance.typed(name).map(Self::Done))
     }
 
-    /// One event: the input, the entry, then what it has set: an error, or else the reply.
+    /// Runs one event: the input, the entry, then what the entry has set: an error, or else the
+    /// reply.
     pub(crate) fn invoke(
         &self,
         instance: &mut Instance,
@@ -110,8 +113,8 @@ impl Entry {
     }
 }
 
-/// Whether a run has succeeded: an error that the plug-in has set comes first, then how it ended, then its code. The host's
-/// own bounds come before all of them.
+/// Decides whether a run has succeeded. An error of the host's own limits comes first. Then come an
+/// error that the plug-in has set, how the run ended, and its code.
 fn succeed(ended: Result<i32, InvokeErrorKind>, message: Option<Box<str>>) -> Result<(), InvokeErrorKind> {
     let (code, ended) = match ended {
         Ok(0) | Err(InvokeErrorKind::Exit { code: 0, .. }) if message.is_none() => return Ok(()),

@@ -1,22 +1,24 @@
-//! A plug-in's variables: what every run begins with, and what this run has changed.
+//! A plug-in's variables: those that every run begins with, and what this run has changed.
 //!
-//! Invariant: what all instances share never changes; a run's changes are forgotten with it, and their bytes are held against
-//! the store's limit and the runtime's budget.
+//! Invariant: the variables that all instances share never change. A run's changes are forgotten
+//! with the run. Their bytes count against the store's limit and the runtime's budget.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{budget::Reservation, error::Busy};
 
-/// Bytes of all variables of a run at most, Extism's default, and what each takes beside its key and its value.
+/// The most bytes of all variables of a run, Extism's default. And the bytes that each variable
+/// takes besides its key and its value.
 pub(crate) const VARS_MAX: u64 = 1 << 20;
-const ENTRY: u64 = 48;
+const ENTRY_BYTES: u64 = 48;
 
 /// Bytes that a variable takes.
-pub(crate) fn entry(key: &str, value: u64) -> u64 {
-    (key.len() as u64).saturating_add(value).saturating_add(ENTRY)
+pub(crate) fn entry_bytes(key: &str, value: u64) -> u64 {
+    (key.len() as u64).saturating_add(value).saturating_add(ENTRY_BYTES)
 }
 
-/// What every run of a version begins with: what the deployment gave, and what initialisation has set.
+/// The variables that every run of a version begins with: those of the deployment, and those that
+/// initialisation has set.
 #[derive(Default)]
 pub(crate) struct Vars {
     values: BTreeMap<Box<str>, Arc<[u8]>>,
@@ -25,16 +27,17 @@ pub(crate) struct Vars {
 
 impl Vars {
     pub(crate) fn new(values: BTreeMap<Box<str>, Arc<[u8]>>) -> Self {
-        let size = values.iter().map(|(key, value)| entry(key, value.len() as u64)).sum();
+        let size = values.iter().map(|(key, value)| entry_bytes(key, value.len() as u64)).sum();
         Self { values, size }
     }
 }
 
-/// Nothing is left of a variable that was removed.
+/// The changes of a run. `None` is a variable that the run has removed.
 #[derive(Default)]
 pub(super) struct Changes {
     values: BTreeMap<Box<str>, Option<Arc<[u8]>>>,
-    /// By how many bytes the store is larger than what the run began with, and smaller.
+    /// How many bytes the run has added to the variables that it began with, and how many it has
+    /// removed.
     more: u64,
     less: u64,
     /// Bytes of the changes themselves.
@@ -54,9 +57,10 @@ impl Changes {
         }
     }
 
-    /// Whether a value of `len` bytes still fits. As in Extism, what it replaces counts too.
+    /// Whether a value of `len` bytes still fits. As in Extism, the value that it replaces counts
+    /// too.
     pub(super) fn fits(&self, base: &Vars, key: &str, len: u64) -> bool {
-        base.size + self.more - self.less + entry(key, len) <= VARS_MAX
+        base.size + self.more - self.less + entry_bytes(key, len) <= VARS_MAX
     }
 
     /// Sets a variable that fits, or removes it.
@@ -67,13 +71,13 @@ impl Changes {
         value: Option<Arc<[u8]>>,
         reservation: &mut Reservation,
     ) -> Result<(), Busy> {
-        let size = |value: Option<&Arc<[u8]>>| value.map_or(0, |value| entry(key, value.len() as u64));
+        let size = |value: Option<&Arc<[u8]>>| value.map_or(0, |value| entry_bytes(key, value.len() as u64));
         let kept = base.values.get(key);
         let before = self.values.get(key);
-        // What stands for a removed variable is kept only where there is one to hide.
+        // A removal is recorded only if there is a variable to hide.
         let is_kept = value.is_some() || kept.is_some();
         let change = |value: Option<&Option<Arc<[u8]>>>| {
-            value.map_or(0, |value| entry(key, value.as_ref().map_or(0, |value| value.len() as u64)))
+            value.map_or(0, |value| entry_bytes(key, value.as_ref().map_or(0, |value| value.len() as u64)))
         };
         let held = self.held - change(before) + if is_kept { change(Some(&value)) } else { 0 };
         if held > self.held {
@@ -92,7 +96,7 @@ impl Changes {
         Ok(())
     }
 
-    /// What runs begin with from now on.
+    /// The variables that runs begin with from now on.
     pub(super) fn merge(&self, base: &Arc<Vars>) -> Arc<Vars> {
         if self.values.is_empty() {
             return Arc::clone(base);

@@ -1,4 +1,6 @@
-//! WASI where the feature `wasi` is off: no function of it is provided, so no instance has a state for it.
+//! Stands in for WASI if the feature `wasi` is off.
+//!
+//! Invariant: no function of it is provided, so no instance has a state for it.
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ pub(crate) fn functions() -> &'static [Arc<HostFunction>] {
 pub(crate) mod options {
     use std::sync::Arc;
 
-    use super::state::Grant;
+    use super::state::Settings;
 
     #[derive(Clone, Debug, Default)]
     pub(crate) struct Wasi;
@@ -23,7 +25,7 @@ pub(crate) mod options {
             None
         }
 
-        pub(crate) fn grant(&self, _version: &[u8; 32]) -> Option<Arc<Grant>> {
+        pub(crate) fn settings(&self, _version: &[u8; 32]) -> Option<Arc<Settings>> {
             None
         }
     }
@@ -32,7 +34,7 @@ pub(crate) mod options {
 pub(crate) mod state {
     use std::sync::Arc;
 
-    pub(crate) enum Grant {}
+    pub(crate) enum Settings {}
 
     #[derive(Clone, Copy, Default)]
     pub(crate) struct Base;
@@ -41,8 +43,8 @@ pub(crate) mod state {
     pub(crate) enum WasiState {}
 
     impl WasiState {
-        pub(crate) fn new(grant: &Arc<Grant>, _base: Base) -> Self {
-            match **grant {}
+        pub(crate) fn new(settings: &Arc<Settings>, _base: Base) -> Self {
+            match **settings {}
         }
 
         pub(crate) fn initialise(&mut self) {

@@ -1,11 +1,13 @@
-//! The functions themselves, and what they answer where there is nothing for them to do: there are no files, no directories
-//! and no sockets, and descriptors 0 to 2 are pipes.
+//! The functions themselves, and what they answer if there is nothing for them to do. Guests have
+//! no files, no directories and no sockets. Descriptors 0 to 2 are pipes.
+//!
+//! Invariant: a call answers an error number, or ends the run.
 
 use std::{borrow::Cow, ops::Range, sync::Arc, time::Duration};
 
 use super::{
     MODULE, poll,
-    state::{Grant, Strings, TICK},
+    state::{Settings, Strings, TICK},
     stdio,
 };
 use crate::host::{HostState, Service, State};
@@ -16,7 +18,7 @@ use crate::{
     text::tail,
 };
 
-/// An error number, as `typenames.witx` has them.
+/// An error number of `typenames.witx`.
 #[derive(Clone, Copy)]
 pub(super) struct Errno(pub(super) u32);
 
@@ -31,7 +33,7 @@ impl Errno {
     const SPIPE: Self = Self(70);
 }
 
-/// Why a call does not succeed: the guest is told, or the run ends.
+/// Why a call does not succeed: it answers an error number, or it ends the run.
 pub(super) enum Stop {
     Errno(Errno),
     End(InvokeErrorKind),
@@ -61,12 +63,14 @@ pub(super) fn within(data: &[u8], at: u32, len: usize) -> Result<Range<usize>, E
     }
 }
 
-/// How far lists may reach: to the end of the memory, and of addresses of 32 bits, so that sums of addresses within do not overflow.
+/// How far lists may reach: to the end of the memory and of 32-bit addresses. So sums of addresses
+/// below it do not overflow.
 pub(super) fn reach(cx: &Context<'_>) -> u64 {
     cx.memory_size().min(1 << 32)
 }
 
-/// Looks at deadline and cancel handle every so often, as nobody does while a call of the host runs.
+/// Checks deadline and cancel handle once in 1,024 steps. Nothing else checks them while the host's
+/// call runs.
 pub(super) fn look_at_time(cx: &Context<'_>, number: u32) -> Result<(), Stop> {
     if number % 1_024 == 1_023 {
         cx.check_time()?;
@@ -100,7 +104,7 @@ fn store_u64(cx: &mut Context<'_>, at: u32, value: u64) -> Result<(), Stop> {
     store(cx, at, &value.to_le_bytes())
 }
 
-/// What a call answers the guest: an errno, 0 for success.
+/// The number that a call answers to the guest: an errno, or 0 for success.
 fn answer(cx: &mut Context<'_>, done: Result<(), Stop>) -> Result<u32, HostError> {
     match done {
         Ok(()) => Ok(0),
@@ -113,7 +117,8 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Clocks by number: realtime, monotonic, and the two of the CPU's time, which are as good as monotonic here.
+/// Reads a clock by its number: realtime, monotonic, or one of the two CPU clocks, which are the
+/// monotonic clock here.
 pub(super) fn time_of(cx: &mut Context<'_>, clock: u32) -> Result<u64, Stop> {
     let wasi = cx.wasi()?;
     match clock {
@@ -123,44 +128,44 @@ pub(super) fn time_of(cx: &mut Context<'_>, clock: u32) -> Result<u64, Stop> {
     }
 }
 
-/// The environment of a run: what the deployment gives, and then what a delivery is told.
-fn environment<'a>(cx: &mut Context<'_>, grant: &'a Grant) -> Cow<'a, Strings> {
+/// The environment of a run: the deployment's variables, and then those that describe the delivery.
+fn environment<'a>(cx: &mut Context<'_>, settings: &'a Settings) -> Cow<'a, Strings> {
     if let State { host: HostState { service: Some(Service { origin: Some(origin), .. }), .. }, label, meter, .. } =
         cx.state()
     {
-        let mut env = grant.env.clone();
+        let mut env = settings.env.clone();
         origin.variables(label, meter.deadline()).iter().for_each(|(name, value)| env.push(&[name, "=", value]));
         return Cow::Owned(env);
     }
-    Cow::Borrowed(&grant.env)
+    Cow::Borrowed(&settings.env)
 }
 
-/// `args_get`, `environ_get`: pointers, and the strings that they point to.
+/// `args_get`, `environ_get`: write the pointers, and the strings that they point to.
 fn strings(cx: &mut Context<'_>, env: bool, pointers: u32, at: u32) -> Result<(), Stop> {
-    let grant = Arc::clone(&cx.wasi()?.grant);
-    let strings = if env { environment(cx, &grant) } else { Cow::Borrowed(&grant.args) };
+    let settings = Arc::clone(&cx.wasi()?.settings);
+    let strings = if env { environment(cx, &settings) } else { Cow::Borrowed(&settings.args) };
     cx.pay(strings.bytes.len() as u64 + 4 * u64::from(strings.count))?;
     store(cx, at, &strings.bytes)?;
     let (mut pointer, mut to) = (pointers, at);
     for string in strings.bytes.split_inclusive(|byte| *byte == 0) {
         store_u32(cx, pointer, to)?;
-        // All of it lies within the memory, or an earlier store has failed.
+        // All of it lies in the memory, or an earlier store has failed.
         pointer = pointer.checked_add(4).ok_or(Errno::FAULT)?;
-        // The last string may end where addresses do.
+        // The last string may end at the last address.
         to = to.wrapping_add(string.len() as u32);
     }
     Ok(())
 }
 
 fn strings_sizes(cx: &mut Context<'_>, env: bool, count_at: u32, bytes_at: u32) -> Result<(), Stop> {
-    let grant = Arc::clone(&cx.wasi()?.grant);
-    let strings = if env { environment(cx, &grant) } else { Cow::Borrowed(&grant.args) };
+    let settings = Arc::clone(&cx.wasi()?.settings);
+    let strings = if env { environment(cx, &settings) } else { Cow::Borrowed(&settings.args) };
     let (count, bytes) = (strings.count, strings.bytes.len() as u32);
     store_u32(cx, count_at, count)?;
     store_u32(cx, bytes_at, bytes)
 }
 
-/// `fdstat`: 24 bytes. A pipe, whose kind has no number of its own.
+/// `fdstat`: 24 bytes. It describes a pipe, whose kind has no number of its own.
 fn fdstat(cx: &mut Context<'_>, fd: u32, at: u32) -> Result<(), Stop> {
     const READ: u64 = 1 << 1;
     const WRITE: u64 = 1 << 6;
@@ -171,7 +176,7 @@ fn fdstat(cx: &mut Context<'_>, fd: u32, at: u32) -> Result<(), Stop> {
     store(cx, at, &stat)
 }
 
-/// `filestat`: 64 bytes, of which only the count of links is not zero.
+/// `filestat`: 64 bytes. All are zero, except the number of links.
 fn filestat(cx: &mut Context<'_>, fd: u32, at: u32) -> Result<(), Stop> {
     stdio::open(cx, fd)?;
     let mut stat = [0; 64];
@@ -179,11 +184,11 @@ fn filestat(cx: &mut Context<'_>, fd: u32, at: u32) -> Result<(), Stop> {
     store(cx, at, &stat)
 }
 
-/// Random bytes that are drawn at a time.
+/// Random bytes that are drawn at once.
 const CHUNK: usize = 64;
 
 fn random(cx: &mut Context<'_>, at: u32, len: u32) -> Result<(), Stop> {
-    // Making a byte takes as long as some operators.
+    // Making a byte takes as long as several operators.
     cx.charge(u64::from(len))?;
     let (data, _) = cx.memory_and_state();
     let range = within(data, at, len as usize)?;
@@ -196,18 +201,18 @@ fn random(cx: &mut Context<'_>, at: u32, len: u32) -> Result<(), Stop> {
     Ok(())
 }
 
-/// What an open descriptor answers to a call that means nothing to a pipe.
+/// The answer of an open descriptor to a call that does not apply to a pipe.
 fn no_pipe(cx: &mut Context<'_>, fd: u32, errno: Errno) -> Result<(), Stop> {
     stdio::open(cx, fd)?;
     Err(errno.into())
 }
 
-/// A function under its name.
+/// A function with its name.
 fn function<P, R>(name: &str, function: impl IntoHostFunction<P, R>) -> Arc<HostFunction> {
     Arc::new(HostFunction::own(MODULE, name, function))
 }
 
-/// A call that answers an errno: its name, its parameters after the context, and what it does.
+/// Declares calls that answer an errno: the name, the parameters after the context, and the body.
 macro_rules! calls {
     ($($name:literal ($cx:ident $(, $param:ident: $ty:ty)*) $body:expr;)*) => {
         vec![$(function($name, |$cx: &mut Context<'_> $(, $param: $ty)*| {

@@ -1,5 +1,7 @@
-//! The command contract: a WASI program, run from its start to its end. The event is its standard input, the reply its standard
-//! output, and exit code 0 is success.
+//! The command contract: a WASI program, which runs from its start to its end. The event is its
+//! standard input, the reply its standard output.
+//!
+//! Invariant: only exit code 0, or a plain return, is success.
 
 use wasmi::TypedFunc;
 
@@ -8,7 +10,7 @@ use crate::{error::InvokeErrorKind, guest::Instance, limits::Limits};
 /// The export that runs the program.
 pub(crate) const ENTRY: &str = "_start";
 
-/// The contract's handle in one instance.
+/// The program's start, resolved in one instance.
 pub(crate) struct Command(TypedFunc<(), ()>);
 
 impl Command {
@@ -16,7 +18,7 @@ impl Command {
         instance.typed(ENTRY).map(Self)
     }
 
-    /// One event: the whole program. What it wrote is the reply, if it ends well.
+    /// Runs one event: the whole program. Its output is the reply, if it ends well.
     pub(crate) fn invoke(
         &self,
         instance: &mut Instance,

@@ -1,7 +1,12 @@
-//! Guests of WASI preview 1, which know nothing of us: the part of it that means something to a function.
+//! Guests of WASI preview 1, which are not written for dormouse. This is the part of WASI that has
+//! a meaning for a function.
 //!
-//! `state.rs` holds what the host keeps for a guest, `calls.rs`, `poll.rs` and `stdio.rs` the functions that it imports,
-//! `command.rs` the contract of programs. The guide's chapter "WASI" lists all functions, and what each does here.
+//! Invariant: a guest has no files and no network. It has real time and random numbers only if the
+//! host grants them.
+//!
+//! `state.rs` is the host's state for a guest. `calls.rs`, `poll.rs` and `stdio.rs` have the
+//! functions that it imports, `command.rs` the contract of programs. The guide's chapter "WASI"
+//! (`dormouse::guide::wasi`) lists all functions, and what each does here.
 
 mod calls;
 pub(crate) mod command;
@@ -14,10 +19,10 @@ use std::sync::{Arc, LazyLock};
 
 use crate::host::HostFunction;
 
-/// The module that guests import it from.
+/// The module that guests import the functions from.
 pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
 
-/// All its functions.
+/// All functions of the interface.
 pub(crate) fn functions() -> &'static [Arc<HostFunction>] {
     static FUNCTIONS: LazyLock<Vec<Arc<HostFunction>>> = LazyLock::new(calls::all);
     &FUNCTIONS

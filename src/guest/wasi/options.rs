@@ -1,8 +1,10 @@
-//! What a deployment gives to a guest of WASI.
+//! The options of a deployment for a guest of WASI.
+//!
+//! Invariant: the debug form of the options is part of the version.
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use super::state::{Grant, Strings};
+use super::state::{Settings, Strings};
 use crate::usage::{VARIABLE_PREFIX, VARIABLES_MAX};
 
 /// A source of time, or of seeds, that a host grants.
@@ -18,7 +20,7 @@ pub(super) type SeedSource = dyn Fn() -> [u8; 32] + Send + Sync;
 /// let options = Wasi::new().args(["guest", "--verbose"]).env("TZ", "UTC").time(std::time::SystemTime::now);
 /// # let _ = options;
 /// ```
-// The debug form is part of the version: sources are told by their presence alone.
+// The debug form is part of the version. Of a source, only its presence counts.
 #[must_use = "it has no effect until it is given to a deployment"]
 #[derive(Clone, Default)]
 pub struct Wasi {
@@ -36,28 +38,31 @@ impl fmt::Debug for Wasi {
     }
 }
 
-/// Bytes of all arguments, or of the whole environment, at most.
+/// The most bytes of all arguments, or of the whole environment.
 const STRINGS_MAX: usize = 64 << 10;
 
-/// Of the environment, what a deployment may give: there is always room for what a delivery is told.
+/// The most bytes of the environment that a deployment may give. The rest is room for the variables
+/// that describe a delivery.
 const ENV_MAX: usize = STRINGS_MAX - VARIABLES_MAX;
 
 impl Wasi {
-    /// No arguments but a name, an empty environment, and a clock and random numbers that repeat.
+    /// A name as the only argument, an empty environment, and a deterministic clock and random
+    /// numbers.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The arguments of a WASI program, its own name first; `guest` alone unless given. 64 KiB at most.
+    /// Sets the arguments of a WASI program, its own name first. The default is `guest` alone. All
+    /// arguments may have 64 KiB.
     pub fn args<'s>(mut self, args: impl IntoIterator<Item = &'s str>) -> Self {
         self.args = Some(args.into_iter().map(Into::into).collect());
         self
     }
 
-    /// A variable of a WASI guest's environment, which is empty unless given; of one name the later value holds. 63.5 KiB at
-    /// most in all.
+    /// Sets a variable of a WASI guest's environment, which is empty by default. A later value of
+    /// the same name replaces the earlier one. The environment may have 63.5 KiB.
     ///
-    /// A guest that is given an event by a trigger finds these beside them, whose prefix is reserved:
+    /// A guest that serves a delivery also finds these variables. Their prefix is reserved:
     ///
     /// | | |
     /// |---|---|
@@ -68,8 +73,9 @@ impl Wasi {
     /// | `DORMOUSE_ATTEMPT` | 1 at the first attempt |
     /// | `DORMOUSE_DEADLINE_MS` | the milliseconds that its run was given |
     ///
-    /// In initialisation, and where its handle is invoked, there are none. A guest that reads its environment in initialisation, as some
-    /// C libraries do on the first look, and keeps it in memory will find there what was there then.
+    /// They are absent in initialisation, and in an invocation through the function's handle. Some
+    /// C libraries read the environment once, in initialisation, and keep it in memory. Such a
+    /// guest keeps what was there then.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         let env = &mut self.env;
         match env.binary_search_by(|(known, _)| (**known).cmp(name)) {
@@ -79,11 +85,12 @@ impl Wasi {
         self
     }
 
-    /// Grants the time to WASI guests: read with each of their readings of a clock, on the invoking thread. Their sleeps take
-    /// no time and are added to what they read.
+    /// Grants the time to WASI guests. The runtime calls `time` with each reading of a clock, on
+    /// the invoking thread. A guest's sleeps take no real time and are added to what it reads.
     ///
-    /// Without it a guest's clock begins at 2000-01-01 in each invocation and advances by a microsecond with each reading, so
-    /// that invocations are repeatable. In initialisation, whose outcome all invocations share, it always does.
+    /// Without it a guest's clock begins at 2000-01-01 in each invocation and advances by a
+    /// microsecond with each reading. So invocations are repeatable. In initialisation, whose
+    /// outcome all invocations share, the clock is always this one.
     ///
     /// ```
     /// # let module = wat::parse_str(r#"(module (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
@@ -102,21 +109,23 @@ impl Wasi {
         self
     }
 
-    /// Grants seeds for the random numbers of WASI guests: asked for once in each invocation that draws any, on the invoking
-    /// thread. Random numbers are SHA-256 of the seed and a counter: as good as the seed is secret.
+    /// Grants seeds for the random numbers of WASI guests. The runtime calls `seeds` once in each
+    /// invocation that draws random numbers, on the invoking thread. Random numbers are SHA-256 of
+    /// the seed and a counter. They are as secret as the seed.
     ///
-    /// Without it they come from a seed that is the same for all invocations of a version, so that invocations are repeatable
-    /// (and nothing that a guest draws is a secret). In initialisation, whose outcome all invocations share, they always do.
+    /// Without it they come from a seed that is the same for all invocations of a version. So
+    /// invocations are repeatable, and nothing that a guest draws is a secret. In initialisation,
+    /// whose outcome all invocations share, the seed is always this one.
     pub fn seeds(mut self, seeds: impl Fn() -> [u8; 32] + Send + Sync + 'static) -> Self {
         self.seeds = Some(Arc::new(seeds));
         self
     }
 
-    /// What is wrong with them.
+    /// The first option that cannot be met, and why.
     pub(crate) fn problem(&self) -> Option<(&'static str, String)> {
         let args = self.args.iter().flatten();
         if args.clone().any(|arg| arg.contains('\0')) {
-            return Some(("args", "an argument has a NUL in it, where the guest would see its end".into()));
+            return Some(("args", "an argument contains a NUL, which would end it early for the guest".into()));
         }
         if let Some((name, _)) =
             self.env.iter().find(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0'))
@@ -124,13 +133,13 @@ impl Wasi {
             return Some((
                 "env",
                 format!(
-                    "the variable {name:?} is none: a name is not empty and has no `=`, and neither name nor value has a NUL"
+                    "the variable {name:?} is invalid: a name must not be empty or contain `=`, and neither name nor value may contain a NUL"
                 ),
             ));
         }
         if let Some((name, _)) = self.env.iter().find(|(name, _)| name.starts_with(VARIABLE_PREFIX)) {
             let problem = format!(
-                "the variable {name:?} is reserved: names that begin with {VARIABLE_PREFIX} tell of the delivery"
+                "the variable {name:?} is reserved: names that begin with {VARIABLE_PREFIX} describe the delivery"
             );
             return Some(("env", problem));
         }
@@ -141,10 +150,10 @@ impl Wasi {
         too_large.map(|(option, bytes, max)| (option, format!("{bytes} bytes, above the limit of {max}")))
     }
 
-    /// As all instances of a version share it.
-    pub(crate) fn grant(&self, version: &[u8; 32]) -> Option<Arc<Grant>> {
+    /// The form that all instances of a version share.
+    pub(crate) fn settings(&self, version: &[u8; 32]) -> Option<Arc<Settings>> {
         let env: Vec<String> = self.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        Some(Arc::new(Grant {
+        Some(Arc::new(Settings {
             args: match &self.args {
                 Some(args) => Strings::of(args.iter().map(|arg| &**arg)),
                 None => Strings::of(["guest"].into_iter()),

@@ -1,7 +1,8 @@
-//! Standard input, output and error: what descriptors 0 to 2 stand for.
+//! Standard input, output and error: descriptors 0 to 2.
 //!
-//! Bytes are paid for before they are moved, 1 fuel for each 64 begun, and each buffer of a list costs 8: a list that names the same
-//! bytes a million times costs what it moves. Long lists look at the time as they go.
+//! Invariant: the guest pays for bytes before the host moves them. 64 bytes or a part of 64 cost 1
+//! fuel, and each buffer of a list costs 8. So a list that names the same bytes a million times
+//! costs what it moves. Calls with long lists check the time as they go.
 
 use super::{
     calls::{Errno, Stop, load_u32, look_at_time, reach, store_u32, within},
@@ -17,7 +18,7 @@ pub(super) enum Fd {
     Err,
 }
 
-/// The descriptor of this number, if it is open.
+/// The descriptor with this number, if it is open.
 pub(super) fn open(cx: &mut Context<'_>, fd: u32) -> Result<Fd, Stop> {
     let found = [Fd::In, Fd::Out, Fd::Err].get(fd as usize).copied();
     match found {
@@ -32,12 +33,12 @@ pub(super) fn close(cx: &mut Context<'_>, fd: u32) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Bytes of input that have not been read.
+/// Bytes of input that the guest has not read yet.
 pub(super) fn unread(wasi: &WasiState) -> u64 {
     (wasi.run.input.len() - wasi.run.read) as u64
 }
 
-/// `fd_read`: fills the buffers in their order, as far as the input goes.
+/// `fd_read`: fills the buffers in order, until the input ends.
 pub(super) fn read(cx: &mut Context<'_>, fd: u32, list: u32, count: u32, read_at: u32) -> Result<(), Stop> {
     if open(cx, fd)? != Fd::In {
         return Err(Errno::BADF.into());
@@ -45,7 +46,7 @@ pub(super) fn read(cx: &mut Context<'_>, fd: u32, list: u32, count: u32, read_at
     let mut total = 0u32;
     for buffer in buffers(cx, list, count)? {
         let (at, len) = buffer(cx)?;
-        // No more than the answer can count.
+        // Not more than the answer can count.
         let wanted = u64::from(len.min(u32::MAX - total)).min(unread(cx.wasi()?)) as usize;
         if wanted == 0 {
             continue;
@@ -62,7 +63,8 @@ pub(super) fn read(cx: &mut Context<'_>, fd: u32, list: u32, count: u32, read_at
     store_u32(cx, read_at, total)
 }
 
-/// `fd_write`: standard output of a command is the reply, all else is the log.
+/// `fd_write`: the standard output of a command becomes the reply. All other output becomes the
+/// log.
 pub(super) fn write(cx: &mut Context<'_>, fd: u32, list: u32, count: u32, written_at: u32) -> Result<(), Stop> {
     let fd = open(cx, fd)?;
     if fd == Fd::In {
@@ -71,7 +73,7 @@ pub(super) fn write(cx: &mut Context<'_>, fd: u32, list: u32, count: u32, writte
     let mut total = 0u32;
     for buffer in buffers(cx, list, count)? {
         let (at, len) = buffer(cx)?;
-        // As many as the answer can count: a short write, as POSIX has it.
+        // Not more than the answer can count: a short write, as in POSIX.
         let len = len.min(u32::MAX - total);
         if len == 0 {
             continue;
@@ -95,7 +97,8 @@ pub(super) fn write(cx: &mut Context<'_>, fd: u32, list: u32, count: u32, writte
     store_u32(cx, written_at, total)
 }
 
-/// The buffers of a list (`iovec`, `ciovec`): each is read when it is asked for, as an earlier one may have written over it.
+/// The buffers of a list (`iovec`, `ciovec`). Each is read only when it is used, as the host may
+/// have overwritten it while it filled an earlier one.
 fn buffers(
     cx: &mut Context<'_>,
     list: u32,

@@ -1,4 +1,5 @@
-//! The edge to C: calls, out-parameters and errors, each checked for what the header says of all of them.
+//! The edge to C: calls, out-parameters and errors. Each is checked against the conventions of the
+//! header.
 
 use std::{ffi::c_char, mem::MaybeUninit, ptr, slice};
 
@@ -7,14 +8,16 @@ use dormouse_c::{dormouse_error, dormouse_status};
 /// A call of the C interface.
 macro_rules! call {
     ($call:expr) => {
-        // SAFETY: the conventions of the header. Handles are NULL or such as the machine holds, which lets go of one before it frees
-        // it; every other pointer is NULL, or leads to data of the caller's that outlives the call, with its own length beside it.
+        // SAFETY: the conventions of the header. A handle is NULL, or one that the machine holds
+        // and lets go of before it frees it. Every other pointer is NULL, or leads to the caller's
+        // data, which outlives the call and has its own length beside it.
         unsafe { $call }
     };
 }
 pub(super) use call;
 
-/// Makes a fallible call, which must not panic, and looks at its error: there is one exactly where the call failed and was asked for it.
+/// Makes a fallible call, which must not panic, and checks its error. There is one exactly if the
+/// call failed and was asked for it.
 pub(super) fn check(
     asks: bool,
     what: &str,
@@ -32,7 +35,7 @@ pub(super) fn check(
     status
 }
 
-/// Reads all that an error says.
+/// Reads everything that an error says.
 pub(super) fn look_at_error(error: *const dormouse_error, status: dormouse_status) {
     assert_eq!(call!(dormouse_c::dormouse_error_status(error)), status);
     let message = text(|len| call!(dormouse_c::dormouse_error_message(error, len)));
@@ -51,12 +54,12 @@ pub(super) fn look_at_error(error: *const dormouse_error, status: dormouse_statu
     }
 }
 
-/// What stands in an out-parameter before the call.
+/// The content of an out-parameter before the call.
 fn untouched<T>() -> *mut T {
     ptr::without_provenance_mut(align_of::<u64>())
 }
 
-/// The place of a handle that a call makes; at times NULL instead.
+/// The out-parameter for a handle that a call makes. At times it is NULL.
 pub(super) struct Out<T>(*mut T, bool);
 
 impl<T> Out<T> {
@@ -68,12 +71,12 @@ impl<T> Out<T> {
         if self.1 { ptr::null_mut() } else { &raw mut self.0 }
     }
 
-    /// What the call has made, if it should have: it has written to the place on success alone.
+    /// The handle that the call has made, if it should have. It must write only on success.
     pub(super) fn made(self, status: dormouse_status, expected: dormouse_status, what: &str) -> Option<*mut T> {
         self.made_by(status, &[expected], what)
     }
 
-    /// The same where several statuses are right.
+    /// The same, if several statuses are correct.
     pub(super) fn made_by(self, status: dormouse_status, expected: &[dormouse_status], what: &str) -> Option<*mut T> {
         if self.1 {
             assert_eq!(status, dormouse_status::DORMOUSE_NULL, "{what} without a place for the result");
@@ -89,7 +92,7 @@ impl<T> Out<T> {
     }
 }
 
-/// What a call answers that can only fail for NULL.
+/// The status of a call that can only fail for NULL.
 pub(super) fn ok_unless_null<T>(given: Option<T>) -> dormouse_status {
     given.map_or(dormouse_status::DORMOUSE_NULL, |_| dormouse_status::DORMOUSE_OK)
 }
@@ -103,11 +106,12 @@ pub(super) fn init<T>(init: unsafe extern "C" fn(*mut T, usize, *mut *mut dormou
     unsafe { options.assume_init() }
 }
 
-/// Bytes that a call lends; none for NULL.
+/// Bytes that a call lends. Empty for NULL.
 pub(super) fn bytes<'a>(lend: impl FnOnce(*mut usize) -> *const u8) -> Option<&'a [u8]> {
     let mut len = usize::MAX;
     let at = lend(&raw mut len);
-    // SAFETY: not NULL, then so many bytes; who calls does not keep them beyond what lends them.
+    // SAFETY: if it is not NULL, it has that many bytes. The caller does not keep them longer than
+    // what lends them.
     (!at.is_null()).then(|| unsafe { slice::from_raw_parts(at, len) })
 }
 

@@ -1,4 +1,4 @@
-//! Events: triggers, what is published to them, and what becomes of it.
+//! Events: triggers, published events, and what happens to them.
 
 use std::{ptr, sync::atomic::Ordering::SeqCst};
 
@@ -18,9 +18,9 @@ const DATA: [&str; 5] = ["e", "t", "f", "r", "anything"];
 /// What a trigger waits for.
 #[derive(Clone, Copy, PartialEq)]
 enum On {
-    /// Events of a type, be it by a pattern.
+    /// Events of a type, perhaps by a pattern.
     Type(&'static str),
-    /// Requests to a path that is its id.
+    /// Requests to a path, which is the trigger's id.
     Route,
     Schedule,
 }
@@ -103,7 +103,7 @@ impl Machine<'_> {
         (options.ordered, options.disabled) = (self.source.arbitrary()?, self.source.ratio(1, 8)?);
         expected.extend((id == "no id").then_some(S::DORMOUSE_INVALID_NAME));
         if on == On::Route {
-            // A path cannot have a blank, and a route takes no order.
+            // A path cannot have a blank, and a route cannot be ordered.
             expected.extend((options.ordered || id == "no id").then_some(S::DORMOUSE_INVALID_TRIGGER));
         }
         if let Some(at) = at {
@@ -119,7 +119,7 @@ impl Machine<'_> {
             check(self.asks, "bind", |error| call!(c::dormouse_runtime_bind(runtime, chars, len, &options, error)));
         match at {
             Some(at) if status == S::DORMOUSE_OK => {
-                // Whether routes may be ordered is not this model's business.
+                // This model does not know whether routes may be ordered.
                 expected.retain(|status| *status != S::DORMOUSE_INVALID_TRIGGER);
                 assert!(expected.is_empty(), "bind {id}: one of {expected:?} is right");
                 self.runtimes[at].triggers.push(Trigger { id, on, is_on: !options.disabled });
@@ -152,7 +152,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// An event from its JSON or from its parts, right or wrong.
+    /// An event from its JSON or from its parts, valid or not.
     pub(super) fn make_event(&mut self) -> Result<()> {
         let (ty, data) = (*self.source.choose(&TYPES)?, *self.source.choose(&DATA)?);
         let mut out = Out::new(self.source.ratio(1, 16)?);
@@ -206,7 +206,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// An event that is kept, and its type; NULL at times.
+    /// An event that is kept, and its type. At times NULL.
     fn event(&mut self) -> Result<(Option<&'static str>, *const dormouse_event)> {
         let event = |kept: &Kept| if let Kept::Event(event, ty, _) = kept { Some((*event, *ty)) } else { None };
         let events: Vec<_> = self.kept.iter().filter_map(event).collect();
@@ -224,7 +224,7 @@ impl Machine<'_> {
         woken.map(|trigger| trigger.id.to_owned()).collect()
     }
 
-    /// Whether the queue has no room for so many deliveries.
+    /// Whether the queue has no room for this many deliveries.
     fn is_full(&self, at: usize, more: usize) -> bool {
         let host = &self.runtimes[at];
         let all = figures(host.handles[0]);
@@ -310,7 +310,7 @@ impl Machine<'_> {
                 self.runtimes[at].triggers.iter().filter(|trigger| trigger.on == On::Schedule && trigger.is_on);
             assert!(tick.fired <= schedules.count() as u64, "{} fired", tick.fired);
             let after = figures(self.runtimes[at].handles[0]);
-            // What a full queue drops was matched, and has not fired.
+            // Deliveries that a full queue drops were matched, and have not fired.
             let dropped = if self.runtimes[at].limits.drops { after.dropped - before.dropped } else { 0 };
             assert_eq!(after.matched, before.matched + tick.fired + dropped, "what fires is matched");
             self.runtimes[at].matched = after.matched;
@@ -323,7 +323,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Looks at dead letters, takes them out, or delivers one again.
+    /// Reads dead letters, takes them out, or delivers one again.
     pub(super) fn dead_letters(&mut self) -> Result<()> {
         let (at, runtime) = self.pick()?;
         let drains = self.source.ratio(1, 3)?;
@@ -351,10 +351,11 @@ impl Machine<'_> {
             }
             S::DORMOUSE_QUEUE_FULL => {
                 assert!(is_full, "there is room");
-                // What a queue drops was matched, though here the letter is held as before.
+                // Deliveries that a queue drops were matched, but here the runtime still holds the
+                // letter.
                 self.runtimes[at].matched += u64::from(self.runtimes[at].limits.drops);
             }
-            // Also where its trigger is gone.
+            // Also if its trigger is gone.
             status => assert_eq!(status, S::DORMOUSE_NOT_FOUND, "redrive"),
         }
         Ok(())
@@ -389,7 +390,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// What a runtime and a handle say of themselves.
+    /// What a runtime and a handle report about themselves.
     pub(super) fn look_up(&mut self) -> Result<()> {
         self.describe()?;
         let ((at, runtime), (ty, event)) = (self.pick()?, self.event()?);
@@ -477,7 +478,7 @@ impl Machine<'_> {
         self.kept.push(kept);
     }
 
-    /// Looks at something that was kept, and frees it at times.
+    /// Reads something that was kept, and frees it at times.
     pub(super) fn look_at_kept(&mut self) -> Result<()> {
         if self.kept.is_empty() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Functions: what stands under names, behind aliases and pinned handles, and calls of it.
+//! Functions: what stands under names, behind aliases and pinned handles, and calls of them.
 
 use std::{cell::RefCell, collections::BTreeMap, ffi::c_char, ptr, rc::Rc, sync::atomic::Ordering::SeqCst};
 
@@ -21,7 +21,8 @@ pub(super) struct Names {
     aliases: BTreeMap<&'static str, Rc<Alias>>,
 }
 
-/// A handle follows its alias until that is removed; another alias of the same name is none of its business.
+/// A handle follows its alias until the alias is removed. It does not follow a later alias of the
+/// same name.
 type Alias = RefCell<Option<Rc<Version>>>;
 
 impl Names {
@@ -32,7 +33,7 @@ impl Names {
         self.current.clear();
     }
 
-    /// Removes the alias of a name; whether there was one.
+    /// Removes the alias of a name. Returns whether there was one.
     fn unalias(&mut self, name: &str) -> bool {
         let gone = self.aliases.remove(name);
         gone.is_some_and(|alias| alias.take().is_some())
@@ -56,7 +57,7 @@ impl Follows {
 }
 
 impl Machine<'_> {
-    /// A handle of a function; none for NULL, which it is at times.
+    /// A handle of a function. `None` for NULL, which it is at times.
     fn function(&mut self) -> Result<(Option<usize>, *const dormouse_function)> {
         if self.functions.is_empty() || self.source.ratio(1, 24)? {
             return Ok((None, ptr::null()));
@@ -197,7 +198,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Gives the version of a handle the alias `prod`, or takes that away.
+    /// Gives the version of a handle the alias `prod`, or removes that alias.
     pub(super) fn alias(&mut self) -> Result<()> {
         let (at, runtime) = self.pick()?;
         let alias = *self.source.choose(&["prod", "prod", "prod", "no alias"])?;
@@ -264,7 +265,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Another handle, which follows what the one follows, or stays with what it stands for.
+    /// Makes another handle, which follows the same name, or stays with the current version.
     pub(super) fn clone_function(&mut self) -> Result<()> {
         let (handle, function) = self.function()?;
         let pins = self.source.arbitrary()?;
@@ -299,7 +300,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// All functions by name, of which there may be more than room.
+    /// Lists all functions by name. There may be more than there is room for.
     pub(super) fn list_functions(&mut self) -> Result<()> {
         let (at, runtime) = self.pick()?;
         let room: usize = self.source.int_in_range(0..=3)?;
@@ -365,8 +366,8 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Says what the host function of a version does from now on; in some cases it frees the handle that the call is made with, which
-    /// the machine lets go of then.
+    /// Sets what the host function of a version does from now on. In some cases it frees the handle
+    /// of the call, and then the machine lets go of it.
     fn script(&mut self, handle: usize, version: &Version) -> Result<(u8, Option<Handle>)> {
         let script = self.source.int_in_range(0..=host::SCRIPTS - 1)?;
         let Some(user) = &version.user else { return Ok((script, None)) };
@@ -379,11 +380,11 @@ impl Machine<'_> {
         Ok((script, Some(held)))
     }
 
-    /// After a call whose callback may have freed its handle.
+    /// Runs after a call whose callback may have freed its handle.
     fn has_freed(&mut self, held: Option<Handle>, version: Rc<Version>) {
         let Some(held) = held else { return };
         let user = version.user.as_ref().expect("it has a script");
-        // Where it was refused, it did not.
+        // If the call was refused, the callback did not.
         call!(dormouse_c::dormouse_function_free(user.get().to_free.swap(ptr::null_mut(), SeqCst)));
         drop(version);
         let runtime = held.runtime;
@@ -507,7 +508,7 @@ impl Machine<'_> {
                 ("add" | "trap", Guest::Plain) => S::DORMOUSE_SIGNATURE,
                 _ => S::DORMOUSE_NO_SUCH_EXPORT,
             };
-            // Which of several is said first is not promised.
+            // The order of several problems is not promised.
             if expected.is_empty() || ends != S::DORMOUSE_OK {
                 expected.push(ends);
             }
@@ -517,14 +518,14 @@ impl Machine<'_> {
         if let Some(reply) = out.made_by(status, &expected, "call") {
             let mut count = 0;
             let values = call!(dormouse_c::dormouse_reply_values(reply, &mut count));
-            // SAFETY: as many values as it says, the one of the export's type.
+            // SAFETY: there are as many values as it says, and the one has the export's type.
             assert_eq!((count, unsafe { (*values).of.i32 }), (1, 40));
             self.kept.push(Kept::Reply(reply, Vec::new()));
         }
         Ok(())
     }
 
-    /// A session with the guest `plain`, which may free the handle that it runs by.
+    /// Runs a session with the guest `plain`, which may free the handle of its own call.
     pub(super) fn session(&mut self) -> Result<()> {
         let plain: Vec<usize> = (0..self.functions.len())
             .filter(|at| self.version(*at).is_some_and(|version| version.guest == Guest::Plain))
@@ -559,7 +560,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// What a handle says of itself.
+    /// What a handle reports about itself.
     pub(super) fn describe(&mut self) -> Result<()> {
         let (handle, function) = self.function()?;
         let room = self.source.int_in_range(63..=66)?;

@@ -1,4 +1,4 @@
-//! The guests that are deployed, and what running each comes to.
+//! The guests that are deployed, and the outcome of running each.
 
 use std::{cell::Cell, rc::Rc, sync::LazyLock};
 
@@ -12,18 +12,18 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Guest {
     Echo,
-    /// Does as the first byte of its input says, and calls the host before: see the text of the guest.
+    /// Calls the host, then does what the first byte of its input says: see the text of the guest.
     Deed,
-    /// Takes no bytes; adds, and traps.
+    /// Takes no bytes. It adds, and traps.
     Plain,
-    /// Does as `Deed` does, and keeps what it is told in a store: see the text.
+    /// Does what `Deed` does, and keeps data in a store: see the text.
     Keeper,
-    /// An Extism plug-in, which answers what the host makes of its input.
+    /// An Extism plug-in, which answers with what the host makes of its input.
     Plugin,
 }
 
 impl Guest {
-    /// Whether it is refused without the host functions.
+    /// Whether its deployment is refused without the host functions.
     pub(super) fn imports(self) -> bool {
         matches!(self, Self::Deed | Self::Keeper | Self::Plugin)
     }
@@ -38,7 +38,8 @@ const PLAIN: &str = r#"(module (memory (export "memory") 1)
     (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
     (func (export "trap") unreachable))"#;
 
-/// Answers what it finds under the key `k`. `e` and more sets that to the rest, `g` takes it away; `t`, `f` and `r` set it and fail.
+/// Answers with what it finds under the key `k`. `e` and more bytes set the key to these, `g`
+/// removes its value. `t`, `f` and `r` set it and fail.
 const KEEPER: &str = r#"(module
     (import "test" "note" (func $note (param i32 i32)))
     (import "dormouse:kv" "get" (func $get (param i32 i32 i32 i32) (result i32)))
@@ -87,10 +88,10 @@ pub(super) const INPUT_MAX: usize = 64;
 
 pub(super) struct Version {
     pub(super) guest: Guest,
-    /// Invocations at most at once.
+    /// The most invocations at once.
     pub(super) max: Cell<u64>,
     pub(super) user: Option<Rc<User>>,
-    /// What it was granted.
+    /// The store that it was granted.
     pub(super) store: Option<(Rc<Contents>, &'static str)>,
 }
 
@@ -105,7 +106,7 @@ pub(super) fn refusals(version: Option<&Version>, input: &[u8], is_cancelled: bo
     refusals
 }
 
-/// What a run comes to, its output, and what it leaves in its store.
+/// The outcome of a run, its output, and what it leaves in its store.
 pub(super) fn outcome(version: &Version, input: &[u8], script: u8) -> (S, Vec<u8>) {
     if version.guest == Guest::Echo {
         return (S::DORMOUSE_OK, input.into());

@@ -18,7 +18,7 @@ pub(super) struct Data {
     /// The call that it was given to has succeeded.
     is_accepted: AtomicBool,
     freed: AtomicU32,
-    /// It was used when it was freed, or something answered what it should not.
+    /// It was used after it was freed, or a call gave a wrong answer.
     is_broken: AtomicBool,
     /// The time, for a clock.
     pub(super) now: AtomicU64,
@@ -28,13 +28,13 @@ pub(super) struct Data {
     pub(super) to_free: AtomicPtr<dormouse_function>,
 }
 
-/// The machine's knowledge of it: it goes when the last of what needs it does.
+/// The machine's record of user data. It is dropped with the last thing that needs it.
 pub(super) struct User {
     data: *const Data,
     is_released: Cell<bool>,
 }
 
-/// All user data there has been.
+/// All user data so far.
 #[derive(Default)]
 pub(super) struct Users(RefCell<Vec<Known>>);
 
@@ -52,7 +52,8 @@ impl Users {
         user
     }
 
-    /// What the library took is freed, once, when it is not needed any more; what it did not take never is.
+    /// User data that the library took is freed once, when it is no longer needed. User data that
+    /// it did not take is never freed.
     pub(super) fn check(&self) {
         for Known { data, user } in self.0.borrow().iter() {
             let is_accepted = data.is_accepted.load(SeqCst);
@@ -74,7 +75,7 @@ impl User {
         self.get().is_accepted.store(true, SeqCst);
     }
 
-    /// Nothing needs it any more, though the machine still knows it.
+    /// Nothing needs it any more, but the machine still has its record.
     pub(super) fn release(&self) {
         self.is_released.set(true);
     }
@@ -84,7 +85,7 @@ impl User {
     }
 
     pub(super) fn get(&self) -> &Data {
-        // SAFETY: a box of `Users`, which goes after all users have gone.
+        // SAFETY: a box of `Users`, which is dropped after all its users.
         unsafe { &*self.data }
     }
 }
@@ -150,7 +151,7 @@ pub(super) unsafe extern "C-unwind" fn note(
     0
 }
 
-/// The host function of the plug-in: gives back what it was given, turned round, in a block of its own.
+/// The host function of the plug-in: gives back its argument's bytes in reverse, in a new block.
 pub(super) unsafe extern "C-unwind" fn turn(
     user_data: *mut c_void,
     context: *mut dormouse_context,
@@ -174,7 +175,7 @@ pub(super) unsafe extern "C-unwind" fn turn(
     0
 }
 
-/// Reads a block, and puts what it has into another, after a detour.
+/// Reads a block, and writes its bytes to another, after a detour.
 fn turns(context: *mut dormouse_context, given: u64, answer: &mut i64) -> bool {
     let mut len = usize::MAX;
     let measured = check(|error| edge::call!(dormouse_c::dormouse_context_block_len(context, given, &mut len, error)));
@@ -195,7 +196,7 @@ fn turns(context: *mut dormouse_context, given: u64, answer: &mut i64) -> bool {
     [read, new, written] == [dormouse_status::DORMOUSE_OK; 3] && (made == 0) == (len == 0)
 }
 
-/// What is no block, too little room, and a block that was freed.
+/// Tries an invalid handle, too little room, and a freed block.
 fn is_refused_beyond_blocks(context: *mut dormouse_context, given: u64) -> bool {
     let (mut len, mut byte, mut made) = (usize::MAX, 0, 0);
     let nowhere = given.wrapping_add(1 << 40);
@@ -220,7 +221,7 @@ fn is_refused_beyond_blocks(context: *mut dormouse_context, given: u64) -> bool 
     right.iter().all(|(said, right)| said == right) && (len, byte) == (usize::MAX, 0)
 }
 
-/// Blocks are a plug-in's.
+/// Only plug-ins have blocks.
 fn has_no_blocks(context: *mut dormouse_context) -> bool {
     let (mut len, mut made) = (usize::MAX, u64::MAX);
     let measured = check(|error| edge::call!(dormouse_c::dormouse_context_block_len(context, 1, &mut len, error)));
@@ -255,7 +256,7 @@ fn is_refused_beyond_memory(context: *mut dormouse_context) -> bool {
     size >= 65_536 && [read, written, nowhere] == [beyond, beyond, dormouse_status::DORMOUSE_NULL]
 }
 
-/// Finds its own function, and invokes that again: which may be too deep, or busy, or off by now.
+/// Finds its own function, and invokes it again. That may be too deep, or busy, or off by now.
 fn nests(context: *mut dormouse_context) -> bool {
     let (mut name, mut runtime, mut function) = ([0; 65], ptr::null_mut::<dormouse_runtime>(), ptr::null_mut());
     let (room, len) = (name.as_mut_ptr(), name.len());
@@ -290,7 +291,8 @@ pub(super) struct Session {
     pub(super) is_right: bool,
 }
 
-/// The body of a session with the guest `plain`: writes, adds, reads; then it returns as it is told.
+/// The body of a session with the guest `plain`: it writes, adds and reads, then returns what it is
+/// told.
 pub(super) unsafe extern "C-unwind" fn body(user_data: *mut c_void, guest: *mut dormouse_c::dormouse_guest) -> c_int {
     // SAFETY: the machine's, which waits for this session.
     let session = unsafe { &mut *user_data.cast::<Session>() };

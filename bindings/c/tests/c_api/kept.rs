@@ -1,4 +1,5 @@
-//! What calls give and the host keeps: it says the same however long it is kept, also when what it came from is gone.
+//! Results that the host keeps. Each says the same however long it is kept, even if what it came
+//! from is gone.
 
 use std::ptr;
 
@@ -94,7 +95,7 @@ fn look_at_event(event: *const c::dormouse_event, ty: &str, data: Option<&str>) 
     }
 }
 
-/// A text of a struct, which may be none.
+/// A text of a struct. It may be no text.
 fn said<'a>(string: c::dormouse_string) -> Option<&'a str> {
     (!string.chars.is_null()).then(|| {
         edge::text(|len| {
@@ -132,7 +133,7 @@ fn look_at_outcomes(outcomes: *const c::dormouse_outcomes, triggers: &[String]) 
     }
 }
 
-/// Reads all letters; their numbers.
+/// Reads all letters. Returns their numbers.
 pub(super) fn look_at_letters(letters: *const c::dormouse_dead_letters) -> Vec<u64> {
     let count = call!(c::dormouse_dead_letters_count(letters));
     let one = |at| {

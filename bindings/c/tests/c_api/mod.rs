@@ -1,8 +1,10 @@
-//! Sequences of calls of the C interface, in any order that its header permits, with NULL here and there: against a model of what
-//! is alive, what stands under which name, and what each call answers. User data is freed once, when nothing needs it any
-//! more and not before; what a call lends or gives may outlive what it came from.
+//! Sequences of calls of the C interface, in any order that its header permits, with NULL here and
+//! there. They run against a model of what is alive, what stands under which name, and what each
+//! call answers. User data is freed once, when nothing needs it any more and not before. What a
+//! call lends or gives may outlive what it came from.
 //!
-//! The fuzz target `c_api` and the test `corpus`, which replays its corpus, each have this as a module of their own.
+//! The fuzz target `c_api` and the test `corpus`, which replays its corpus, each have this as a
+//! module of their own.
 
 mod edge;
 mod events;
@@ -20,7 +22,7 @@ use functions::Follows;
 use host::User;
 use kept::Kept;
 
-/// Calls of one sequence at most.
+/// The most calls of one sequence.
 const STEPS: usize = 80;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -127,7 +129,7 @@ impl Machine<'_> {
         }
     }
 
-    /// A runtime that the host has a handle of, and one of those; NULL at times.
+    /// A runtime that the host has a handle of, and one of its handles. At times NULL.
     fn pick(&mut self) -> Result<(Option<usize>, *const dormouse_runtime)> {
         let alive = (0..self.runtimes.len()).filter(|at| !self.runtimes[*at].handles.is_empty()).collect::<Vec<_>>();
         if alive.is_empty() || self.source.ratio(1, 24)? {
@@ -205,7 +207,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Takes note if nothing keeps a runtime any more.
+    /// Notes if nothing keeps a runtime any more.
     fn bury(&mut self, at: usize) {
         let runtime = &mut self.runtimes[at];
         if runtime.handles.is_empty() && !self.functions.iter().any(|handle| handle.runtime == at) {
@@ -227,7 +229,7 @@ impl Machine<'_> {
         }
     }
 
-    /// Frees all that is left, in an order that the bytes say while there are any.
+    /// Frees all that is left, in an order that the bytes give, while there are bytes.
     fn end(mut self) {
         loop {
             let left = self.functions.len()

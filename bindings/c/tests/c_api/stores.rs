@@ -1,4 +1,5 @@
-//! Key-value stores: what stands in each, whoever put it there, as long as a handle or a function has it.
+//! Key-value stores: what is in each, no matter who wrote it, as long as a handle or a function has
+//! it.
 
 use std::{cell::RefCell, collections::BTreeMap, ptr, rc::Rc};
 
@@ -52,7 +53,7 @@ impl Contents {
 }
 
 impl Machine<'_> {
-    /// Grants a deployment one of the stores, or none; what it is granted, and the namespace.
+    /// Grants a deployment one of the stores, or none. Returns the store and the namespace.
     pub(super) fn grant(
         &mut self,
         options: &mut c::dormouse_deploy_options,

@@ -1,7 +1,8 @@
 //! What functions use: the report of one invocation and of one deployment, and the ledger over
 //! time.
 //!
-//! Invariant: counting takes no lock on the warm path, and figures that can be read are consistent.
+//! Invariant: an invocation that succeeds is counted without a lock, and a reader finds figures that
+//! belong together.
 
 mod accounts;
 mod counters;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
 
-use super::{Deployed, Function, Slot, Target, registry::Functions};
+use super::{Deployed, Function, NameSlot, Target, registry::Functions};
 use crate::{limits::is_name, text::cut, usage::Version};
 
 /// Why an alias was not set. It still stands for the version that it stood for before.
@@ -63,7 +63,7 @@ impl Functions {
             if !names.by_alias.contains_key(&*name) && names.by_alias.len() >= limit {
                 return Err(AliasError::TooMany { limit });
             }
-            let new = || Arc::new(Slot { name: name.as_str().into(), current: ArcSwapOption::empty() });
+            let new = || Arc::new(NameSlot { name: name.as_str().into(), current: ArcSwapOption::empty() });
             let slot = Arc::clone(names.by_alias.entry(name.as_str().into()).or_insert_with(new));
             let replaced = slot.current.swap(Some(deployed));
             (slot, replaced)
@@ -95,7 +95,7 @@ impl Functions {
 
     /// Removes the aliases of a function that is undeployed.
     pub(super) fn drop_aliases(&self, function: &str) {
-        let gone: Vec<Arc<Slot>> = {
+        let gone: Vec<Arc<NameSlot>> = {
             let mut names = self.names.write();
             let is_of = |name: &str| name.strip_prefix(function).is_some_and(|rest| rest.starts_with('@'));
             let mut gone = Vec::new();

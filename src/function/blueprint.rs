@@ -41,7 +41,7 @@ pub(super) struct Blueprint {
 }
 
 /// A copy for each lane of what every invocation touches several times, so that threads do not
-/// fight over it. All instances of a lane share one copy. [`pool`](super::pool) says which thread
+/// fight over it. All instances of a lane share one copy. [`pool`](crate::pool) says which thread
 /// uses which lane.
 pub(super) struct LaneCopies(Box<[OnceLock<LaneCopy>]>);
 

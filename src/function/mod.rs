@@ -39,7 +39,7 @@ use crate::{
 ///
 /// Every invocation reads it, from any thread. So it is a pointer that a reader loads without
 /// writing to shared memory. A lock and a reference count would move between the cores.
-pub(crate) struct Slot {
+pub(crate) struct NameSlot {
     pub(crate) name: Box<str>,
     pub(crate) current: ArcSwapOption<Deployed>,
 }
@@ -91,7 +91,7 @@ pub struct Function {
 /// What a handle stands for.
 #[derive(Clone)]
 pub(crate) enum Target {
-    Name(Arc<Slot>),
+    Name(Arc<NameSlot>),
     Version(Arc<Deployed>),
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 
-use super::{Deployed, Function, Slot, Target};
+use super::{Deployed, Function, NameSlot, Target};
 use crate::queue::Hub;
 use crate::{
     budget::{Budget, Evict},
@@ -47,10 +47,10 @@ impl Drop for Functions {
 /// Deployed functions by name, and the slots of undeployed ones that handles may still refer to.
 #[derive(Default)]
 pub(super) struct Names {
-    by_name: HashMap<Box<str>, Arc<Slot>>,
+    by_name: HashMap<Box<str>, Arc<NameSlot>>,
     /// By `function@alias`.
-    pub(super) by_alias: HashMap<Box<str>, Arc<Slot>>,
-    /// How many names are deployed. Like `Slot::current`, it is changed only under the write lock.
+    pub(super) by_alias: HashMap<Box<str>, Arc<NameSlot>>,
+    /// How many names are deployed. Like `NameSlot::current`, it is changed only under the write lock.
     deployed: usize,
 }
 
@@ -80,7 +80,7 @@ impl Functions {
         RuntimeRef::new(weak)
     }
 
-    fn named(self: &Arc<Self>, slot: Arc<Slot>) -> Function {
+    fn named(self: &Arc<Self>, slot: Arc<NameSlot>) -> Function {
         Function { functions: Arc::clone(self), target: Target::Name(slot) }
     }
 
@@ -167,7 +167,7 @@ impl Functions {
     }
 
     /// Makes a version the current one of its name.
-    pub(crate) fn install(&self, name: &str, deployed: &Arc<Deployed>) -> Result<Arc<Slot>, DeployError> {
+    pub(crate) fn install(&self, name: &str, deployed: &Arc<Deployed>) -> Result<Arc<NameSlot>, DeployError> {
         let (slot, replaced) = {
             let mut names = self.names.write();
             let limit = self.budget.limits().functions;
@@ -176,7 +176,7 @@ impl Functions {
                 return Err(DeployError::TooManyFunctions { limit });
             }
             names.deployed += usize::from(is_new);
-            let new = || Arc::new(Slot { name: name.into(), current: ArcSwapOption::empty() });
+            let new = || Arc::new(NameSlot { name: name.into(), current: ArcSwapOption::empty() });
             let slot = Arc::clone(names.by_name.entry(name.into()).or_insert_with(new));
             let replaced = slot.current.swap(Some(Arc::clone(deployed)));
             (slot, replaced)

@@ -7,9 +7,10 @@ use dormouse::{DeadLetter, Reason};
 use crate::{
     error::dormouse_error,
     event::dormouse_event,
+    failure::Failure,
     report::nanos,
     runtime::dormouse_runtime,
-    status::{Failure, dormouse_status},
+    status::dormouse_status,
     text::{Text, dormouse_string},
 };
 

@@ -7,10 +7,11 @@ use dormouse::{Dispatched, Next, Outcome, Timestamp};
 use crate::{
     error::dormouse_error,
     event::dormouse_event,
+    failure::Failure,
     reply::dormouse_reply,
     report::nanos,
     runtime::dormouse_runtime,
-    status::{Failure, dormouse_status},
+    status::dormouse_status,
     text::{Text, dormouse_string, dormouse_text},
 };
 

@@ -5,8 +5,9 @@
 use std::ffi::c_char;
 
 use crate::{
+    failure::Failure,
     report::dormouse_report,
-    status::{Failure, dormouse_status, dormouse_trap},
+    status::{dormouse_status, dormouse_trap},
     text::Text,
 };
 

@@ -14,9 +14,10 @@ use crate::{
     callback::{PendingUserData, dormouse_user_data_free},
     edge::Given,
     error::dormouse_error,
+    failure::Failure,
     report::nanos,
     runtime::dormouse_runtime,
-    status::{Failure, dormouse_status},
+    status::dormouse_status,
     text::dormouse_string,
     value::{Values, dormouse_value, dormouse_value_type, number, value_type},
 };

@@ -10,10 +10,11 @@ use crate::{
     cancel::dormouse_cancel,
     edge::Given,
     error::dormouse_error,
+    failure::Failure,
     function::dormouse_function,
     reply::dormouse_reply,
     report::{dormouse_report, time},
-    status::{Failure, dormouse_status},
+    status::dormouse_status,
     text::dormouse_string,
     value::{dormouse_value, values},
 };

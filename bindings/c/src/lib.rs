@@ -16,6 +16,7 @@ mod deliveries;
 mod deploy;
 mod error;
 mod event;
+mod failure;
 mod function;
 mod host;
 mod invoke;

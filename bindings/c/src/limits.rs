@@ -8,9 +8,9 @@ use std::time::Duration;
 use dormouse::{EventLimits, Limits, Reset, RuntimeLimits, WhenFull, kv::Limits as StoreLimits};
 
 use crate::{
+    failure::Failure,
     report::{nanos, time},
     runtime::dormouse_runtime_options,
-    status::Failure,
 };
 
 /// The limits of one function. Part of `dormouse_deploy_options`, whose init function fills in the

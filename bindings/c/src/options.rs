@@ -5,7 +5,7 @@
 
 use crate::{
     edge::{Given, Out, Pointee},
-    status::Failure,
+    failure::Failure,
 };
 
 /// Options, which begin with their size.

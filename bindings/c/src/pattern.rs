@@ -9,7 +9,8 @@ use dormouse::{Explanation, Pattern};
 use crate::{
     edge::{Out, Place},
     error::dormouse_error,
-    status::{Failure, dormouse_status},
+    failure::Failure,
+    status::dormouse_status,
     text::dormouse_text,
 };
 

@@ -6,10 +6,7 @@
 use dormouse::LogLevel;
 
 use crate::{
-    edge::Given,
-    error::dormouse_error,
-    host::dormouse_context,
-    status::{Failure, dormouse_status},
+    edge::Given, error::dormouse_error, failure::Failure, host::dormouse_context, status::dormouse_status,
     text::dormouse_string,
 };
 

@@ -9,8 +9,9 @@ use dormouse::Request;
 use crate::{
     edge::Given,
     error::dormouse_error,
+    failure::Failure,
     runtime::dormouse_runtime,
-    status::{Failure, dormouse_status},
+    status::dormouse_status,
     text::{Text, dormouse_string},
 };
 

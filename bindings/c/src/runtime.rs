@@ -13,10 +13,11 @@ use crate::{
     callback::{HostClock, PendingUserData, dormouse_clock, dormouse_user_data_free},
     edge::Given,
     error::dormouse_error,
+    failure::Failure,
     function::dormouse_function,
     limits::{Bounds, dormouse_reset, dormouse_when_full},
     report::time,
-    status::{Failure, dormouse_status},
+    status::dormouse_status,
 };
 
 /// A function runtime: functions by name, and the budget that they share. It opens no socket, and

@@ -13,10 +13,11 @@ use dormouse::{Guest, InvokeErrorKind};
 use crate::{
     edge::Passed,
     error::dormouse_error,
+    failure::Failure,
     function::dormouse_function,
     invoke::{dormouse_invoke_options, invocation},
     reply::dormouse_reply,
-    status::{Failure, dormouse_status},
+    status::dormouse_status,
     value::{dormouse_value, values},
 };
 

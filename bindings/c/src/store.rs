@@ -9,8 +9,9 @@ use dormouse::kv::{Change, CommitError, Grant, KeyValue, Memory, Size};
 use crate::{
     edge::Given,
     error::dormouse_error,
+    failure::Failure,
     limits::{Bounds, dormouse_store_limits},
-    status::{Failure, dormouse_status},
+    status::dormouse_status,
     text::{dormouse_names, dormouse_string},
 };
 

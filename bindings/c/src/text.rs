@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::{
     edge::{Given, Out, Room},
-    status::Failure,
+    failure::Failure,
 };
 
 /// Text in a struct: where it begins, and its length in bytes. Borrowed like the struct.

@@ -10,9 +10,10 @@ use crate::{
     edge::Given,
     error::dormouse_error,
     event::dormouse_event,
+    failure::Failure,
     report::{nanos, time},
     runtime::dormouse_runtime,
-    status::{Failure, dormouse_status},
+    status::dormouse_status,
     text::{dormouse_names, dormouse_string, dormouse_text},
 };
 

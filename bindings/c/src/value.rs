@@ -5,7 +5,7 @@
 use dormouse::{Value, ValueType};
 use smallvec::SmallVec;
 
-use crate::status::Failure;
+use crate::failure::Failure;
 
 /// The type of a `dormouse_value`: one of DORMOUSE_I32, DORMOUSE_I64, DORMOUSE_F32, DORMOUSE_F64.
 pub type dormouse_value_type = u32;

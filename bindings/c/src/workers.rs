@@ -4,11 +4,7 @@
 
 use dormouse::Workers;
 
-use crate::{
-    error::dormouse_error,
-    runtime::dormouse_runtime,
-    status::{Failure, dormouse_status},
-};
+use crate::{error::dormouse_error, failure::Failure, runtime::dormouse_runtime, status::dormouse_status};
 
 /// Threads that run the queue of a runtime, started by `dormouse_runtime_workers`.
 ///

@@ -5,7 +5,7 @@
 
 use std::{ffi::c_char, marker::PhantomData, slice, str, sync::Arc};
 
-use crate::status::Failure;
+use crate::failure::Failure;
 
 /// A counted handle, which the call keeps alive.
 pub(crate) struct CountedHandle<T>(Option<Arc<T>>, &'static str);

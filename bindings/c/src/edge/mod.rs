@@ -17,7 +17,7 @@ use std::{
     ptr,
 };
 
-use crate::{error::dormouse_error, status::Failure, status::dormouse_status};
+use crate::{error::dormouse_error, failure::Failure, status::dormouse_status};
 
 pub(crate) use inputs::{CountedHandle, Freed, Given, Lent};
 pub(crate) use outputs::{Out, Place, Room};

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::status::Failure;
+use crate::failure::Failure;
 
 /// A pointer to where a result goes. It may be NULL.
 pub(crate) struct Out<T>(*mut T, &'static str);

@@ -7,7 +7,7 @@
 
 use std::{env, fs, process::Command, sync::Barrier, thread, time::Duration};
 
-use dormouse::{Function, Reset, Runtime, RuntimeLimits, Start};
+use dormouse::{Function, Reset, Runtime, RuntimeLimits, StartKind};
 
 #[path = "support/guests.rs"]
 #[allow(dead_code, reason = "one guest of them is enough here")]
@@ -114,7 +114,8 @@ fn measure_ours(reset: Reset, runs: usize, count: usize) -> [i64; 4] {
     for _ in 0..runs {
         use_all(&function, count, 0);
     }
-    assert_eq!(function.instances(), (count, count));
+    let instances = function.instances();
+    assert_eq!((instances.idle, instances.live), (count, count));
     let held = Memory::now();
     assert_eq!(function.trim(Duration::ZERO), count);
     figures(count, before, held, Memory::now(), faults)
@@ -144,7 +145,7 @@ fn use_all(function: &Function, count: usize, cold: usize) {
             (0..count).map(|_| small().spawn_scoped(scope, use_one).expect("a thread starts")).collect();
         users.into_iter().map(|user| user.join().expect("no user panics")).collect()
     });
-    assert_eq!(starts.iter().filter(|start| **start == Start::Cold).count(), cold);
+    assert_eq!(starts.iter().filter(|start| **start == StartKind::Cold).count(), cold);
 }
 
 /// What this process holds, in KiB.

@@ -4,7 +4,7 @@
 use std::{hint::black_box, thread, time::Duration};
 
 use criterion::{BatchSize, Criterion, Throughput};
-use dormouse::{Event, Input, Outcome, Runtime, Trigger};
+use dormouse::{DeliveryOutcome, Event, Runtime, Trigger, TriggerInput};
 
 /// Answers with the address and the length of its input.
 const ECHO: &str = r#"(module (memory (export "memory") 1)
@@ -31,7 +31,7 @@ fn runtime(triggers: usize) -> Runtime {
     let runtime = Runtime::new();
     runtime.deploy("echo", &wat::parse_str(ECHO).expect("a module")).expect("deployed");
     for number in 0..triggers {
-        let trigger = Trigger::on(&format!("type.{number:05}")).to("echo").input(Input::Data);
+        let trigger = Trigger::on(&format!("type.{number:05}")).to("echo").input(TriggerInput::Data);
         runtime.bind(&format!("t{number}"), trigger).expect("bound");
     }
     runtime
@@ -45,7 +45,7 @@ fn event(ty: usize) -> Event {
 fn dispatch(runtime: &Runtime, event: &Event) {
     let dispatched = runtime.dispatch(event.clone()).expect("room");
     let [one] = &dispatched[..] else { panic!("{dispatched:?}") };
-    assert!(matches!(&one.outcome, Outcome::Succeeded(reply) if reply.output() == DATA));
+    assert!(matches!(&one.outcome, DeliveryOutcome::Succeeded(reply) if reply.output() == DATA));
     black_box(dispatched);
 }
 
@@ -78,9 +78,9 @@ fn triggers(criterion: &mut Criterion) {
         for number in 0..count {
             let room = if number == count / 2 { 7 } else { number + 100_000 };
             let trigger = Trigger::topic("subject", &format!("house/{room}/+")).expect("a filter");
-            by_topic.bind(&format!("t{number}"), trigger.to("echo").input(Input::Data)).expect("bound");
+            by_topic.bind(&format!("t{number}"), trigger.to("echo").input(TriggerInput::Data)).expect("bound");
             let pattern = format!(r#"{{"type":["type.{number:05}"]}}"#);
-            let trigger = Trigger::pattern(&pattern).expect("a pattern").to("echo").input(Input::Data);
+            let trigger = Trigger::pattern(&pattern).expect("a pattern").to("echo").input(TriggerInput::Data);
             by_pattern.bind(&format!("t{number}"), trigger).expect("bound");
         }
         group.bench_function(format!("topic/{count}"), |bencher| bencher.iter(|| dispatch(&by_topic, &event(0))));

@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dormouse::{Context, Event, HostError, Input, Retry, Runtime, Trigger};
+use dormouse::{Context, Event, HostError, Retry, Runtime, Trigger, TriggerInput};
 
 const CLICKS: u32 = 6_000;
 
@@ -91,8 +91,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     runtime.deployment("account", &wat::parse_str(ACCOUNT)?).host("ads", "add", add).deploy()?;
 
     let retry = Retry::fixed(Duration::from_millis(5)).attempts(10);
-    runtime.bind("clicks", Trigger::topic("subject", "ads/+/click")?.to("bill").input(Input::Data).retry(retry))?;
-    runtime.bind("charges", Trigger::on("campaign.charged").to("account").input(Input::Data).ordered())?;
+    runtime
+        .bind("clicks", Trigger::topic("subject", "ads/+/click")?.to("bill").input(TriggerInput::Data).retry(retry))?;
+    runtime.bind("charges", Trigger::on("campaign.charged").to("account").input(TriggerInput::Data).ordered())?;
 
     let (began, mut expected) = (Instant::now(), Accounts::new());
     let workers = runtime.deliveries().workers(2)?;

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use dormouse::{Context, Event, HostError, Input, Runtime, Trigger, Verdict};
+use dormouse::{Context, Event, HostError, Runtime, Trigger, TriggerInput, Verdict};
 
 /// Takes `{"host":"…","load":…}`, in this order, and tells the host `…: CPU at … %`. It rejects
 /// everything else.
@@ -93,8 +93,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         runtime.deployment(function, &module).host("notify", "send", send).deploy()?;
     }
     let pattern = |bound: u32| format!(r#"{{"type":["cpu.sample"],"data":{{"load":[{{"numeric":[">=",{bound}]}}]}}}}"#);
-    runtime.bind("hot", Trigger::pattern(&pattern(90))?.to("notice").input(Input::Data))?;
-    runtime.bind("overheated", Trigger::pattern(&pattern(98))?.to("page").input(Input::Data))?;
+    runtime.bind("hot", Trigger::pattern(&pattern(90))?.to("notice").input(TriggerInput::Data))?;
+    runtime.bind("overheated", Trigger::pattern(&pattern(98))?.to("page").input(TriggerInput::Data))?;
 
     let sample = |host: u32, step: u32| {
         let data = format!(r#"{{"host":"web-{host}","load":{}}}"#, load(host, step));

@@ -28,7 +28,7 @@
 use std::{sync::Arc, time::Duration};
 
 use dormouse::{
-    Context, Event, HostError, Input, Retry, Runtime, Trigger,
+    Context, Event, HostError, Retry, Runtime, Trigger, TriggerInput,
     kv::{Grant, KeyValue, Memory},
 };
 
@@ -130,9 +130,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok(())
     };
     runtime.deployment("screen", &wat::parse_str(SCREEN)?).host("chat", "show", show).deploy()?;
-    let to_bot = Trigger::on("chat.message").to("bot").input(Input::Data).emits(["chat.reply"]);
+    let to_bot = Trigger::on("chat.message").to("bot").input(TriggerInput::Data).emits(["chat.reply"]);
     runtime.bind("messages", to_bot.retry(Retry::fixed(Duration::ZERO).attempts(3)))?;
-    runtime.bind("replies", Trigger::on("chat.reply").to("screen").input(Input::Data))?;
+    runtime.bind("replies", Trigger::on("chat.reply").to("screen").input(TriggerInput::Data))?;
 
     let messages = [
         "ann: hello",
@@ -150,7 +150,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         while runtime.deliveries().run_pending(usize::MAX) > 0 {}
         // Now no instance is left that could remember anything.
         runtime.trim(Duration::ZERO);
-        assert_eq!(runtime.in_use().0, 0);
+        assert_eq!(runtime.in_use().instances, 0);
     }
 
     println!("What the bot keeps:");

@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     for (name, module, method, path) in routes {
         runtime.deploy(name, &wat::parse_str(module)?)?;
-        runtime.bind(name, Trigger::route(method, path)?.to(name).input(dormouse::Input::Data))?;
+        runtime.bind(name, Trigger::route(method, path)?.to(name).input(dormouse::TriggerInput::Data))?;
     }
     let page = [
         (Request::new("GET", "/items/2"), 200),

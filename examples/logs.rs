@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dormouse::{Context, Event, HostError, Input, Runtime, Trigger};
+use dormouse::{Context, Event, HostError, Runtime, Trigger, TriggerInput};
 
 const LINES: u64 = 30_000;
 
@@ -115,8 +115,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     runtime.deployment("analyse", &analyse()?).host("stats", "seen", seen).deploy()?;
     runtime.deployment("report", &wat::parse_str(REPORT)?).host("report", "line", keep).deploy()?;
-    runtime.bind("lines", Trigger::on("log.line").to("analyse").input(Input::Data).emits(["log.slow"]))?;
-    runtime.bind("slow", Trigger::on("log.slow").to("report").input(Input::Data))?;
+    runtime.bind("lines", Trigger::on("log.line").to("analyse").input(TriggerInput::Data).emits(["log.slow"]))?;
+    runtime.bind("slow", Trigger::on("log.slow").to("report").input(TriggerInput::Data))?;
 
     let (began, mut shown) = (Instant::now(), Instant::now());
     let rate = |lines: u64| lines as f64 / began.elapsed().as_secs_f64();

@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dormouse::{Function, Runtime, Start};
+use dormouse::{Function, Runtime, StartKind};
 
 const EVENT: &str = "A dormouse sleeps,\nuntil an event wakes it.\n";
 const ANSWER: &str = r#"{"lines":2,"words":8,"bytes":44}"#;
@@ -62,11 +62,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
         let cold = median(20, || {
             function.trim(Duration::ZERO);
-            time(&function, Start::Cold)
+            time(&function, StartKind::Cold)
         })?;
         // A guest that grows its memory has no warm start. A memory cannot shrink, so its instance
         // is replaced.
-        let warm = median(1_000, || time(&function, Start::Warm))?;
+        let warm = median(1_000, || time(&function, StartKind::Warm))?;
         println!(
             "{language:14}  {:8}  {:>8}  {:>9}  {:>9}  {:>10}",
             function.deploy_report()?.contract(),
@@ -94,7 +94,7 @@ fn median(
 }
 
 /// How long the host waits for one invocation, if it starts in this way.
-fn time(function: &Function, start: Start) -> Result<Option<Duration>, Box<dyn std::error::Error>> {
+fn time(function: &Function, start: StartKind) -> Result<Option<Duration>, Box<dyn std::error::Error>> {
     let began = Instant::now();
     let reply = function.invoke(EVENT.as_bytes())?;
     let took = began.elapsed();

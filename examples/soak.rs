@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dormouse::{Event, EventLimits, Input, Limits, PublishError, Retry, Runtime, Timestamp, Trigger};
+use dormouse::{Event, EventLimits, Limits, PublishError, Retry, Runtime, Timestamp, Trigger, TriggerInput};
 
 /// Does what the first byte of its input says: t traps, f loops, g grows its memory, a answers with
 /// an event. Everything else succeeds.
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         runtime.deployment(function, &module).limits(fuel.clone()).deploy()?;
     }
     let retry = Retry::exponential(Duration::from_millis(5)).attempts(3).max_age(Duration::from_secs(1));
-    let trigger = |source: Trigger, function| source.to(function).input(Input::Data).retry(retry.clone());
+    let trigger = |source: Trigger, function| source.to(function).input(TriggerInput::Data).retry(retry.clone());
     runtime.bind("deeds", trigger(Trigger::on("deed"), "deed").emits(["step"]))?;
     runtime.bind("steps", trigger(Trigger::on("step"), "other"))?;
     runtime.bind("ordered", trigger(Trigger::topic("subject", "keys/+")?, "deed").ordered())?;
@@ -71,8 +71,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         match number / 200 % 50 {
             10 => drop(runtime.undeploy("other")),
             20 => drop(runtime.deployment("other", &module).limits(fuel.clone()).deploy()?),
-            30 => runtime.find("deed").ok_or("deployed")?.set_concurrency(1)?,
-            40 => runtime.find("deed").ok_or("deployed")?.set_concurrency(4)?,
+            30 => runtime.find("deed").ok_or("deployed")?.set_max_instances(1)?,
+            40 => runtime.find("deed").ok_or("deployed")?.set_max_instances(4)?,
             _ => {}
         }
         if let Some(letter) = runtime.deliveries().dead_letters().first().filter(|_| number % 1_000 == 0) {

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dormouse::{Function, Runtime, Start};
+use dormouse::{Function, Runtime, StartKind};
 
 /// Keeps the items of an order that are worth a minimum, and adds them up: JSON in, JSON out. Its
 /// source is `tests/guests/rust/handlers.rs`, in Rust.
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let began = Instant::now();
         let (done, cold) = load(&filter, &orders, threads);
         let per_second = done as f64 / began.elapsed().as_secs_f64();
-        let (_, instances) = filter.instances();
+        let instances = filter.instances().live;
         println!("{threads:7}  {done:11}  {per_second:10.0}  {cold:11}  {instances:9}");
     }
     println!("all answers were right");
@@ -71,7 +71,7 @@ fn load(filter: &Function, orders: &[(String, String)], threads: usize) -> (u64,
                 for (order, answer) in orders.iter().cycle().skip(number) {
                     let reply = filter.invoke(order.as_bytes()).expect("the guest answers");
                     assert_eq!(reply.output(), answer.as_bytes(), "the answer to {order}");
-                    cold.fetch_add(u64::from(reply.report().start() == Start::Cold), Relaxed);
+                    cold.fetch_add(u64::from(reply.report().start() == StartKind::Cold), Relaxed);
                     done.fetch_add(1, Relaxed);
                     if Instant::now() >= until {
                         break;

@@ -8,7 +8,7 @@
 //! $ cargo run --release --example uploads
 //! ```
 
-use dormouse::{Context, Event, HostError, Input, Retry, Runtime, Trigger};
+use dormouse::{Context, Event, HostError, Retry, Runtime, Trigger, TriggerInput};
 
 /// A function that answers with an event of one type if its input begins with `P`, as PNG files do,
 /// and otherwise with an event of another type. The data of its answer is its input.
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Ok(())
         };
         runtime.deployment(function, &step(good, bad)?).host("log", "line", line).deploy()?;
-        let trigger = Trigger::on(on).to(function).input(Input::Data).retry(Retry::never()).emits([good, bad]);
+        let trigger = Trigger::on(on).to(function).input(TriggerInput::Data).retry(Retry::never()).emits([good, bad]);
         runtime.bind(&format!("{on}-to-{function}"), trigger)?;
     }
     for image in ["PNG cat", "JUNK", "PNG dog"] {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crossbeam::utils::CachePadded;
+use serde::Serialize;
 
 use crate::{
     error::Busy,
@@ -24,6 +25,17 @@ pub(crate) trait Evict: Send + Sync {
     fn oldest(&self) -> Option<Duration>;
     /// Drops that instance. Returns `false` if there is none any more.
     fn evict_oldest(&self) -> bool;
+}
+
+/// What all instances of a runtime hold at one moment, from
+/// [`Runtime::in_use`](crate::Runtime::in_use).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct InUse {
+    /// Live instances of all functions.
+    pub instances: usize,
+    /// Bytes of their memories, tables and bookkeeping.
+    pub bytes: u64,
 }
 
 /// Counters and limits of one runtime.
@@ -50,8 +62,9 @@ impl Budget {
     }
 
     /// The number of live instances, and the bytes that they hold.
-    pub(crate) fn in_use(&self) -> (usize, u64) {
-        (self.instances.load(Ordering::Relaxed), self.memory.load(Ordering::Relaxed))
+    pub(crate) fn in_use(&self) -> InUse {
+        let (instances, bytes) = (self.instances.load(Ordering::Relaxed), self.memory.load(Ordering::Relaxed));
+        InUse { instances, bytes }
     }
 
     /// Registers a pool whose idle instances can be dropped. Before the list would have to grow,

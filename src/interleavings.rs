@@ -29,8 +29,8 @@ use shuttle::{
 };
 
 use crate::{
-    Busy, Clock, Context, Event, Function, HostError, Input, InvokeErrorKind, Outcome, Reset, Retry, Runtime,
-    RuntimeLimits, Start, Trigger, Value,
+    Busy, Clock, Context, DeliveryOutcome, Event, Function, HostError, InvokeErrorKind, Reset, Retry, Runtime,
+    RuntimeLimits, StartKind, Trigger, TriggerInput, Value,
     sync::{Condvar, Mutex},
 };
 
@@ -87,14 +87,14 @@ fn function(runtime: &Runtime, name: &str, max: usize, max_wait: Duration) -> Fu
     deployment.host("host", "stay", stay).deploy().unwrap()
 }
 
-fn run(function: &Function, pages: i32) -> Result<Start, InvokeErrorKind> {
+fn run(function: &Function, pages: i32) -> Result<StartKind, InvokeErrorKind> {
     let ran = function.call("run", &[Value::I32(pages)]);
     ran.map(|returned| returned.report().start()).map_err(|error| error.kind().clone())
 }
 
 /// Asserts that all runs have ended: all live instances are idle, and there are not too many.
 fn is_quiet(function: &Function, max: usize) {
-    let (idle, live) = function.instances();
+    let crate::InstanceCount { idle, live } = function.instances();
     assert!(idle == live && live <= max, "{idle} idle of {live}, {max} may live");
     assert_eq!(function.name(), "f");
     run(function, 0).unwrap();
@@ -133,11 +133,11 @@ fn a_waiting_thread_is_served_when_the_maximum_is_raised_and_lowered() {
     explore(|| {
         let (runtime, _) = runtime(8);
         let f = function(&runtime, "f", 3, FOR_EVER);
-        f.set_concurrency(1).unwrap();
+        f.set_max_instances(1).unwrap();
         let invokes = f.clone();
         let invoking = threads(3, move |number| _ = run(&invokes, i32::from(number == 0)).unwrap());
-        f.set_concurrency(3).unwrap();
-        f.set_concurrency(1).unwrap();
+        f.set_max_instances(3).unwrap();
+        f.set_max_instances(1).unwrap();
         join(invoking);
         is_quiet(&f, 1);
     });
@@ -153,8 +153,8 @@ fn a_thread_that_waits_while_a_function_is_switched_off_is_served_when_it_is_on_
             Ok(_) | Err(InvokeErrorKind::Busy(Busy::Instances { max: 0, .. })) => {}
             Err(error) => panic!("{error}"),
         });
-        f.set_concurrency(0).unwrap();
-        f.set_concurrency(1).unwrap();
+        f.set_max_instances(0).unwrap();
+        f.set_max_instances(1).unwrap();
         join(invoking);
         is_quiet(&f, 1);
     });
@@ -179,7 +179,7 @@ fn a_waiting_thread_is_served_while_instances_are_made_ahead_trimmed_and_evicted
         all.extend(threads(1, move |_| run(&other, 0).map_or_else(full, drop)));
         join(all);
         runtime.trim(Duration::ZERO);
-        assert_eq!(runtime.in_use().0, 0);
+        assert_eq!(runtime.in_use().instances, 0);
         is_quiet(&f, 1);
     });
 }
@@ -253,7 +253,7 @@ fn event(ty: &str, data: &str) -> Event {
 
 fn bind(runtime: &Runtime, ty: &str, function: &str) {
     let retry = Retry::fixed(Duration::from_secs(10)).without_jitter();
-    runtime.bind(ty, Trigger::on(ty).to(function).input(Input::Data).retry(retry)).unwrap();
+    runtime.bind(ty, Trigger::on(ty).to(function).input(TriggerInput::Data).retry(retry)).unwrap();
 }
 
 /// Asserts that this many deliveries have succeeded, and that the counts balance.
@@ -280,7 +280,7 @@ fn workers_deliver_all_that_is_published_dispatched_and_staged() {
             }),
             thread::spawn(move || {
                 let dispatched = dispatches.dispatch(event("a", "publish b")).unwrap();
-                assert!(matches!(&dispatched[0].outcome, Outcome::Succeeded(_)), "{dispatched:?}");
+                assert!(matches!(&dispatched[0].outcome, DeliveryOutcome::Succeeded(_)), "{dispatched:?}");
             }),
             thread::spawn(move || assert!(looks.deliveries().is_balanced())),
         ];
@@ -318,12 +318,12 @@ fn what_waits_for_a_function_that_is_off_is_delivered_by_workers_when_it_is_on()
         let (runtime, _) = runtime(8);
         let journal = Journal::new();
         let f = deploy(&runtime, "f", &journal);
-        f.set_concurrency(0).unwrap();
+        f.set_max_instances(0).unwrap();
         bind(&runtime, "a", "f");
         let workers = runtime.deliveries().workers(1).unwrap();
         let publishes = runtime.clone();
         let publishing = threads(2, move |_| _ = publishes.publish(event("a", "")).unwrap());
-        f.set_concurrency(2).unwrap();
+        f.set_max_instances(2).unwrap();
         journal.wait(2);
         join(publishing);
         drop(workers);
@@ -358,7 +358,7 @@ fn deliveries_of_one_order_keep_to_it_and_none_is_left_behind() {
         let (runtime, _) = runtime(8);
         let journal = Journal::new();
         deploy(&runtime, "f", &journal);
-        runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).ordered()).unwrap();
+        runtime.bind("a", Trigger::on("a").to("f").input(TriggerInput::Data).ordered()).unwrap();
         let workers = runtime.deliveries().workers(2).unwrap();
         for number in 0..3 {
             runtime.publish(event("a", &number.to_string())).unwrap();

@@ -56,18 +56,19 @@ mod trigger;
 mod usage;
 mod value;
 
+pub use budget::InUse;
 pub use clock::Clock;
 #[cfg(feature = "bincode")]
 pub use codec::Bincode;
 pub use codec::{Codec, Json};
 #[cfg(feature = "events")]
-pub use delivery::{DeliveryError, Dispatched, Outcome, Request, Response, Workers};
+pub use delivery::{DeliveryError, DeliveryOutcome, Dispatched, Request, Response, Workers};
 #[cfg(feature = "durable")]
 pub use disk::{StoreError, StoreProblem};
-pub use error::{Bound, Busy, DeployError, InvokeError, InvokeErrorKind, Trap, UnknownImport};
+pub use error::{Busy, DeployError, InvokeError, InvokeErrorKind, LimitKind, Trap, UnknownImport};
 #[cfg(feature = "events")]
 pub use event::{Attribute, DataKind, Event, EventBuilder, EventError, Timestamp, TimestampError};
-pub use function::{AliasError, Deployment, Function, Guest, Invocation, Reply, Returned};
+pub use function::{AliasError, Deployment, Function, Guest, Invocation, Reply, SessionReply};
 pub use guest::ContractKind;
 #[cfg(feature = "extism")]
 pub use guest::extism::options::{Extism, LogLevel};
@@ -83,14 +84,17 @@ pub use limits::{Limits, ParseError, Reset, RuntimeLimits};
 pub use module::cleaning;
 #[cfg(feature = "events")]
 pub use pattern::{Explanation, MatchError, Matcher, Mismatch, Pattern, PatternError, PatternIndex, TakenKey};
+pub use pool::InstanceCount;
 #[cfg(feature = "events")]
-pub use queue::{DeadLetter, DeliveryStats, EventLimits, Next, PublishError, Reason, RedriveError, WhenFull};
+pub use queue::{
+    AfterFailure, DeadLetter, DeadLetterReason, DeliveryStats, EventLimits, PublishError, RedriveError, WhenFull,
+};
 #[cfg(feature = "events")]
-pub use runtime::{Deliveries, DeliveryInfo, Tick, Triggers};
+pub use runtime::{Deliveries, DeliveryInfo, TickReport, Triggers};
 pub use runtime::{Error, Runtime, RuntimeBuilder};
 #[cfg(feature = "schedule")]
 pub use trigger::Missed;
 #[cfg(feature = "events")]
-pub use trigger::{Input, Retry, Trigger, TriggerError, Verdict};
-pub use usage::{DeployReport, Ledger, Report, Start, Usage, Version};
+pub use trigger::{Retry, Trigger, TriggerError, TriggerInput, Verdict};
+pub use usage::{DeployReport, FunctionUsage, Ledger, Report, StartKind, Version};
 pub use value::{Value, ValueError, ValueType, Values};

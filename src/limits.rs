@@ -233,10 +233,10 @@ pub enum Reset {
     /// nothing of the system.
     Portable,
     /// As `Auto`, except that all instances begin on memory whose written pages can be found.
-    Gated,
-    /// As `Gated`, except that the runtime looks for the written pages after every run, and does
+    ByFaultCount,
+    /// As `ByFaultCount`, except that the runtime looks for the written pages after every run, and does
     /// not count page faults.
-    Scanned,
+    ByPageScan,
 }
 
 impl fmt::Display for Reset {
@@ -244,8 +244,8 @@ impl fmt::Display for Reset {
         f.write_str(match self {
             Self::Auto => "auto",
             Self::Portable => "portable",
-            Self::Gated => "gated",
-            Self::Scanned => "scanned",
+            Self::ByFaultCount => "by_fault_count",
+            Self::ByPageScan => "by_page_scan",
         })
     }
 }
@@ -255,7 +255,7 @@ impl FromStr for Reset {
 
     /// Reads what `Display` writes.
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        word("technique of cleaning", &[Self::Auto, Self::Portable, Self::Gated, Self::Scanned], text)
+        word("technique of cleaning", &[Self::Auto, Self::Portable, Self::ByFaultCount, Self::ByPageScan], text)
     }
 }
 

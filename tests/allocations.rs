@@ -6,7 +6,7 @@
 
 #[cfg(feature = "events")]
 use dormouse::{Event, Matcher, Pattern, PatternIndex};
-use dormouse::{Function, Reset, Runtime, Start, Value};
+use dormouse::{Function, Reset, Runtime, StartKind, Value};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -24,14 +24,14 @@ fn main() {
 }
 
 fn a_warm_invocation_allocates_nothing_but_its_output() {
-    for reset in [Reset::Auto, Reset::Portable, Reset::Gated, Reset::Scanned] {
+    for reset in [Reset::Auto, Reset::Portable, Reset::ByFaultCount, Reset::ByPageScan] {
         let runtime = Runtime::builder().reset(reset).build();
         let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guests/echo.wat")).expect("the guest");
         let echo = runtime.deploy("echo", &wat::parse_bytes(&bytes).expect("the guest is text")).expect("it deploys");
         let mut output = Vec::with_capacity(EVENT.len());
         expect(&format!("invoke_into, {reset:?}"), &echo, 0, || {
             let report = echo.invoke_into(&EVENT, &mut output).expect("it echoes");
-            assert_eq!((&output[..], report.start()), (&EVENT[..], Start::Warm));
+            assert_eq!((&output[..], report.start()), (&EVENT[..], StartKind::Warm));
         });
         expect(&format!("invoke, {reset:?}"), &echo, 1, || {
             assert_eq!(echo.invoke(&EVENT).expect("it echoes").output(), EVENT);

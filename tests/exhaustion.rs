@@ -22,7 +22,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use dormouse::{DeployError, Function, InvokeErrorKind, Limits, Reset, Runtime, Trap, Value};
+use dormouse::{DeployError, Function, InUse, InstanceCount, InvokeErrorKind, Limits, Reset, Runtime, Trap, Value};
 
 /// Smaller allocations never fail.
 const LARGE: usize = 64 << 10;
@@ -77,7 +77,7 @@ fn each_failure<T>(mut run: impl FnMut() -> T, mut after: impl FnMut(u64, T)) ->
 }
 
 fn main() {
-    for reset in [Reset::Auto, Reset::Portable, Reset::Gated, Reset::Scanned] {
+    for reset in [Reset::Auto, Reset::Portable, Reset::ByFaultCount, Reset::ByPageScan] {
         whichever_growth_or_instance_has_no_memory_the_next_invocation_is_right(reset);
         a_recursion_that_has_no_memory_ends_and_the_next_one_is_right(reset);
         whatever_a_deployment_has_no_memory_for_nothing_is_left_of_it(reset);
@@ -148,7 +148,11 @@ fn whichever_growth_or_instance_has_no_memory_the_next_invocation_is_right(reset
                     instances += 1;
                 }
             }
-            assert_eq!((function.instances(), runtime.in_use()), ((0, 0), (0, 0)), "{reset:?}, failure {failing}");
+            assert_eq!(
+                (function.instances(), runtime.in_use()),
+                (InstanceCount::default(), InUse::default()),
+                "{reset:?}, failure {failing}"
+            );
             assert_eq!(numbers(&function, "look").as_ref(), Ok(&pristine), "{reset:?}, failure {failing}");
             assert_eq!(numbers(&function, "grows").as_ref(), Ok(&right), "{reset:?}, failure {failing}");
         },
@@ -182,7 +186,11 @@ fn a_recursion_that_has_no_memory_ends_and_the_next_one_is_right(reset: Reset) {
         }
         let error = outcome.unwrap_err();
         assert!(is_exhausted(error.kind()), "{reset:?}, failure {failing}: {error}");
-        assert_eq!(function.instances(), (1, 1), "nothing is wrong with the instance");
+        assert_eq!(
+            (function.instances().idle, function.instances().live),
+            (1, 1),
+            "nothing is wrong with the instance"
+        );
         for _ in 0..2 {
             assert_eq!(sum().unwrap(), 500 * 501 / 2);
         }
@@ -200,7 +208,11 @@ fn whatever_a_deployment_has_no_memory_for_nothing_is_left_of_it(reset: Reset) {
             Err(DeployError::Initialise { step: "instantiation", cause }) => assert!(is_exhausted(&cause), "{cause}"),
             other => panic!("{reset:?}, failure {failing}: {other:?}"),
         }
-        assert_eq!((runtime.in_use(), runtime.functions().len()), ((0, 0), 0), "{reset:?}, failure {failing}");
+        assert_eq!(
+            (runtime.in_use(), runtime.functions().len()),
+            (InUse::default(), 0),
+            "{reset:?}, failure {failing}"
+        );
     });
     assert!(failures >= 2, "a memory and a table at the least, not {failures}");
     assert_eq!(numbers(&runtime.find("f").unwrap(), "grows").unwrap()[..2], [0, 0]);

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use dormouse::{Runtime, Start, Value};
+use dormouse::{Runtime, StartKind, Value};
 use wasmi::{Instance, Store, Val};
 
 use crate::{
@@ -44,7 +44,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     group.bench_function("warm", |bencher| {
         bencher.iter(|| {
             let sum = function.call(black_box("add"), black_box(&[Value::I32(20), Value::I32(22)])).expect("add");
-            assert_eq!((sum.values(), sum.report().start()), (&[Value::I32(42)][..], Start::Warm));
+            assert_eq!((sum.values(), sum.report().start()), (&[Value::I32(42)][..], StartKind::Warm));
         });
     });
     // Calls within one invocation, without reading the clock, the pool and the report.

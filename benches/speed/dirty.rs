@@ -7,7 +7,7 @@ use std::{
 };
 
 use criterion::Criterion;
-use dormouse::{Reset, Runtime, Start};
+use dormouse::{Reset, Runtime, StartKind};
 
 use crate::{
     Group,
@@ -29,7 +29,8 @@ pub(crate) fn benches(criterion: &mut Criterion) {
             let mut group = criterion.benchmark_group(format!("dirty/{memory}/{dirty}"));
             let event = &write_to(*dirty)[..];
             floor(&mut group, &bytes, event);
-            let resets = [("warm", Reset::Auto), ("warm_scanned", Reset::Scanned), ("warm_portable", Reset::Portable)];
+            let resets =
+                [("warm", Reset::Auto), ("warm_scanned", Reset::ByPageScan), ("warm_portable", Reset::Portable)];
             for (name, reset) in resets {
                 let function = Runtime::builder().reset(reset).build().deploy("writer", &bytes).expect("it deploys");
                 warm(&mut group, name, &function, event);
@@ -49,11 +50,11 @@ fn heavy(mut group: Group<'_>, bytes: &[u8]) {
     settle(&function, light);
     let timed = || {
         let began = Instant::now();
-        answered(&function, black_box(light), Start::Warm);
+        answered(&function, black_box(light), StartKind::Warm);
         began.elapsed()
     };
     group.bench_function("never", |bencher| bencher.iter_custom(|count| (0..count).map(|_| timed()).sum()));
-    let once = || answered(&function, black_box(heavy), Start::Warm);
+    let once = || answered(&function, black_box(heavy), StartKind::Warm);
     group.bench_function("next", |bencher| {
         bencher.iter_custom(|count| {
             let after_heavy = |_| {

@@ -4,7 +4,7 @@
 use std::{hint::black_box, time::Duration};
 
 use criterion::Criterion;
-use dormouse::{Function, Reset, Runtime, Start};
+use dormouse::{Function, Reset, Runtime, StartKind};
 
 use crate::{
     Group,
@@ -18,7 +18,7 @@ pub(crate) const FUNCTIONS: [u32; 3] = [14, 500, 3_000];
 
 /// The techniques of cleaning, each of which the bench forces.
 pub(crate) const RESETS: [(&str, Reset); 3] =
-    [("warm_gated", Reset::Gated), ("warm_scanned", Reset::Scanned), ("warm_portable", Reset::Portable)];
+    [("warm_gated", Reset::ByFaultCount), ("warm_scanned", Reset::ByPageScan), ("warm_portable", Reset::Portable)];
 
 pub(crate) fn benches(criterion: &mut Criterion) {
     for pages in MEMORIES {
@@ -39,7 +39,7 @@ fn contenders(mut group: Group<'_>, bytes: &[u8]) {
         let mut reply = Vec::new();
         bencher.iter(|| {
             let report = function.invocation(black_box(event)).run_into(&mut reply).expect("it answers");
-            assert_eq!((&*reply, report.start()), (event, Start::Warm));
+            assert_eq!((&*reply, report.start()), (event, StartKind::Warm));
         });
     });
     for (name, reset) in RESETS {
@@ -50,7 +50,7 @@ fn contenders(mut group: Group<'_>, bytes: &[u8]) {
         bencher.iter(|| {
             // Dropping the instance is timed, as in `fresh`.
             function.trim(Duration::ZERO);
-            answered(&function, black_box(event), Start::Cold);
+            answered(&function, black_box(event), StartKind::Cold);
         });
     });
     fresh(&mut group, bytes, event);
@@ -87,7 +87,7 @@ pub(crate) fn fresh(group: &mut Group<'_>, bytes: &[u8], event: &[u8]) {
 pub(crate) fn warm(group: &mut Group<'_>, name: &str, function: &Function, event: &[u8]) {
     group.bench_function(name, |bencher| {
         settle(function, event);
-        bencher.iter(|| answered(function, black_box(event), Start::Warm));
+        bencher.iter(|| answered(function, black_box(event), StartKind::Warm));
     });
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn settle(function: &Function, event: &[u8]) {
     }
 }
 
-pub(crate) fn answered(function: &Function, event: &[u8], start: Start) {
+pub(crate) fn answered(function: &Function, event: &[u8], start: StartKind) {
     let reply = function.invoke(event).expect("it answers");
     assert_eq!((reply.output(), reply.report().start()), (event, start));
 }

@@ -45,7 +45,7 @@ pub fn deploy(bytes: &[u8]) {
         }
     }
     runtime.undeploy("f");
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(runtime.in_use(), dormouse::InUse::default());
 }
 
 /// Takes a module of wasm-smith with up to four changed bytes. The first byte says how many, and

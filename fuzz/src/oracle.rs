@@ -23,7 +23,7 @@ pub const MEMORY: u64 = 4 << 20;
 pub const TABLE_ELEMENTS: u64 = 5_000;
 
 /// Every way of cleaning an instance must give the same outcomes.
-pub const RESETS: [Reset; 3] = [Reset::Portable, Reset::Gated, Reset::Scanned];
+pub const RESETS: [Reset; 3] = [Reset::Portable, Reset::ByFaultCount, Reset::ByPageScan];
 
 /// The outcome of one call: values or a trap's text, and fuel.
 #[derive(Clone, Debug, PartialEq)]

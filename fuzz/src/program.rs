@@ -114,7 +114,7 @@ impl Machine {
             resident_memory: *source.choose(&[200 << 10, 1 << 20, 64 << 20])?,
             ..RuntimeLimits::default()
         };
-        let reset = *source.choose(&[Reset::Auto, Reset::Portable, Reset::Gated, Reset::Scanned])?;
+        let reset = *source.choose(&[Reset::Auto, Reset::Portable, Reset::ByFaultCount, Reset::ByPageScan])?;
         Ok(Self {
             runtime: Runtime::builder().limits(limits.clone()).reset(reset).build(),
             limits,
@@ -154,7 +154,7 @@ impl Machine {
             6 => {
                 let max = source.int_in_range(0..=3)?;
                 if let Some(version) = self.names.get(name) {
-                    self.runtime.find(name).unwrap().set_concurrency(max).unwrap();
+                    self.runtime.find(name).unwrap().set_max_instances(max).unwrap();
                     version.max.set(max);
                 }
             }
@@ -345,17 +345,17 @@ impl Machine {
     }
 
     fn check(&self) {
-        let (instances, memory) = self.runtime.in_use();
+        let dormouse::InUse { instances, bytes: memory, .. } = self.runtime.in_use();
         assert!(instances <= self.limits.instances && memory <= self.limits.resident_memory, "{instances} {memory}");
         assert_eq!((instances == 0), (memory == 0), "{instances} {memory}");
         let functions = self.runtime.functions();
         assert!(functions.iter().map(Function::name).eq(self.names.keys().copied()));
         for function in &functions {
-            let (idle, live) = function.instances();
+            let dormouse::InstanceCount { idle, live, .. } = function.instances();
             assert!(idle == live && live <= self.names[function.name()].max.get(), "{idle} of {live}");
         }
         let ledger = self.runtime.ledger();
-        let sum = |figure: fn(&dormouse::Usage) -> u64| {
+        let sum = |figure: fn(&dormouse::FunctionUsage) -> u64| {
             ledger.functions().iter().chain([ledger.retired()]).map(figure).sum::<u64>()
         };
         assert_eq!(
@@ -370,7 +370,7 @@ impl Machine {
         for name in self.names.keys() {
             assert!(self.runtime.undeploy(name));
         }
-        assert_eq!(self.runtime.in_use(), (0, 0), "nothing is left");
+        assert_eq!(self.runtime.in_use(), dormouse::InUse::default(), "nothing is left");
     }
 }
 
@@ -399,7 +399,7 @@ impl Reported for dormouse::Reply {
     }
 }
 
-impl Reported for dormouse::Returned<Vec<String>> {
+impl Reported for dormouse::SessionReply<Vec<String>> {
     type Value = Vec<String>;
     fn fuel(&self) -> u64 {
         self.report().fuel()

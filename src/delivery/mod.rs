@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use error::DeliveryError;
 pub(crate) use request::request;
 pub use request::{Request, Response};
-pub use run::Outcome;
+pub use run::DeliveryOutcome;
 use run::{Begun, run};
 pub use workers::Workers;
 
@@ -39,7 +39,7 @@ pub struct Dispatched {
     /// was dropped.
     pub delivery: u64,
     /// The outcome of the attempt.
-    pub outcome: Outcome,
+    pub outcome: DeliveryOutcome,
 }
 
 /// Queues an event, and makes the first attempt of each of its deliveries now, on this thread.
@@ -67,16 +67,16 @@ fn dispatch_to(
         ids.map(|id| (id, queue.begin(id, now).map(|job| Begun::new(hub, job)))).collect()
     };
     if begun.is_empty() {
-        let dropped = |trigger| Dispatched { trigger, delivery: 0, outcome: Outcome::Dropped };
+        let dropped = |trigger| Dispatched { trigger, delivery: 0, outcome: DeliveryOutcome::Dropped };
         return Ok(bound.iter().map(|bound| dropped(bound.id.to_string())).collect());
     }
     let mut buffer = Vec::new();
     let outcomes = begun.into_iter().zip(bound).map(|((delivery, begun), bound)| {
         let outcome = match begun {
             Ok(begun) => run(functions, begun, &mut buffer),
-            Err(NotBegun::Blocked) => Outcome::Queued,
-            Err(NotBegun::Expired) => Outcome::Expired,
-            Err(NotBegun::TooOld) => Outcome::TooOld,
+            Err(NotBegun::Blocked) => DeliveryOutcome::Queued,
+            Err(NotBegun::Expired) => DeliveryOutcome::Expired,
+            Err(NotBegun::TooOld) => DeliveryOutcome::TooOld,
         };
         Dispatched { trigger: bound.id.to_string(), delivery, outcome }
     });

@@ -11,7 +11,8 @@ use std::{
 };
 
 use crate::{
-    Context, Event, EventLimits, HostError, Input, InvokeErrorKind, PublishError, Retry, Runtime, Trigger, WhenFull,
+    Context, Event, EventLimits, HostError, InvokeErrorKind, PublishError, Retry, Runtime, Trigger, TriggerInput,
+    WhenFull,
     disk::{Simulated, StoreProblem, Survive},
     queue::Store,
 };
@@ -41,7 +42,7 @@ fn runtime(disk: &Simulated, seen: &Seen) -> Option<Runtime> {
     let module = wat::parse_str(GUEST).unwrap();
     runtime.deployment("f", &module).host("test", "note", note).deploy().unwrap();
     let retry = Retry::fixed(Duration::ZERO).attempts(2);
-    runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).retry(retry)).unwrap();
+    runtime.bind("a", Trigger::on("a").to("f").input(TriggerInput::Data).retry(retry)).unwrap();
     Some(runtime)
 }
 
@@ -189,7 +190,7 @@ fn what_a_full_queue_would_drop_stays_in_its_order_where_the_new_cannot_be_writt
         runtime.deployment(name, &module).host("test", "note", note.clone()).deploy().unwrap();
     };
     deploy("f");
-    let trigger = |target: &str| Trigger::on("a").to(target).input(Input::Data).ordered();
+    let trigger = |target: &str| Trigger::on("a").to(target).input(TriggerInput::Data).ordered();
     runtime.bind("a", trigger("f")).unwrap();
     runtime.bind("b", trigger("g")).unwrap();
     for number in 0..3 {
@@ -235,7 +236,7 @@ fn what_comes_back_into_an_order_stands_behind_the_delivery_that_runs() {
     };
     let module = wat::parse_str(GUEST).unwrap();
     runtime.deployment("f", &module).host("test", "note", note).deploy().unwrap();
-    runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).ordered()).unwrap();
+    runtime.bind("a", Trigger::on("a").to("f").input(TriggerInput::Data).ordered()).unwrap();
     for text in ["first", "second"] {
         publish(&runtime, text).unwrap();
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value as Json, json};
 
-use super::{DeliveryError, Dispatched, Outcome, dispatch_to};
+use super::{DeliveryError, DeliveryOutcome, Dispatched, dispatch_to};
 use crate::{
     error::InvokeErrorKind,
     event::Event,
@@ -253,8 +253,8 @@ pub(crate) fn request(functions: &Arc<Functions>, request: &Request) -> Response
             Response::failed(status, format!("{target}: {error}"))
         }
         Ok(dispatched) => match dispatched.into_iter().next() {
-            Some(Dispatched { outcome: Outcome::Succeeded(reply), .. }) => Response::of(reply.into_output()),
-            Some(Dispatched { outcome: Outcome::Failed { error, .. }, .. }) => {
+            Some(Dispatched { outcome: DeliveryOutcome::Succeeded(reply), .. }) => Response::of(reply.into_output()),
+            Some(Dispatched { outcome: DeliveryOutcome::Failed { error, .. }, .. }) => {
                 Response::failed(status(&error), format!("{target}: {error}"))
             }
             other => Response::failed(503, format!("{target}: not answered: {other:?}")),

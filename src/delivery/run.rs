@@ -11,16 +11,16 @@ use crate::{
     event::Event,
     function::{Functions, Reply},
     guest::EXIT_REJECTED,
-    queue::{Failure, Hub, Job, Next, Parked, PublishError, Staged, StagedEvent, hops},
+    queue::{AfterFailure, Failure, Hub, Job, Parked, PublishError, Staged, StagedEvent, hops},
     text::cut,
-    trigger::{Input, Source},
+    trigger::{Source, TriggerInput},
     usage::Origin,
 };
 
 /// The outcome of one attempt to deliver an event.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum DeliveryOutcome {
     /// The function succeeded, with this reply.
     Succeeded(Reply),
     /// The attempt failed.
@@ -28,7 +28,7 @@ pub enum Outcome {
         /// Why the attempt failed.
         error: DeliveryError,
         /// What happens next with the delivery.
-        next: Next,
+        next: AfterFailure,
     },
     /// The function is not deployed, or is switched off. The delivery waits in the queue for the
     /// function.
@@ -68,7 +68,7 @@ impl Drop for Begun<'_> {
 }
 
 /// Runs a delivery that has begun, and settles it. `buffer` is used for the input.
-pub(super) fn run(functions: &Arc<Functions>, mut begun: Begun<'_>, buffer: &mut Vec<u8>) -> Outcome {
+pub(super) fn run(functions: &Arc<Functions>, mut begun: Begun<'_>, buffer: &mut Vec<u8>) -> DeliveryOutcome {
     let (hub, job) = (begun.hub, &begun.job);
     // Read before the function is looked up: a deployment after this line is noticed when the
     // delivery would park.
@@ -79,14 +79,15 @@ pub(super) fn run(functions: &Arc<Functions>, mut begun: Begun<'_>, buffer: &mut
         Err(error) => match class(error.kind(), job) {
             Some(failure) => fail(hub, job, failure, error.into()),
             None => match hub.park(job.id, cut(&error.to_string()), changes) {
-                Parked::Yes => Outcome::Parked,
-                Parked::Ready => Outcome::Queued,
-                Parked::TooOld => Outcome::TooOld,
+                Parked::Yes => DeliveryOutcome::Parked,
+                Parked::Ready => DeliveryOutcome::Queued,
+                Parked::TooOld => DeliveryOutcome::TooOld,
             },
         },
     };
     begun.settled = true;
-    let waits = matches!(outcome, Outcome::Failed { next: Next::Retry(_), .. } | Outcome::Parked);
+    let waits =
+        matches!(outcome, DeliveryOutcome::Failed { next: AfterFailure::Retry(_), .. } | DeliveryOutcome::Parked);
     hub.after(waits);
     outcome
 }
@@ -102,13 +103,13 @@ fn invoke(
         return Err(InvokeErrorKind::Undeployed { name: trigger.target.clone() }.into());
     };
     let input = match &trigger.delivery.input {
-        Input::Event => {
+        TriggerInput::Event => {
             buffer.clear();
             job.event.write_json(buffer);
             buffer
         }
-        Input::Data => job.event.data().unwrap_or_default(),
-        Input::Constant(bytes) => bytes,
+        TriggerInput::Data => job.event.data().unwrap_or_default(),
+        TriggerInput::Constant(bytes) => bytes,
     };
     let (trigger, hop_count) = (job.bound.id.clone(), hops(&job.event));
     let origin = Origin { trigger, delivery: job.id, attempt: job.attempt, hops: hop_count };
@@ -141,7 +142,7 @@ fn class(error: &InvokeErrorKind, job: &Job) -> Option<Failure> {
     if at_once && matches!(class, None | Some(Failure::Refused)) { Some(Failure::Permanent) } else { class }
 }
 
-fn fail(hub: &Hub, job: &Job, failure: Failure, error: DeliveryError) -> Outcome {
+fn fail(hub: &Hub, job: &Job, failure: Failure, error: DeliveryError) -> DeliveryOutcome {
     let version = match &error {
         DeliveryError::Invoke(error) => error.report().map(|report| report.version()),
         _ => None,
@@ -149,12 +150,12 @@ fn fail(hub: &Hub, job: &Job, failure: Failure, error: DeliveryError) -> Outcome
     let (text, now) = (cut(&error.to_string()), hub.clock.now());
     let next = hub.queue.lock().fail(job.id, failure, text, version, now);
     // A running delivery is in the queue, so `next` is not `None` here.
-    next.map_or(Outcome::TooOld, |next| Outcome::Failed { error, next })
+    next.map_or(DeliveryOutcome::TooOld, |next| DeliveryOutcome::Failed { error, next })
 }
 
 /// The function has succeeded: the delivery ends. In the same step, the queue takes its reply and
 /// the events that were published during it.
-fn settle(hub: &Hub, job: &Job, reply: Reply, staged: Option<Staged>) -> Outcome {
+fn settle(hub: &Hub, job: &Job, reply: Reply, staged: Option<Staged>) -> DeliveryOutcome {
     let event = match reply::read(job, reply.output()) {
         Ok(event) => event,
         Err(error) => return fail(hub, job, Failure::Permanent, error),
@@ -167,10 +168,10 @@ fn settle(hub: &Hub, job: &Job, reply: Reply, staged: Option<Staged>) -> Outcome
     events.extend(event);
     if events.is_empty() {
         hub.queue.lock().succeed(job.id);
-        return Outcome::Succeeded(reply);
+        return DeliveryOutcome::Succeeded(reply);
     }
     match hub.release(room, &events, Some(job.id)) {
-        Ok(()) => Outcome::Succeeded(reply),
+        Ok(()) => DeliveryOutcome::Succeeded(reply),
         // The event is part of the function's result. Without room for it, the function has to run
         // again.
         Err(error @ PublishError::QueueFull { .. }) => fail(hub, job, Failure::Run, error.into()),

@@ -26,13 +26,13 @@ pub enum DeployError {
     },
     /// The module is larger than a limit allows.
     #[error(
-        "the module has {found} {bound}, above the limit of {limit}; raise `Limits::{field}` if that is meant",
-        bound = bound.describe(),
-        field = bound.field()
+        "the module has {found} {what}, above the limit of {limit}; raise `Limits::{field}` if that is meant",
+        what = kind.describe(),
+        field = kind.field()
     )]
     TooLarge {
         /// Which limit.
-        bound: Bound,
+        kind: LimitKind,
         /// What the module has.
         found: u64,
         /// What the limit allows.
@@ -172,7 +172,7 @@ impl DeployError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is documented as the field of `Limits` that has its name")]
-pub enum Bound {
+pub enum LimitKind {
     ModuleBytes,
     Functions,
     Imports,
@@ -189,7 +189,7 @@ pub enum Bound {
     TableElements,
 }
 
-impl Bound {
+impl LimitKind {
     /// The field of [`Limits`](crate::Limits).
     pub fn field(self) -> &'static str {
         match self {

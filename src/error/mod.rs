@@ -10,7 +10,7 @@ mod serialised;
 mod trap;
 
 pub use busy::Busy;
-pub use deploy::{Bound, DeployError, UnknownImport};
+pub use deploy::{DeployError, LimitKind, UnknownImport};
 pub use invoke::{InvokeError, InvokeErrorKind};
 pub use trap::Trap;
 

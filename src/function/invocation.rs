@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Function, Guest, Reply, Returned,
+    Function, Guest, Reply, SessionReply,
     nesting::{self, Level},
 };
 use crate::{
@@ -163,7 +163,7 @@ impl<'a> Invocation<'a> {
     ///
     /// # Errors
     /// See [`InvokeErrorKind`].
-    pub fn call(self, export: &str, args: &[Value]) -> Result<Returned<Values>, InvokeError> {
+    pub fn call(self, export: &str, args: &[Value]) -> Result<SessionReply<Values>, InvokeError> {
         self.session(|guest| guest.call(export, args))
     }
 
@@ -174,7 +174,7 @@ impl<'a> Invocation<'a> {
     pub fn session<T>(
         self,
         body: impl FnOnce(&mut Guest<'_>) -> Result<T, InvokeErrorKind>,
-    ) -> Result<Returned<T>, InvokeError> {
+    ) -> Result<SessionReply<T>, InvokeError> {
         // The closure writes the value to its final place. A value passed from function to function
         // would be copied each time.
         let mut value = None;
@@ -183,7 +183,7 @@ impl<'a> Invocation<'a> {
             Ok(0)
         })?;
         let value = value.expect("the closure has ended well");
-        Ok(Returned { value, log, report })
+        Ok(SessionReply { value, log, report })
     }
 
     /// Takes an instance, runs `body` on it, and gives it back. `body` returns the number of output

@@ -22,7 +22,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use alias::AliasError;
 pub use deployment::Deployment;
 pub use invocation::Invocation;
-pub use reply::{Reply, Returned};
+pub use reply::{Reply, SessionReply};
 pub use session::Guest;
 
 pub(crate) use registry::Functions;
@@ -31,6 +31,7 @@ pub(crate) use version::Deployed;
 use crate::{
     codec::Codec,
     error::{InvokeError, InvokeErrorKind},
+    pool::InstanceCount,
     usage::{DeployReport, Report, Version},
     value::{Value, Values},
 };
@@ -183,7 +184,7 @@ impl Function {
     ///
     /// # Errors
     /// See [`InvokeErrorKind`].
-    pub fn call(&self, export: &str, args: &[Value]) -> Result<Returned<Values>, InvokeError> {
+    pub fn call(&self, export: &str, args: &[Value]) -> Result<SessionReply<Values>, InvokeError> {
         self.invocation(&[]).call(export, args)
     }
 
@@ -210,7 +211,7 @@ impl Function {
     pub fn session<T>(
         &self,
         body: impl FnOnce(&mut Guest<'_>) -> Result<T, InvokeErrorKind>,
-    ) -> Result<Returned<T>, InvokeError> {
+    ) -> Result<SessionReply<T>, InvokeError> {
         self.invocation(&[]).session(body)
     }
 
@@ -278,16 +279,16 @@ impl Function {
     /// #   (func (export "handle") (param i32 i32) (result i64) (i64.const 0)))"#).unwrap();
     /// # let runtime = dormouse::Runtime::new();
     /// # let function = runtime.deploy("echo", &echo)?;
-    /// function.set_concurrency(0)?;
+    /// function.set_max_instances(0)?;
     /// assert!(function.invoke(b"x").is_err());
-    /// function.set_concurrency(4)?;
+    /// function.set_max_instances(4)?;
     /// assert!(function.invoke(b"x").is_ok());
     /// # Ok::<(), dormouse::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`InvokeErrorKind::Undeployed`].
-    pub fn set_concurrency(&self, max: usize) -> Result<(), InvokeError> {
+    pub fn set_max_instances(&self, max: usize) -> Result<(), InvokeError> {
         let deployed = self.deployed()?;
         deployed.pool.set_max(max);
         self.functions.hub.arrived(&deployed.label().name);
@@ -295,8 +296,8 @@ impl Function {
     }
 
     /// The instances of the current version: how many are idle, and how many there are.
-    pub fn instances(&self) -> (usize, usize) {
-        self.deployed().map_or((0, 0), |deployed| deployed.pool.counts())
+    pub fn instances(&self) -> InstanceCount {
+        self.deployed().map_or_else(|_| InstanceCount::default(), |deployed| deployed.pool.counts())
     }
 
     /// The version behind the handle. It takes no lock and touches no count that threads share.

@@ -52,13 +52,13 @@ impl AsRef<[u8]> for Reply {
 /// The result of [`Function::call`](crate::Function::call) or
 /// [`Function::session`](crate::Function::session).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Returned<T> {
+pub struct SessionReply<T> {
     pub(crate) value: T,
     pub(crate) log: Vec<u8>,
     pub(crate) report: Report,
 }
 
-impl<T> Returned<T> {
+impl<T> SessionReply<T> {
     /// The value that the session's closure returned.
     pub fn value(&self) -> &T {
         &self.value
@@ -80,7 +80,7 @@ impl<T> Returned<T> {
     }
 }
 
-impl Returned<Values> {
+impl SessionReply<Values> {
     /// The results of the call.
     pub fn values(&self) -> &[Value] {
         &self.value

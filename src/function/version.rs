@@ -164,7 +164,7 @@ impl Deployed {
     /// Whether instances can lie on regions: the technique needs them, and nothing has failed so
     /// far.
     fn is_mappable(&self) -> bool {
-        matches!(self.technique, Technique::Gated | Technique::Scanned)
+        matches!(self.technique, Technique::ByFaultCount | Technique::ByPageScan)
             && !self.unmappable.load(Ordering::Relaxed)
             && self.mapped.get().is_none_or(Option::is_some)
     }

@@ -59,6 +59,6 @@ mod tests {
         let module = wat::parse_str(r#"(module (func (export "run")))"#).unwrap();
         let (function, cancel) = (runtime.deploy("f", &module).unwrap(), Cancel::new());
         function.invocation(b"").cancel(&cancel).call("run", &[]).unwrap();
-        assert_eq!((function.instances(), Arc::strong_count(&cancel.0)), ((1, 1), 1));
+        assert_eq!((function.instances().idle, Arc::strong_count(&cancel.0)), (1, 1));
     }
 }

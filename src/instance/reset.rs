@@ -31,9 +31,9 @@ pub(crate) enum Technique {
     /// No code of the guest changes anything.
     None,
     /// In place, once an instance is on regions. Memories are restored by the pages that were
-    /// written to. The gate decides whether to scan for them; `Scanned` scans after every run.
-    Gated,
-    Scanned,
+    /// written to. The gate decides whether to scan for them; `ByPageScan` scans after every run.
+    ByFaultCount,
+    ByPageScan,
     /// In place. Memories are restored as a whole.
     Portable,
     /// By a fresh instance.
@@ -52,8 +52,8 @@ impl Technique {
         match requested {
             _ if prepared.drops_segments => Self::Replaced,
             _ if !memories_written && prepared.globals.is_empty() && prepared.tables.is_empty() => Self::None,
-            Reset::Auto | Reset::Gated if memories_written && mappable() => Self::Gated,
-            Reset::Scanned if memories_written && mappable() => Self::Scanned,
+            Reset::Auto | Reset::ByFaultCount if memories_written && mappable() => Self::ByFaultCount,
+            Reset::ByPageScan if memories_written && mappable() => Self::ByPageScan,
             _ => Self::Portable,
         }
     }
@@ -62,8 +62,8 @@ impl Technique {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::None => "none",
-            Self::Gated => "gated",
-            Self::Scanned => "scanned",
+            Self::ByFaultCount => "by_fault_count",
+            Self::ByPageScan => "by_page_scan",
             Self::Portable => "portable",
             Self::Replaced => "replaced",
         }
@@ -103,7 +103,7 @@ impl<H: HostSide> Instance<H> {
                     None => image.restore(data),
                     Some(gate) => {
                         let region = state.regions.get(index);
-                        if !gate.restore(region, mapped[index].bytes(), data, technique == Technique::Scanned) {
+                        if !gate.restore(region, mapped[index].bytes(), data, technique == Technique::ByPageScan) {
                             return Cleaned::Lost;
                         }
                         // The slice of the memory is no longer used here.

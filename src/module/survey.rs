@@ -21,14 +21,14 @@ use walk::Surveyor;
 
 use super::features::features;
 use crate::{
-    error::{Bound, DeployError},
+    error::{DeployError, LimitKind},
     limits::Limits,
 };
 
 impl<'a> Survey<'a> {
     /// Validates the module and notes what it can touch, within the limits.
     pub(crate) fn of(bytes: &'a [u8], limits: &Limits) -> Result<Self, DeployError> {
-        within(Bound::ModuleBytes, bytes.len() as u64, limits.module_bytes)?;
+        within(LimitKind::ModuleBytes, bytes.len() as u64, limits.module_bytes)?;
         Surveyor::new(features(), limits, bytes).run().map_err(|refusal| match refusal {
             Refusal::Limit(error) => error,
             Refusal::Invalid(error) => explain::explain(bytes, limits, &error),
@@ -55,6 +55,6 @@ impl From<DeployError> for Refusal {
 }
 
 /// `Ok` if `found` is not above `limit`.
-fn within(bound: Bound, found: u64, limit: u64) -> Result<(), DeployError> {
-    if found > limit { Err(DeployError::TooLarge { bound, found, limit }) } else { Ok(()) }
+fn within(kind: LimitKind, found: u64, limit: u64) -> Result<(), DeployError> {
+    if found > limit { Err(DeployError::TooLarge { kind, found, limit }) } else { Ok(()) }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Pool, PooledInstance};
-use crate::{sync::atomic::Ordering, usage::Start};
+use crate::{sync::atomic::Ordering, usage::StartKind};
 
 /// An instance on loan. If it is dropped without being given back, as when a panic unwinds, the
 /// instance is thrown away.
@@ -14,7 +14,7 @@ pub(crate) struct Lease<'a> {
     pool: &'a Pool,
     lane: usize,
     pub(super) ready: Option<Box<PooledInstance>>,
-    start: Start,
+    start: StartKind,
     /// The instance went back to the pool, which counts it.
     returned: bool,
 }
@@ -22,16 +22,16 @@ pub(crate) struct Lease<'a> {
 impl<'a> Lease<'a> {
     /// Lends an instance that was taken out of the pool.
     pub(super) fn of(pool: &'a Pool, ready: Box<PooledInstance>) -> Self {
-        let start = if ready.is_from_deployment { Start::Cold } else { Start::Warm };
+        let start = if ready.is_from_deployment { StartKind::Cold } else { StartKind::Warm };
         Self { pool, lane: ready.lane, ready: Some(ready), start, returned: false }
     }
 
     /// Holds a vacancy: the pool counts an instance that is still to be made.
     pub(super) fn vacant(pool: &'a Pool, lane: usize) -> Self {
-        Self { pool, lane, ready: None, start: Start::Cold, returned: false }
+        Self { pool, lane, ready: None, start: StartKind::Cold, returned: false }
     }
 
-    pub(crate) fn start(&self) -> Start {
+    pub(crate) fn start(&self) -> StartKind {
         self.start
     }
 

@@ -29,6 +29,7 @@ mod wait;
 use std::{collections::VecDeque, time::Duration};
 
 use crossbeam::utils::CachePadded;
+use serde::Serialize;
 
 use crate::{
     budget::Evict,
@@ -45,6 +46,17 @@ use lane::Lane;
 pub(crate) use lease::Lease;
 use quarantine::Failures;
 use wait::Found;
+
+/// How many instances a version of a function has at one moment, from
+/// [`Function::instances`](crate::Function::instances).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct InstanceCount {
+    /// Instances that no invocation uses.
+    pub idle: usize,
+    /// All instances.
+    pub live: usize,
+}
 
 /// An instance with the handles of its contract.
 pub(crate) struct PooledInstance {
@@ -145,8 +157,8 @@ impl Pool {
 
     /// The number of idle instances, and of all. They are approximate: the lanes are read one after
     /// the other.
-    pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.idle(), self.live())
+    pub(crate) fn counts(&self) -> InstanceCount {
+        InstanceCount { idle: self.idle(), live: self.live() }
     }
 
     /// The number of live instances.

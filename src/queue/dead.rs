@@ -26,7 +26,7 @@ pub struct DeadLetter {
     pub(super) trigger: Arc<str>,
     pub(super) function: Box<str>,
     pub(super) version: Option<Version>,
-    pub(super) reason: Reason,
+    pub(super) reason: DeadLetterReason,
     pub(super) attempts: u32,
     pub(super) error: Option<Box<str>>,
     pub(super) age: Duration,
@@ -37,7 +37,7 @@ pub struct DeadLetter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Reason {
+pub enum DeadLetterReason {
     /// As many attempts as [`Retry::attempts`](crate::Retry::attempts) allows have failed.
     Attempts,
     /// The delivery is older than [`Retry::max_age`](crate::Retry::max_age) allows, or would be at
@@ -52,7 +52,7 @@ pub enum Reason {
     Loop,
 }
 
-impl Reason {
+impl DeadLetterReason {
     /// The reason in one word: `attempts`, `age`, `permanent`, `loop`.
     pub fn name(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for DeadLetterReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -97,7 +97,7 @@ impl DeadLetter {
     }
 
     /// Why the delivery was given up.
-    pub fn reason(&self) -> Reason {
+    pub fn reason(&self) -> DeadLetterReason {
         self.reason
     }
 

@@ -22,7 +22,7 @@ use std::{
 
 use super::{
     DeliveryStats,
-    dead::{DeadLetter, DeadLetters, Reason},
+    dead::{DeadLetter, DeadLetterReason, DeadLetters},
     limits::{EventLimits, WhenFull},
     stage::Room,
 };
@@ -287,7 +287,7 @@ impl Queue {
                 trigger: Arc::clone(&bound.id),
                 function: bound.trigger.target.clone(),
                 version: None,
-                reason: Reason::Loop,
+                reason: DeadLetterReason::Loop,
                 attempts: 0,
                 error: Some(format!("a chain of {hops} replies, the limit, would become longer").into()),
                 age: Duration::ZERO,

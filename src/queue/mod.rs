@@ -30,15 +30,15 @@ mod stage;
 mod store;
 mod tick;
 
-pub use dead::{DeadLetter, Reason};
+pub use dead::{DeadLetter, DeadLetterReason};
 pub use error::{PublishError, RedriveError};
 pub use figures::DeliveryStats;
 pub(crate) use hops::{HOPS, hops};
 pub(crate) use hub::{Hub, Parked};
 pub use limits::{EventLimits, WhenFull};
 pub(crate) use machine::{Admission, Full, Job, NotBegun};
+pub use settle::AfterFailure;
 pub(crate) use settle::Failure;
-pub use settle::Next;
 pub(crate) use stage::{Staged, StagedEvent};
 #[cfg(feature = "durable")]
 pub(crate) use store::Store;

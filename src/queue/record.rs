@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::dead::{DeadLetter, Reason};
+use super::dead::{DeadLetter, DeadLetterReason};
 use crate::disk::StoreError;
 use crate::{event::Event, usage::Version};
 
@@ -68,9 +68,10 @@ pub(super) fn write_letter(letter: &DeadLetter) -> Vec<u8> {
 pub(super) fn read_letter(id: u64, bytes: &[u8]) -> Result<DeadLetter, StoreError> {
     let (head, event) = split(bytes)?;
     let reason = text(&head, "reason")?;
-    let reason = [Reason::Attempts, Reason::Age, Reason::Permanent, Reason::Loop]
-        .into_iter()
-        .find(|known| reason.as_deref() == Some(known.name()));
+    let reason =
+        [DeadLetterReason::Attempts, DeadLetterReason::Age, DeadLetterReason::Permanent, DeadLetterReason::Loop]
+            .into_iter()
+            .find(|known| reason.as_deref() == Some(known.name()));
     Ok(DeadLetter {
         id,
         event,

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    dead::{DeadLetter, Reason},
+    dead::{DeadLetter, DeadLetterReason},
     machine::{Job, NotBegun, Pending, Queue, Standing},
 };
 use crate::{trigger::random, usage::Version};
@@ -26,11 +26,11 @@ pub(crate) enum Failure {
 /// What happens next with a delivery that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Next {
+pub enum AfterFailure {
     /// The delivery is tried again after this time of the runtime's clock.
     Retry(Duration),
     /// The delivery is given up and kept as a dead letter.
-    DeadLetter(Reason),
+    DeadLetter(DeadLetterReason),
 }
 
 /// The shortest delay after a refusal by a busy pool or a quarantined function.
@@ -57,7 +57,7 @@ impl Queue {
             return Err(NotBegun::Expired);
         }
         if now >= age_limit(pending) {
-            self.give_up(id, Reason::Age, now);
+            self.give_up(id, DeadLetterReason::Age, now);
             return Err(NotBegun::TooOld);
         }
         let (bound, event) = (Arc::clone(&pending.bound), pending.event.clone());
@@ -86,7 +86,7 @@ impl Queue {
         error: Box<str>,
         version: Option<Version>,
         now: Duration,
-    ) -> Option<Next> {
+    ) -> Option<AfterFailure> {
         let seed = self.seed;
         self.touch(id);
         let pending = self.pending.get_mut(&id)?;
@@ -101,17 +101,17 @@ impl Queue {
         let after = if failure == Failure::Refused { after.max(REFUSED_AGAIN) } else { after };
         let at = now.saturating_add(after);
         let reason = match failure {
-            Failure::Permanent => Reason::Permanent,
-            Failure::Run if pending.attempts >= retry.attempts_max() => Reason::Attempts,
-            _ if at >= age_limit(pending) => Reason::Age,
+            Failure::Permanent => DeadLetterReason::Permanent,
+            Failure::Run if pending.attempts >= retry.attempts_max() => DeadLetterReason::Attempts,
+            _ if at >= age_limit(pending) => DeadLetterReason::Age,
             _ => {
                 self.unindex(id);
                 self.index(id, Standing::Waiting(at));
-                return Some(Next::Retry(after));
+                return Some(AfterFailure::Retry(after));
             }
         };
         self.give_up(id, reason, now);
-        Some(Next::DeadLetter(reason))
+        Some(AfterFailure::DeadLetter(reason))
     }
 
     /// Parks a delivery whose function is missing, until the function is deployed or the delivery
@@ -121,7 +121,7 @@ impl Queue {
         pending.error = Some(error);
         let until = age_limit(pending);
         if now >= until {
-            self.give_up(id, Reason::Age, now);
+            self.give_up(id, DeadLetterReason::Age, now);
             return false;
         }
         self.unindex(id);
@@ -160,13 +160,13 @@ impl Queue {
                 self.remove(id);
                 self.counts.expired += 1;
             } else {
-                self.give_up(id, Reason::Age, now);
+                self.give_up(id, DeadLetterReason::Age, now);
             }
         }
     }
 
     /// Gives a delivery up: it becomes a dead letter.
-    pub(super) fn give_up(&mut self, id: u64, reason: Reason, now: Duration) {
+    pub(super) fn give_up(&mut self, id: u64, reason: DeadLetterReason, now: Duration) {
         let Some(pending) = self.remove(id) else { return };
         let letter = DeadLetter {
             id,

@@ -16,7 +16,7 @@ const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// What one [`Runtime::tick`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Tick {
+pub struct TickReport {
     /// Events that schedules fired, except those that a full queue dropped.
     pub fired: usize,
     /// Attempts to deliver an event.
@@ -102,11 +102,11 @@ impl Runtime {
     ///
     /// The date is what expiry is judged by. Between two ticks it goes on with the runtime's clock. Before the first it is what
     /// [`Clock::wall`](crate::Clock::wall) said when the runtime was made; where that is nothing, no event expires.
-    pub fn tick(&self, now: Timestamp) -> Tick {
+    pub fn tick(&self, now: Timestamp) -> TickReport {
         let Ticked { fired, at_hand } = self.0.hub.tick(now);
         let ran = delivery::run_pending(&self.0, at_hand);
         let (trimmed, replaced) = self.maintain();
-        Tick { fired, ran, trimmed, replaced }
+        TickReport { fired, ran, trimmed, replaced }
     }
 
     /// Hands a request to the function whose route it takes, now and on this thread, and returns the response.

@@ -19,11 +19,12 @@ pub use context::DeliveryInfo;
 pub use deliveries::Deliveries;
 pub use error::Error;
 #[cfg(feature = "events")]
-pub use events::Tick;
+pub use events::TickReport;
 #[cfg(feature = "events")]
 pub use triggers::Triggers;
 
 use crate::{
+    budget::InUse,
     error::DeployError,
     function::{AliasError, Deployment, Function, Functions},
     sys,
@@ -134,7 +135,7 @@ impl Runtime {
     }
 
     /// Live instances of all functions, and the bytes of memory and bookkeeping that they hold.
-    pub fn in_use(&self) -> (usize, u64) {
+    pub fn in_use(&self) -> InUse {
         self.0.budget.in_use()
     }
 

@@ -18,7 +18,7 @@ use super::{
 };
 use filters::{deny, deny_with};
 
-use crate::{Function, Reset, Runtime, Start, Value, instance::Gate};
+use crate::{Function, Reset, Runtime, StartKind, Value, instance::Gate};
 
 const PAGES: i32 = 17;
 
@@ -40,7 +40,7 @@ fn settled(reset: Reset) -> Function {
 }
 
 /// Writes into a page, and returns how the instance was started.
-fn poke(function: &Function, page: i32) -> Start {
+fn poke(function: &Function, page: i32) -> StartKind {
     let args = [Value::I32(page * 4_096 + 8), Value::I32(-1)];
     function.call("poke", &args).unwrap().report().start()
 }
@@ -107,8 +107,8 @@ fn a_kernel_that_can_do_it_is_used() {
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     if has_scan() && page == 4_096 && std::fs::File::open("/proc/self/pagemap").is_ok() {
         assert!(available());
-        let technique = settled(Reset::Gated).deploy_report().unwrap().reset();
-        assert_eq!(technique, "gated");
+        let technique = settled(Reset::ByFaultCount).deploy_report().unwrap().reset();
+        assert_eq!(technique, "by_fault_count");
     }
 }
 
@@ -157,7 +157,7 @@ fn a_process_that_may_not_look_at_itself_uses_no_regions() {
             call(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0));
         }
         assert!(!available());
-        let function = settled(Reset::Gated);
+        let function = settled(Reset::ByFaultCount);
         poke(&function, 30);
         check(&function);
     });
@@ -166,7 +166,7 @@ fn a_process_that_may_not_look_at_itself_uses_no_regions() {
 #[test]
 fn more_functions_than_there_are_descriptors_for_stay_clean_the_portable_way() {
     in_a_process("more_functions_than_there_are_descriptors_for_stay_clean_the_portable_way", || {
-        let runtime = Runtime::builder().reset(Reset::Gated).build();
+        let runtime = Runtime::builder().reset(Reset::ByFaultCount).build();
         let text = r#"(module (memory (export "memory") 1)
             (func (export "poke") (param i32 i32) (i32.store (local.get 0) (local.get 1))))"#;
         let module = wat::parse_str(text).unwrap();

@@ -75,7 +75,7 @@ pub(crate) enum Source {
 /// How the runtime makes the deliveries of a trigger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delivering {
-    pub(crate) input: Input,
+    pub(crate) input: TriggerInput,
     pub(crate) ordered: bool,
     pub(crate) retry: Retry,
     /// The types that replies may have. `None` if replies are not published.
@@ -124,7 +124,7 @@ impl fmt::Display for Verdict {
 /// What a function is given of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Input {
+pub enum TriggerInput {
     /// The whole event in its JSON form, as [`Event::to_json`] writes it.
     #[default]
     Event,
@@ -261,8 +261,8 @@ impl Trigger {
         self
     }
 
-    /// Sets what the function is given, instead of [`Input::Event`].
-    pub fn input(mut self, input: Input) -> Self {
+    /// Sets what the function is given, instead of [`TriggerInput::Event`].
+    pub fn input(mut self, input: TriggerInput) -> Self {
         self.delivery.input = input;
         self
     }

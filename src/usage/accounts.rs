@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 
-use super::{Label, Ledger, Usage, Version, counters::VersionCounters};
+use super::{FunctionUsage, Label, Ledger, Version, counters::VersionCounters};
 
 /// All counters of a runtime.
 pub(crate) struct Accounts {
@@ -20,7 +20,7 @@ struct Entries {
     /// The counters of each version, with the number of its last deployment.
     by_version: HashMap<(Box<str>, Version), (u64, Arc<VersionCounters>)>,
     opened: u64,
-    retired: Usage,
+    retired: FunctionUsage,
 }
 
 impl Accounts {
@@ -68,9 +68,10 @@ impl Accounts {
     /// What all versions have used until now.
     pub(crate) fn ledger(&self) -> Ledger {
         let entries = self.entries.lock();
-        let mut functions: Vec<Usage> = Vec::with_capacity(entries.by_version.len());
+        let mut functions: Vec<FunctionUsage> = Vec::with_capacity(entries.by_version.len());
         for ((name, version), (_, counters)) in &entries.by_version {
-            let mut usage = Usage { function: name.to_string(), version: Some(*version), ..Usage::default() };
+            let mut usage =
+                FunctionUsage { function: name.to_string(), version: Some(*version), ..FunctionUsage::default() };
             counters.add_to(&mut usage);
             functions.push(usage);
         }
@@ -93,11 +94,11 @@ mod tests {
         drop(gone);
         let _third = accounts.open(&label("third"));
         let ledger = accounts.ledger();
-        let names: Vec<_> = ledger.functions().iter().map(Usage::function).collect();
+        let names: Vec<_> = ledger.functions().iter().map(FunctionUsage::function).collect();
         assert_eq!(names, ["kept", "third"]);
         assert_eq!(ledger.retired().invocations(), 1);
         let (counters, is_new) = accounts.open(&label("kept"));
-        let mut usage = Usage::default();
+        let mut usage = FunctionUsage::default();
         counters.add_to(&mut usage);
         assert_eq!((usage.refused, is_new), (1, false), "deployed again it goes on");
     }

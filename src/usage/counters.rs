@@ -27,7 +27,7 @@ use crossbeam::utils::{Backoff, CachePadded};
 use parking_lot::Mutex;
 
 use super::{
-    Report, Start, Usage,
+    FunctionUsage, Report, StartKind,
     ledger::{BUCKETS, bucket},
     report::nanos,
 };
@@ -46,7 +46,7 @@ struct Instances {
     /// The counters of the live instances, by their addresses.
     live: BTreeMap<usize, Arc<CachePadded<InstanceCounters>>>,
     /// The sum over the instances that were dropped.
-    dropped: Usage,
+    dropped: FunctionUsage,
 }
 
 /// What the invocations of one instance used.
@@ -84,7 +84,7 @@ impl Counter {
         add(&own.input, report.input);
         add(&own.output, report.output);
         add(&own.buckets[bucket(nanos)], 1);
-        add(&own.cold, u64::from(report.start == Start::Cold));
+        add(&own.cold, u64::from(report.start == StartKind::Cold));
         own.memory.store(own.memory.load(Relaxed).max(report.memory), Relaxed);
         own.changes.store(changes.wrapping_add(2), Release);
     }
@@ -101,11 +101,11 @@ impl Drop for Counter {
 impl InstanceCounters {
     /// What has been counted. The reader waits for a writer that is counting: some nanoseconds, or
     /// as long as the system interrupts the writer's thread.
-    fn read(&self) -> Usage {
+    fn read(&self) -> FunctionUsage {
         let backoff = Backoff::new();
         loop {
             let before = self.changes.load(Acquire);
-            let usage = Usage {
+            let usage = FunctionUsage {
                 fuel: self.fuel.load(Relaxed),
                 duration: Duration::from_nanos(self.nanos.load(Relaxed)),
                 input: self.input.load(Relaxed),
@@ -113,7 +113,7 @@ impl InstanceCounters {
                 cold_starts: self.cold.load(Relaxed),
                 memory_peak: self.memory.load(Relaxed),
                 buckets: std::array::from_fn(|number| self.buckets[number].load(Relaxed)),
-                ..Usage::default()
+                ..FunctionUsage::default()
             };
             fence(Acquire);
             if before % 2 == 0 && self.changes.load(Relaxed) == before {
@@ -153,7 +153,7 @@ impl VersionCounters {
     }
 
     /// Adds all that was counted to a sum.
-    pub(super) fn add_to(&self, usage: &mut Usage) {
+    pub(super) fn add_to(&self, usage: &mut FunctionUsage) {
         // Invocations are counted before their errors. So errors are read first: no error is found
         // without its invocation.
         for (kind, count) in &*self.errors.lock() {
@@ -179,7 +179,7 @@ mod tests {
         let label = Arc::new(Label { name: "f".into(), version: Version::of(b"", &()) });
         let report = Report {
             label,
-            start: Start::Cold,
+            start: StartKind::Cold,
             fuel: 1,
             duration: Duration::from_nanos(1),
             memory: 1,
@@ -203,7 +203,7 @@ mod tests {
             }
             let mut seen = 0;
             while seen < 4 * count {
-                let mut usage = Usage::default();
+                let mut usage = FunctionUsage::default();
                 counters.add_to(&mut usage);
                 let invocations = usage.invocations();
                 assert!(invocations >= seen, "{invocations} after {seen}");

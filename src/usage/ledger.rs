@@ -36,8 +36,8 @@ pub(super) fn bucket(nanos: u64) -> usize {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ledger {
-    pub(super) functions: Vec<Usage>,
-    pub(super) retired: Usage,
+    pub(super) functions: Vec<FunctionUsage>,
+    pub(super) retired: FunctionUsage,
 }
 
 impl Ledger {
@@ -45,12 +45,12 @@ impl Ledger {
     ///
     /// Entries of versions that are gone stay as long as there is room: twice
     /// [`RuntimeLimits::functions`](crate::RuntimeLimits::functions).
-    pub fn functions(&self) -> &[Usage] {
+    pub fn functions(&self) -> &[FunctionUsage] {
         &self.functions
     }
 
     /// The sum over the versions whose entries had to go.
-    pub fn retired(&self) -> &Usage {
+    pub fn retired(&self) -> &FunctionUsage {
         &self.retired
     }
 
@@ -69,7 +69,7 @@ impl Ledger {
 /// `duration_ns`, and `durations` as a list of `{"below_ns": …, "count": …}`, the last class
 /// without its bound.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct FunctionUsage {
     pub(super) function: String,
     pub(super) version: Option<Version>,
     pub(super) refused: u64,
@@ -83,7 +83,7 @@ pub struct Usage {
     pub(super) output: u64,
 }
 
-impl Usage {
+impl FunctionUsage {
     /// The function's name. Empty for what is retired.
     pub fn function(&self) -> &str {
         &self.function
@@ -169,7 +169,7 @@ impl Usage {
 }
 
 /// As a struct of the figures, in the order of their names.
-impl Serialize for Usage {
+impl Serialize for FunctionUsage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         /// The last class has no bound.
         #[derive(Serialize)]
@@ -196,7 +196,7 @@ impl Serialize for Usage {
     }
 }
 
-impl fmt::Debug for Usage {
+impl fmt::Debug for FunctionUsage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Usage")
             .field("function", &self.function)
@@ -231,11 +231,12 @@ mod tests {
 
     #[test]
     fn a_ledger_is_json_whose_names_are_sorted_and_whose_last_class_has_no_bound() {
-        let mut usage = Usage { function: "f".into(), version: Some(Version::of(b"", &())), ..Usage::default() };
+        let mut usage =
+            FunctionUsage { function: "f".into(), version: Some(Version::of(b"", &())), ..FunctionUsage::default() };
         usage.errors.insert("trap", 2);
         usage.buckets[1] = 3;
         usage.buckets[BUCKETS - 1] = 1;
-        let json = Ledger { functions: vec![usage], retired: Usage::default() }.to_json();
+        let json = Ledger { functions: vec![usage], retired: FunctionUsage::default() }.to_json();
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json, value.to_string());
         let durations = serde_json::json!([{ "below_ns": 512, "count": 3 }, { "count": 1 }]);

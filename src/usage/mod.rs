@@ -14,10 +14,10 @@ mod version;
 
 pub(crate) use accounts::Accounts;
 pub(crate) use counters::{Counter, VersionCounters};
-pub use ledger::{Ledger, Usage};
+pub use ledger::{FunctionUsage, Ledger};
 pub(crate) use origin::Origin;
 pub(crate) use origin::VARIABLE_PREFIX;
 pub(crate) use origin::VARIABLES_MAX;
 pub(crate) use report::Label;
-pub use report::{DeployReport, Report, Start};
+pub use report::{DeployReport, Report, StartKind};
 pub use version::Version;

@@ -27,7 +27,7 @@ impl fmt::Display for Label {
 /// As a text, and in serde, it is `cold` or `warm`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Start {
+pub enum StartKind {
     /// No instance was ready, so the invocation made one from the image. The first invocation after
     /// a deployment is cold too: it runs on the instance that the deployment initialised.
     Cold,
@@ -36,7 +36,7 @@ pub enum Start {
     Warm,
 }
 
-impl fmt::Display for Start {
+impl fmt::Display for StartKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Cold => "cold",
@@ -45,7 +45,7 @@ impl fmt::Display for Start {
     }
 }
 
-impl FromStr for Start {
+impl FromStr for StartKind {
     type Err = ParseError;
 
     /// Reads what `Display` writes.
@@ -65,7 +65,7 @@ impl FromStr for Start {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub(crate) label: Arc<Label>,
-    pub(crate) start: Start,
+    pub(crate) start: StartKind,
     pub(crate) fuel: u64,
     pub(crate) duration: Duration,
     pub(crate) memory: u64,
@@ -88,7 +88,7 @@ impl Report {
     }
 
     /// Cold or warm.
-    pub fn start(&self) -> Start {
+    pub fn start(&self) -> StartKind {
         self.start
     }
 
@@ -253,10 +253,10 @@ impl DeployReport {
     /// - `none`: no code of the guest changes anything. The runtime undoes what the host writes.
     /// - `portable`: in place. The runtime cleans memories as a whole, if the guest writes to any,
     ///   and globals and tables.
-    /// - `gated`: as `portable`. In instances that are used often, the runtime cleans only the
+    /// - `by_fault_count`: as `portable`. In instances that are used often, the runtime cleans only the
     ///   pages of memory that the run wrote to. It looks for them if the thread took page faults
     ///   during the run.
-    /// - `scanned`: as `gated`, except that the runtime looks for such pages after every run.
+    /// - `by_page_scan`: as `by_fault_count`, except that the runtime looks for such pages after every run.
     /// - `replaced`: a fresh instance takes its place, because the module drops segments. Nothing
     ///   can undo that.
     ///

@@ -5,6 +5,7 @@ use std::{sync::Barrier, thread, time::Duration};
 
 use dormouse::{AliasError, Busy, Function, InvokeErrorKind, Runtime, Version};
 
+use crate::support::{count, in_use};
 use crate::{
     pool::TestClock,
     support::{guest, wat},
@@ -110,11 +111,11 @@ fn instances_of_versions_behind_aliases_and_pinned_handles_are_trimmed_too() {
     for function in [&aliased, &pinned, &current] {
         function.prewarm(2).unwrap();
     }
-    assert_eq!(runtime.in_use().0, 6);
+    assert_eq!(in_use(&runtime).0, 6);
     clock.advance(Duration::from_secs(10));
     assert_eq!(runtime.trim(Duration::from_secs(11)), 0);
     assert_eq!(runtime.trim(Duration::from_secs(10)), 6);
-    assert_eq!(runtime.in_use().0, 0);
+    assert_eq!(in_use(&runtime).0, 0);
     assert_eq!(answer(&aliased), "1");
 }
 
@@ -124,8 +125,8 @@ fn concurrency_is_lowered_switched_off_and_raised_while_running() {
     let function =
         runtime.deployment("echo", &guest("echo")).instances(0..=4).max_wait(Duration::ZERO).deploy().unwrap();
     function.prewarm(4).unwrap();
-    function.set_concurrency(2).unwrap();
-    assert_eq!(function.instances(), (2, 2), "idle ones that are too many go at once");
+    function.set_max_instances(2).unwrap();
+    assert_eq!(count(&function), (2, 2), "idle ones that are too many go at once");
     let (entered, leave) = (Barrier::new(2), Barrier::new(2));
     thread::scope(|scope| {
         let held = scope.spawn(|| {
@@ -136,21 +137,21 @@ fn concurrency_is_lowered_switched_off_and_raised_while_running() {
             })
         });
         entered.wait();
-        function.set_concurrency(0).unwrap();
-        assert_eq!(function.instances(), (0, 1));
+        function.set_max_instances(0).unwrap();
+        assert_eq!(count(&function), (0, 1));
         let error = function.invoke(b"x").unwrap_err();
         assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::Instances { max: 0, waited: Duration::ZERO }));
         leave.wait();
         held.join().unwrap().unwrap();
     });
-    assert_eq!(function.instances(), (0, 0), "a lent one goes when it comes back");
-    assert_eq!(runtime.in_use(), (0, 0));
-    function.set_concurrency(1).unwrap();
+    assert_eq!(count(&function), (0, 0), "a lent one goes when it comes back");
+    assert_eq!(in_use(&runtime), (0, 0));
+    function.set_max_instances(1).unwrap();
     for _ in 0..3 {
         function.invoke(b"x").unwrap();
     }
-    assert_eq!(function.instances(), (1, 1));
-    function.set_concurrency(3).unwrap();
+    assert_eq!(count(&function), (1, 1));
+    function.set_max_instances(3).unwrap();
     assert_eq!(function.prewarm(9).unwrap(), 3);
 }
 
@@ -159,13 +160,13 @@ fn instances_that_are_too_many_once_the_maximum_is_lowered_go_as_they_come_back(
     let function = Runtime::new().deployment("echo", &guest("echo")).instances(0..=4).deploy().unwrap();
     let outer = function.session(|_| {
         let inner = function.session(|_| {
-            function.set_concurrency(1).unwrap();
-            Ok(function.instances())
+            function.set_max_instances(1).unwrap();
+            Ok(count(&function))
         });
-        Ok((inner.unwrap().into_value(), function.instances()))
+        Ok((inner.unwrap().into_value(), count(&function)))
     });
     assert_eq!(outer.unwrap().into_value(), ((0, 2), (0, 1)));
-    assert_eq!(function.instances(), (1, 1));
+    assert_eq!(count(&function), (1, 1));
 }
 
 #[cfg(feature = "events")]
@@ -177,11 +178,11 @@ fn deliveries_to_an_alias_or_a_function_that_is_off_wait_for_it() {
     let function = runtime.find("f").unwrap();
     runtime.bind("by-alias", Trigger::on("a").to("f@prod")).unwrap();
     runtime.bind("by-name", Trigger::on("a").to("f")).unwrap();
-    function.set_concurrency(0).unwrap();
+    function.set_max_instances(0).unwrap();
     runtime.publish(Event::builder("a").id("1").source("/t").build().unwrap()).unwrap();
     assert_eq!(runtime.deliveries().run_pending(usize::MAX), 2);
     assert_eq!(runtime.deliveries().stats().parked, 2);
-    function.set_concurrency(1).unwrap();
+    function.set_max_instances(1).unwrap();
     runtime.deliveries().run_pending(usize::MAX);
     assert_eq!((runtime.deliveries().stats().succeeded, runtime.deliveries().stats().parked), (1, 1));
     runtime.alias("prod", "f", one).unwrap();
@@ -192,7 +193,7 @@ fn deliveries_to_an_alias_or_a_function_that_is_off_wait_for_it() {
 #[cfg(feature = "events")]
 #[test]
 fn deliveries_to_a_version_stay_with_it() {
-    use dormouse::{Event, Outcome, Trigger};
+    use dormouse::{DeliveryOutcome, Event, Trigger};
     let runtime = Runtime::new();
     let (_, one) = numbered(&runtime, 1);
     let kept = runtime.find("f").unwrap().pinned().unwrap();
@@ -205,11 +206,11 @@ fn deliveries_to_a_version_stay_with_it() {
     let event = Event::builder("a").id("1").source("/t").build().unwrap();
     let dispatched = runtime.dispatch(event.clone()).unwrap();
     let versions = dispatched.iter().map(|one| match &one.outcome {
-        Outcome::Succeeded(reply) => reply.report().version(),
+        DeliveryOutcome::Succeeded(reply) => reply.report().version(),
         other => panic!("{other:?}"),
     });
     assert_eq!(versions.collect::<Vec<_>>(), [one, two, two]);
     drop(kept);
     let dispatched = runtime.dispatch(event).unwrap();
-    assert!(matches!(dispatched[0].outcome, Outcome::Parked), "{dispatched:?}");
+    assert!(matches!(dispatched[0].outcome, DeliveryOutcome::Parked), "{dispatched:?}");
 }

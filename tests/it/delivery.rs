@@ -9,11 +9,11 @@ use std::{
 };
 
 use dormouse::{
-    DeliveryError, Event, EventLimits, Input, InvokeErrorKind, Limits, Next, Outcome, PublishError, Reason,
-    RedriveError, Retry, Runtime, Start, Timestamp, Trigger,
+    AfterFailure, DeadLetterReason, DeliveryError, DeliveryOutcome, Event, EventLimits, InvokeErrorKind, Limits,
+    PublishError, RedriveError, Retry, Runtime, StartKind, Timestamp, Trigger, TriggerInput,
 };
 
-use crate::support::{Scene, guest, wat};
+use crate::support::{Scene, guest, in_use, wat};
 
 fn scene() -> Scene {
     let scene = Scene::new(EventLimits::default());
@@ -35,7 +35,7 @@ fn timestamp(text: &str) -> Timestamp {
 fn an_event_is_delivered_once_to_each_trigger_that_it_matches() {
     let scene = scene();
     scene.bind("a", "f", twice());
-    scene.runtime.bind("also", Trigger::on("a").to("g").input(Input::Data)).unwrap();
+    scene.runtime.bind("also", Trigger::on("a").to("g").input(TriggerInput::Data)).unwrap();
     assert_eq!(scene.publish("a", "ok"), 2);
     assert_eq!(scene.publish("nobody", "ok"), 0);
     assert_eq!(scene.stats().queued, 2);
@@ -58,16 +58,16 @@ fn a_function_gets_the_event_its_data_or_fixed_bytes() {
         (func (export "handle") (param i32 i32) (result i64) (i64.extend_i32_u (local.get 1))))"#);
     scene.runtime.deploy("echo", &echo).unwrap();
     let inputs = [
-        (Input::Event, event.to_json()),
-        (Input::Data, vec![7, 8]),
-        (Input::Constant(b"fixed"[..].into()), b"fixed".to_vec()),
+        (TriggerInput::Event, event.to_json()),
+        (TriggerInput::Data, vec![7, 8]),
+        (TriggerInput::Constant(b"fixed"[..].into()), b"fixed".to_vec()),
     ];
     for (number, (input, _)) in inputs.iter().enumerate() {
         scene.runtime.bind(&format!("t{number}"), Trigger::on("a").to("echo").input(input.clone())).unwrap();
     }
     let dispatched = scene.runtime.dispatch(event).unwrap();
     for (dispatched, (_, expected)) in dispatched.iter().zip(&inputs) {
-        let Outcome::Succeeded(reply) = &dispatched.outcome else { panic!("{dispatched:?}") };
+        let DeliveryOutcome::Succeeded(reply) = &dispatched.outcome else { panic!("{dispatched:?}") };
         assert_eq!(reply.output(), expected);
     }
     assert_eq!(dispatched.len(), 3);
@@ -78,15 +78,17 @@ fn a_dispatch_returns_every_outcome_and_a_failure_leaves_its_siblings_alone() {
     let scene = scene();
     scene.bind("a", "f", twice());
     scene.runtime.bind("absent", Trigger::on("a").to("nobody")).unwrap();
-    scene.runtime.bind("echo", Trigger::on("a").to("g").input(Input::Constant(b"ehello"[..].into()))).unwrap();
+    scene.runtime.bind("echo", Trigger::on("a").to("g").input(TriggerInput::Constant(b"ehello"[..].into()))).unwrap();
     let dispatched = scene.runtime.dispatch(scene.event("a", "trap")).unwrap();
     let ids: Vec<_> = dispatched.iter().map(|one| &*one.trigger).collect();
     assert_eq!(ids, ["a", "absent", "echo"]);
-    let Outcome::Failed { error: DeliveryError::Invoke(error), next } = &dispatched[0].outcome else { panic!() };
+    let DeliveryOutcome::Failed { error: DeliveryError::Invoke(error), next } = &dispatched[0].outcome else {
+        panic!()
+    };
     assert!(matches!(error.kind(), InvokeErrorKind::Trap(_)));
-    assert_eq!(*next, Next::Retry(Duration::from_secs(10)));
-    assert!(matches!(dispatched[1].outcome, Outcome::Parked));
-    let Outcome::Succeeded(reply) = &dispatched[2].outcome else { panic!() };
+    assert_eq!(*next, AfterFailure::Retry(Duration::from_secs(10)));
+    assert!(matches!(dispatched[1].outcome, DeliveryOutcome::Parked));
+    let DeliveryOutcome::Succeeded(reply) = &dispatched[2].outcome else { panic!() };
     assert_eq!(reply.output(), b"hello");
     let deliveries = scene.stats();
     assert_eq!((deliveries.succeeded, deliveries.queued, deliveries.parked), (1, 1, 1));
@@ -110,7 +112,7 @@ fn a_failure_is_retried_after_its_delay_and_given_up_after_its_attempts() {
         let [letter] = &letters[..] else { panic!("{letters:?}") };
         assert_eq!(
             (letter.reason(), letter.attempts(), letter.trigger(), letter.function()),
-            (Reason::Attempts, 2, "a", "f")
+            (DeadLetterReason::Attempts, 2, "a", "f")
         );
         assert_eq!(letter.event().data(), Some(deed.as_bytes()));
         assert_eq!(letter.age(), Duration::from_secs(10));
@@ -126,7 +128,7 @@ fn unless_told_otherwise_a_delivery_has_three_attempts_and_an_hour() {
     let scene = scene();
     scene.runtime.tick(timestamp("2026-01-01T00:00:00Z"));
     for (id, function) in [("a", "f"), ("b", "absent")] {
-        scene.runtime.bind(id, Trigger::on(id).to(function).input(Input::Data)).unwrap();
+        scene.runtime.bind(id, Trigger::on(id).to(function).input(TriggerInput::Data)).unwrap();
         scene.publish(id, "trap");
     }
     while let Some(time) = scene.runtime.deliveries().next_deadline() {
@@ -136,7 +138,9 @@ fn unless_told_otherwise_a_delivery_has_three_attempts_and_an_hour() {
     let letters = scene.runtime.deliveries().dead_letters();
     let letters: Vec<_> =
         letters.iter().map(|letter| (letter.trigger(), letter.reason(), letter.attempts(), letter.age())).collect();
-    let [("a", Reason::Attempts, 3, age), ("b", Reason::Age, 0, hour)] = letters[..] else { panic!("{letters:?}") };
+    let [("a", DeadLetterReason::Attempts, 3, age), ("b", DeadLetterReason::Age, 0, hour)] = letters[..] else {
+        panic!("{letters:?}")
+    };
     // One second and two seconds, each shortened by up to a half.
     assert!((Duration::from_millis(1_500)..=Duration::from_secs(3)).contains(&age), "{age:?}");
     assert_eq!(hour, Duration::from_secs(3_600));
@@ -160,7 +164,9 @@ fn a_deadline_and_an_error_of_the_host_are_tried_again() {
     }
     let event = Event::builder("a").id("1").source("/test").build().unwrap();
     for dispatched in runtime.dispatch(event).unwrap() {
-        let Outcome::Failed { next: Next::Retry(_), .. } = dispatched.outcome else { panic!("{dispatched:?}") };
+        let DeliveryOutcome::Failed { next: AfterFailure::Retry(_), .. } = dispatched.outcome else {
+            panic!("{dispatched:?}")
+        };
     }
 }
 
@@ -178,7 +184,7 @@ fn what_another_attempt_would_not_change_is_given_up_at_once() {
         scene.run();
         let letters = scene.runtime.deliveries().drain_dead_letters();
         let [letter] = &letters[..] else { panic!("{letters:?}") };
-        assert_eq!((letter.reason(), letter.attempts()), (Reason::Permanent, 1), "{letter}");
+        assert_eq!((letter.reason(), letter.attempts()), (DeadLetterReason::Permanent, 1), "{letter}");
     }
     assert_eq!(scene.stats().drained, 3);
 }
@@ -197,7 +203,7 @@ fn a_delivery_whose_next_attempt_would_be_too_late_is_given_up_with_that_reason(
         scene.advance(10);
     }
     let letters = scene.runtime.deliveries().dead_letters();
-    assert_eq!((letters[0].reason(), letters[0].attempts()), (Reason::Age, 4));
+    assert_eq!((letters[0].reason(), letters[0].attempts()), (DeadLetterReason::Age, 4));
 }
 
 #[test]
@@ -208,7 +214,7 @@ fn a_delivery_that_nobody_runs_grows_too_old() {
     scene.advance(60);
     assert_eq!(scene.run(), 0);
     let letters = scene.runtime.deliveries().dead_letters();
-    assert_eq!((letters[0].reason(), letters[0].attempts(), letters[0].error()), (Reason::Age, 0, None));
+    assert_eq!((letters[0].reason(), letters[0].attempts(), letters[0].error()), (DeadLetterReason::Age, 0, None));
     assert_eq!(scene.seen(), [""; 0]);
     scene.stats();
 }
@@ -228,25 +234,25 @@ fn one_poisonous_event_holds_up_nobody() {
 #[test]
 fn an_ordered_trigger_waits_for_a_delivery_that_is_tried_again() {
     let scene = scene();
-    let trigger = Trigger::on("a").to("f").input(Input::Data).retry(twice()).ordered();
+    let trigger = Trigger::on("a").to("f").input(TriggerInput::Data).retry(twice()).ordered();
     scene.runtime.bind("a", trigger).unwrap();
     for deed in ["trap", "ok1", "ok2"] {
         scene.publish("a", deed);
     }
     assert_eq!(scene.run(), 1);
     let dispatched = scene.runtime.dispatch(scene.event("a", "ok3")).unwrap();
-    assert!(matches!(dispatched[0].outcome, Outcome::Queued), "behind the others");
+    assert!(matches!(dispatched[0].outcome, DeliveryOutcome::Queued), "behind the others");
     scene.advance(10);
     assert_eq!(scene.run(), 4, "the last attempt, and then the others");
     assert_eq!(scene.seen(), ["f trap", "f trap", "f ok1", "f ok2", "f ok3"]);
     let dispatched = scene.runtime.dispatch(scene.event("a", "ok4")).unwrap();
-    assert!(matches!(dispatched[0].outcome, Outcome::Succeeded(_)));
+    assert!(matches!(dispatched[0].outcome, DeliveryOutcome::Succeeded(_)));
 }
 
 #[test]
 fn a_blocked_key_blocks_no_other_key() {
     let scene = scene();
-    let trigger = Trigger::on("a").to("f").input(Input::Data).retry(twice()).ordered();
+    let trigger = Trigger::on("a").to("f").input(TriggerInput::Data).retry(twice()).ordered();
     scene.runtime.bind("a", trigger).unwrap();
     let publish = |key: &str, deed: &str| {
         let event = Event::builder("a").id("1").source("/t").extension("partitionkey", key).data_text(deed);
@@ -293,7 +299,7 @@ fn parked_deliveries_grow_too_old() {
     scene.advance(60);
     scene.run();
     let letters = scene.runtime.deliveries().dead_letters();
-    assert_eq!((letters[0].reason(), letters[0].attempts()), (Reason::Age, 0));
+    assert_eq!((letters[0].reason(), letters[0].attempts()), (DeadLetterReason::Age, 0));
     assert!(letters[0].error().unwrap().contains("never"), "{}", letters[0]);
     assert_eq!(scene.stats().parked, 0);
 }
@@ -339,7 +345,7 @@ fn an_expired_event_is_never_run() {
     assert_eq!(scene.run(), 0);
     assert_eq!(scene.seen(), ["f trap"]);
     let dispatched = scene.runtime.dispatch(event("ok3")).unwrap();
-    assert!(matches!(dispatched[0].outcome, Outcome::Expired));
+    assert!(matches!(dispatched[0].outcome, DeliveryOutcome::Expired));
     let deliveries = scene.stats();
     assert_eq!((deliveries.expired, deliveries.dead_letters, deliveries.pending()), (3, 0, 0));
 }
@@ -491,7 +497,7 @@ fn workers_keep_the_order_of_each_key() {
     };
     runtime.deployment("f", &guest("deed")).host("test", "note", note).deploy().unwrap();
     let retry = Retry::fixed(Duration::ZERO).attempts(2);
-    runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).retry(retry).ordered()).unwrap();
+    runtime.bind("a", Trigger::on("a").to("f").input(TriggerInput::Data).retry(retry).ordered()).unwrap();
     let workers = runtime.deliveries().workers(4).unwrap();
     for number in 0..400 {
         let key = number % 4;
@@ -550,7 +556,10 @@ fn workers_wake_for_a_retry_of_what_the_host_ran_itself() {
     // This must hold whether the worker sleeps by then or not.
     for _ in 0..20 {
         let dispatched = runtime.dispatch(Event::builder("a").id("1").source("/t").build().unwrap()).unwrap();
-        assert!(matches!(dispatched[0].outcome, Outcome::Failed { next: Next::Retry(_), .. }), "{dispatched:?}");
+        assert!(
+            matches!(dispatched[0].outcome, DeliveryOutcome::Failed { next: AfterFailure::Retry(_), .. }),
+            "{dispatched:?}"
+        );
         assert_eq!((receiver.recv(), receiver.recv_timeout(Duration::from_secs(30))), (Ok(1), Ok(2)));
     }
     drop(workers);
@@ -612,21 +621,21 @@ fn a_tick_trims_what_is_idle_and_replaces_what_grew() {
     // The instance that deployment left has not been idle for long, and is not made again.
     let left = scene.deploy("left");
     scene.runtime.tick(now);
-    assert_eq!(left.invoke(b"ok").unwrap().report().start(), Start::Cold);
+    assert_eq!(left.invoke(b"ok").unwrap().report().start(), StartKind::Cold);
     scene.runtime.trim(Duration::ZERO);
     scene.publish("a", "grow");
     let tick = scene.runtime.tick(now);
     assert_eq!((tick.ran, tick.replaced), (1, 1), "its instance was lost, and made anew");
     let dispatched = scene.runtime.dispatch(scene.event("a", "ok")).unwrap();
-    let Outcome::Succeeded(reply) = &dispatched[0].outcome else { panic!() };
-    assert_eq!(reply.report().start(), Start::Warm);
+    let DeliveryOutcome::Succeeded(reply) = &dispatched[0].outcome else { panic!() };
+    assert_eq!(reply.report().start(), StartKind::Warm);
     scene.advance(299);
     assert_eq!(scene.runtime.tick(now).trimmed, 0);
     scene.advance(2);
     assert_eq!(scene.runtime.tick(now).trimmed, 0, "it looks once a minute");
     scene.advance(59);
     assert_eq!(scene.runtime.tick(now).trimmed, 1);
-    assert_eq!(scene.runtime.in_use().0, 0);
+    assert_eq!(in_use(&scene.runtime).0, 0);
 }
 
 #[test]
@@ -664,7 +673,7 @@ fn a_parked_delivery_whose_event_has_expired_by_then_is_no_dead_letter() {
     scene.run();
     let deliveries = scene.stats();
     assert_eq!((deliveries.expired, deliveries.dead_letters, deliveries.pending()), (1, 1, 0));
-    assert_eq!(scene.runtime.deliveries().dead_letters()[0].reason(), Reason::Age);
+    assert_eq!(scene.runtime.deliveries().dead_letters()[0].reason(), DeadLetterReason::Age);
 }
 
 #[test]
@@ -678,7 +687,7 @@ fn a_delivery_that_grows_too_old_while_its_function_is_looked_for_is_given_up() 
     scene.clock.step(Duration::ZERO);
     assert_eq!(scene.stats().parked, 0);
     let letter = &scene.runtime.deliveries().dead_letters()[0];
-    assert_eq!((letter.reason(), letter.attempts()), (Reason::Age, 0));
+    assert_eq!((letter.reason(), letter.attempts()), (DeadLetterReason::Age, 0));
     let said = letter.to_string();
     assert!(said.starts_with("a 0 by a to never: age, after 0 attempts: the function never "), "{said}");
 }
@@ -687,6 +696,6 @@ fn a_delivery_that_grows_too_old_while_its_function_is_looked_for_is_given_up() 
 fn a_dispatch_that_may_grow_no_older_than_it_is_is_too_old() {
     let scene = scene();
     scene.bind("a", "f", twice().max_age(Duration::ZERO));
-    assert!(matches!(scene.runtime.dispatch(scene.event("a", "ok")).unwrap()[0].outcome, Outcome::TooOld));
+    assert!(matches!(scene.runtime.dispatch(scene.event("a", "ok")).unwrap()[0].outcome, DeliveryOutcome::TooOld));
     assert_eq!((scene.seen(), scene.stats().dead_letters), (vec![], 1));
 }

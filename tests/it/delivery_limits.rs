@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dormouse::{Event, EventLimits, Input, Outcome, PublishError, Retry, Trigger, WhenFull};
+use dormouse::{DeliveryOutcome, Event, EventLimits, PublishError, Retry, Trigger, TriggerInput, WhenFull};
 
 use crate::support::Scene;
 
@@ -17,7 +17,7 @@ fn an_event_that_does_not_fit_is_refused_whole() {
     let scene = Scene::new(EventLimits { deliveries: 3, ..EventLimits::default() });
     scene.deploy("f");
     scene.bind("a", "f", twice());
-    scene.runtime.bind("b", Trigger::on("a").to("f").input(Input::Data)).unwrap();
+    scene.runtime.bind("b", Trigger::on("a").to("f").input(TriggerInput::Data)).unwrap();
     scene.publish("a", "ok1");
     let error = scene.runtime.publish(scene.event("a", "ok2")).unwrap_err();
     assert_eq!(error, PublishError::QueueFull { needed: 2, pending: 2, queued: 2, running: 0, parked: 0 });
@@ -94,7 +94,7 @@ fn a_full_queue_drops_the_newest_if_told_so() {
     scene.bind("a", "f", twice());
     assert_eq!((scene.publish("a", "ok1"), scene.publish("a", "ok2")), (1, 0));
     let dispatched = scene.runtime.dispatch(scene.event("a", "ok3")).unwrap();
-    assert!(matches!(dispatched[0].outcome, Outcome::Dropped));
+    assert!(matches!(dispatched[0].outcome, DeliveryOutcome::Dropped));
     assert_eq!(scene.stats().dropped, 2);
     scene.run();
     assert_eq!(scene.seen(), ["f ok1"]);
@@ -104,7 +104,7 @@ fn a_full_queue_drops_the_newest_if_told_so() {
 fn a_dropped_delivery_frees_the_next_of_its_order() {
     let scene = Scene::new(EventLimits { deliveries: 2, when_full: WhenFull::DropOldest, ..EventLimits::default() });
     scene.deploy("f");
-    scene.runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).retry(twice()).ordered()).unwrap();
+    scene.runtime.bind("a", Trigger::on("a").to("f").input(TriggerInput::Data).retry(twice()).ordered()).unwrap();
     scene.publish("a", "trap");
     scene.run();
     for deed in ["ok1", "ok2"] {

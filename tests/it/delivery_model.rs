@@ -6,7 +6,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use dormouse::{DeliveryStats, Event, EventLimits, Input, Outcome, Reason, Retry, Timestamp, Trigger, WhenFull};
+use dormouse::{
+    DeadLetterReason, DeliveryOutcome, DeliveryStats, Event, EventLimits, Retry, Timestamp, Trigger, TriggerInput,
+    WhenFull,
+};
 
 use crate::support::{Random, Scene, count};
 
@@ -64,7 +67,7 @@ struct Model {
     date: Option<i64>,
     next: u64,
     entries: Vec<Entry>,
-    letters: Vec<(Entry, Reason)>,
+    letters: Vec<(Entry, DeadLetterReason)>,
     figures: DeliveryStats,
     enabled: [bool; TRIGGERS.len()],
     h_deployed: bool,
@@ -94,7 +97,7 @@ impl Model {
         self.entries.remove(at)
     }
 
-    fn keep(&mut self, entry: Entry, reason: Reason) {
+    fn keep(&mut self, entry: Entry, reason: DeadLetterReason) {
         self.letters.push((entry, reason));
         if self.letters.len() > LETTERS {
             self.letters.remove(0);
@@ -102,7 +105,7 @@ impl Model {
         }
     }
 
-    fn bury(&mut self, id: u64, reason: Reason) {
+    fn bury(&mut self, id: u64, reason: DeadLetterReason) {
         let entry = self.remove(id);
         self.keep(entry, reason);
     }
@@ -187,7 +190,7 @@ impl Model {
                 self.remove(old.id);
                 self.figures.expired += 1;
             } else {
-                self.bury(old.id, Reason::Age);
+                self.bury(old.id, DeadLetterReason::Age);
             }
         }
     }
@@ -205,7 +208,7 @@ impl Model {
             return false;
         }
         if self.now >= entry.born + AGE {
-            self.bury(id, Reason::Age);
+            self.bury(id, DeadLetterReason::Age);
             return false;
         }
         self.entries[at].state = State::Running;
@@ -256,7 +259,7 @@ impl Model {
             self.succeed(id);
             for trigger in triggers {
                 let entry = self.entry(message, trigger);
-                self.keep(entry, Reason::Loop);
+                self.keep(entry, DeadLetterReason::Loop);
             }
         } else if self.admit(message, &triggers, Some(id)).is_none() {
             self.fail(at, false);
@@ -268,11 +271,11 @@ impl Model {
         entry.attempts += 1;
         let (id, again) = (entry.id, self.now + DELAY);
         if permanent {
-            self.bury(id, Reason::Permanent);
+            self.bury(id, DeadLetterReason::Permanent);
         } else if entry.attempts >= ATTEMPTS {
-            self.bury(id, Reason::Attempts);
+            self.bury(id, DeadLetterReason::Attempts);
         } else if again >= entry.born + AGE {
-            self.bury(id, Reason::Age);
+            self.bury(id, DeadLetterReason::Age);
         } else {
             entry.state = State::Waiting(again);
         }
@@ -324,7 +327,7 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
     scene.deploy("g");
     let retry = Retry::fixed(Duration::from_secs(DELAY)).attempts(ATTEMPTS).max_age(Duration::from_secs(AGE));
     for (id, ty, function, ordered, emits) in TRIGGERS {
-        let mut trigger = Trigger::on(ty).to(function).input(Input::Data).retry(retry.clone().without_jitter());
+        let mut trigger = Trigger::on(ty).to(function).input(TriggerInput::Data).retry(retry.clone().without_jitter());
         if ordered {
             trigger = trigger.ordered();
         }
@@ -397,8 +400,14 @@ fn case(seed: u64, scene: impl FnOnce(EventLimits) -> Scene) {
                     for id in &begun {
                         model.run(*id);
                     }
-                    let not_begun = |outcome: &Outcome| {
-                        matches!(outcome, Outcome::Queued | Outcome::Expired | Outcome::TooOld | Outcome::Dropped)
+                    let not_begun = |outcome: &DeliveryOutcome| {
+                        matches!(
+                            outcome,
+                            DeliveryOutcome::Queued
+                                | DeliveryOutcome::Expired
+                                | DeliveryOutcome::TooOld
+                                | DeliveryOutcome::Dropped
+                        )
                     };
                     let ran = dispatched.iter().flatten().filter(|one| !not_begun(&one.outcome)).count();
                     assert_eq!(ran, begun.len(), "seed {seed}, step {step}");

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use dormouse::{Event, EventLimits, Input, Reason, Retry, Runtime, StoreProblem, Trigger};
+use dormouse::{DeadLetterReason, Event, EventLimits, Retry, Runtime, StoreProblem, Trigger, TriggerInput};
 
 use crate::support::{Folder, Random, Scene, count, guest};
 
@@ -57,7 +57,7 @@ fn attempts_age_and_order_are_kept_over_a_restart() {
     let folder = Folder::new();
     let path = folder.file("deliveries");
     let bind = |scene: &Scene| {
-        let trigger = Trigger::on("a").to("f").input(Input::Data).retry(twice().attempts(3)).ordered();
+        let trigger = Trigger::on("a").to("f").input(TriggerInput::Data).retry(twice().attempts(3)).ordered();
         scene.runtime.bind("a", trigger).unwrap();
     };
     {
@@ -77,7 +77,7 @@ fn attempts_age_and_order_are_kept_over_a_restart() {
     let letters = scene.runtime.deliveries().dead_letters();
     assert_eq!(
         (letters[0].reason(), letters[0].attempts(), letters[0].age()),
-        (Reason::Attempts, 3, Duration::from_secs(10))
+        (DeadLetterReason::Attempts, 3, Duration::from_secs(10))
     );
 }
 
@@ -125,7 +125,7 @@ fn a_reply_that_nobody_takes_needs_no_room_in_a_queue_over_its_limit() {
     }
     let scene = Scene::open(EventLimits { deliveries: 1, ..EventLimits::default() }, &path);
     scene.deploy("f");
-    scene.runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).emits(["b"])).unwrap();
+    scene.runtime.bind("a", Trigger::on("a").to("f").input(TriggerInput::Data).emits(["b"])).unwrap();
     scene.run();
     assert_eq!(scene.stats().succeeded, 3);
 }
@@ -174,7 +174,7 @@ fn deliveries_whose_trigger_does_not_come_back_grow_too_old() {
     scene.advance(3_600);
     scene.run();
     let letters = scene.runtime.deliveries().dead_letters();
-    assert_eq!((letters[0].reason(), letters[0].trigger()), (Reason::Age, "a"));
+    assert_eq!((letters[0].reason(), letters[0].trigger()), (DeadLetterReason::Age, "a"));
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn what_waits_grows_older_over_restarts() {
     let letters = scene.runtime.deliveries().dead_letters();
     let found: Vec<_> = letters.iter().map(|letter| (letter.trigger(), letter.reason(), letter.age())).collect();
     let age = Duration::from_secs(65);
-    assert_eq!(found, [("parked", Reason::Age, age), ("queued", Reason::Age, age)]);
+    assert_eq!(found, [("parked", DeadLetterReason::Age, age), ("queued", DeadLetterReason::Age, age)]);
     assert!(scene.seen().is_empty());
 }
 
@@ -292,7 +292,7 @@ fn worker(place: &Path) -> Runtime {
     };
     runtime.deployment("f", &guest("deed")).host("test", "note", note).deploy().unwrap();
     let retry = Retry::fixed(Duration::ZERO).attempts(2);
-    runtime.bind("a", Trigger::on("a").to("f").input(Input::Data).retry(retry)).unwrap();
+    runtime.bind("a", Trigger::on("a").to("f").input(TriggerInput::Data).retry(retry)).unwrap();
     runtime
 }
 

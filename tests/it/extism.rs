@@ -501,7 +501,7 @@ fn nothing_of_an_invocation_stays_whatever_it_did() {
           (if (i32.eq (call $input_load_u8 (i64.const 0)) (i32.const 0x74)) (then unreachable))
           (if (i32.eq (call $input_load_u8 (i64.const 0)) (i32.const 0x6c)) (then (drop (call $alloc (i64.const 2000000)))))
           (if (i32.eq (call $input_load_u8 (i64.const 0)) (i32.const 0x73)) (then (loop (br 0)))))"#;
-    for reset in [Reset::Auto, Reset::Portable, Reset::Gated, Reset::Scanned] {
+    for reset in [Reset::Auto, Reset::Portable, Reset::ByFaultCount, Reset::ByPageScan] {
         let runtime = Runtime::builder().reset(reset).build();
         let module = plugin(body);
         let function = runtime.deploy("plugin", &module).unwrap();

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use dormouse::{
-    Context, DeliveryError, DeployError, Event, Extism, HostError, Input, InvokeErrorKind, Limits, LogLevel, Next,
-    Outcome, Reason, Retry, Runtime, Start, Trigger, Wasi,
+    AfterFailure, Context, DeadLetterReason, DeliveryError, DeliveryOutcome, DeployError, Event, Extism, HostError,
+    InvokeErrorKind, Limits, LogLevel, Retry, Runtime, StartKind, Trigger, TriggerInput, Wasi,
 };
 
 use crate::{
@@ -43,7 +43,7 @@ fn twice() -> Retry {
 }
 
 fn on_a(function: &str) -> Trigger {
-    Trigger::on("a").to(function).input(Input::Data).retry(twice())
+    Trigger::on("a").to(function).input(TriggerInput::Data).retry(twice())
 }
 
 /// The lines of an environment.
@@ -72,11 +72,11 @@ fn a_program_finds_its_delivery_in_its_environment() {
         ]
     };
     let dispatched = runtime.dispatch(event(0)).unwrap();
-    let Outcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
+    let DeliveryOutcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
     assert_eq!(lines(&reply.log()), expected(1, 1));
     // The same delivery, retried.
     let dispatched = runtime.dispatch(event(9)).unwrap();
-    let Outcome::Failed { error: DeliveryError::Invoke(error), .. } = &dispatched[0].outcome else { panic!() };
+    let DeliveryOutcome::Failed { error: DeliveryError::Invoke(error), .. } = &dispatched[0].outcome else { panic!() };
     let InvokeErrorKind::Exit { code: 9, log } = error.kind() else { panic!("{error}") };
     assert_eq!(lines(log), expected(2, 1));
     clock.advance(Duration::from_secs(10));
@@ -92,7 +92,7 @@ fn a_program_gets_the_event_in_its_json_form_unless_told_otherwise() {
     runtime.deploy("echo", &guest("echo.c.command")).unwrap();
     runtime.bind("t", Trigger::on("a").to("echo")).unwrap();
     let dispatched = runtime.dispatch(event(7)).unwrap();
-    let Outcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
+    let DeliveryOutcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
     assert_eq!(Event::parse(reply.output()).unwrap(), event(7));
 }
 
@@ -106,7 +106,7 @@ fn an_invocation_by_handle_is_told_of_no_delivery_whatever_ran_before() {
     for code in [0, 9] {
         runtime.dispatch(event(code)).unwrap();
         let again = function.invoke(&[0]).unwrap();
-        assert_eq!((lines(&again.log()), again.report().start()), (vec!["OWN=1"], Start::Warm));
+        assert_eq!((lines(&again.log()), again.report().start()), (vec!["OWN=1"], StartKind::Warm));
         assert_eq!(again.report().fuel(), first.report().fuel());
     }
 }
@@ -121,13 +121,13 @@ fn a_delivery_burns_the_same_fuel_cold_and_warm() {
         runtime.trim(Duration::ZERO);
         for _ in 0..2 {
             let dispatched = runtime.dispatch(event(0)).unwrap();
-            let Outcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
+            let DeliveryOutcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
             reports.push((reply.report().start(), reply.report().fuel()));
         }
     }
     let fuel = reports[0].1;
     assert!(reports.iter().all(|(_, same)| *same == fuel), "{reports:?}");
-    assert!(reports.chunks(2).all(|pair| (pair[0].0, pair[1].0) == (Start::Cold, Start::Warm)), "{reports:?}");
+    assert!(reports.chunks(2).all(|pair| (pair[0].0, pair[1].0) == (StartKind::Cold, StartKind::Warm)), "{reports:?}");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn within_another_invocation_the_deadline_is_what_that_has_left() {
     let inner = move |guest: &mut Context<'_>| -> Result<(), HostError> {
         clock.advance(Duration::from_secs(2));
         let dispatched = guest.runtime().dispatch(event(0))?;
-        let Outcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
+        let DeliveryOutcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
         Ok(guest.log(&reply.log())?)
     };
     let outer = runtime.deployment("outer", &outer).host("h", "f", inner).deploy().unwrap();
@@ -167,7 +167,7 @@ fn the_environment_keeps_its_bound_and_its_reserved_names() {
     deploy("A", most - 3).unwrap();
     runtime.bind("t", on_a("f")).unwrap();
     let dispatched = runtime.dispatch(event(0)).unwrap();
-    let Outcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
+    let DeliveryOutcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
     assert!((most + 1..=64 << 10).contains(&reply.log().len()), "{}", reply.log().len());
     assert!(reply.log().ends_with("DORMOUSE_DEADLINE_MS=30000\0"));
 }
@@ -199,10 +199,10 @@ fn a_guest_that_asks_not_to_be_tried_again_is_not() {
         runtime.deploy(name, module).unwrap();
         runtime.bind("t", on_a(name)).unwrap();
         let dispatched = runtime.dispatch(event(code)).unwrap();
-        let Outcome::Failed { next, .. } = &dispatched[0].outcome else { panic!("{dispatched:?}") };
-        assert_eq!(*next, Next::DeadLetter(Reason::Permanent), "{name}");
+        let DeliveryOutcome::Failed { next, .. } = &dispatched[0].outcome else { panic!("{dispatched:?}") };
+        assert_eq!(*next, AfterFailure::DeadLetter(DeadLetterReason::Permanent), "{name}");
         let letters = runtime.deliveries().dead_letters();
-        assert_eq!((letters[0].reason(), letters[0].attempts()), (Reason::Permanent, 1), "{name}");
+        assert_eq!((letters[0].reason(), letters[0].attempts()), (DeadLetterReason::Permanent, 1), "{name}");
         assert!(letters[0].error().unwrap().contains(words), "{}", letters[0]);
         assert!(runtime.deliveries().stats().is_balanced());
     }
@@ -217,14 +217,16 @@ fn any_other_exit_code_and_any_trap_are_tried_again() {
         runtime.deploy("f", module).unwrap();
         runtime.bind("t", on_a("f")).unwrap();
         let dispatched = runtime.dispatch(event(code)).unwrap();
-        let Outcome::Failed { next: Next::Retry(_), .. } = dispatched[0].outcome else { panic!("{dispatched:?}") };
+        let DeliveryOutcome::Failed { next: AfterFailure::Retry(_), .. } = dispatched[0].outcome else {
+            panic!("{dispatched:?}")
+        };
     }
 }
 
 #[test]
 fn a_rejection_is_an_error_of_its_own_kind_and_leaves_the_instance_as_good_as_any() {
     let function = Runtime::new().deploy("f", &buffer("(i64.const -1)")).unwrap();
-    for start in [Start::Cold, Start::Warm] {
+    for start in [StartKind::Cold, StartKind::Warm] {
         let error = function.invoke(b"x").unwrap_err();
         assert_eq!(*error.kind(), InvokeErrorKind::Rejected { log: "no such order".into() });
         let report = error.report().unwrap();
@@ -262,16 +264,16 @@ fn a_plug_in_finds_its_delivery_in_its_configuration_and_asks_not_to_be_tried_ag
     runtime.bind("some-trigger", on_a("plug-in")).unwrap();
 
     let dispatched = runtime.dispatch(event(0)).unwrap();
-    let Outcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
+    let DeliveryOutcome::Succeeded(reply) = &dispatched[0].outcome else { panic!("{dispatched:?}") };
     assert!(reply.log().contains("some-trigger"), "{}", reply.log());
     assert!(!function.invoke(&[0]).unwrap().log().contains("some-trigger"));
 
     let next = |code| match &runtime.dispatch(event(code)).unwrap()[0].outcome {
-        Outcome::Failed { next, .. } => *next,
+        DeliveryOutcome::Failed { next, .. } => *next,
         other => panic!("{other:?}"),
     };
-    assert!(matches!(next(1), Next::Retry(_)));
-    assert_eq!(next(65), Next::DeadLetter(Reason::Permanent));
+    assert!(matches!(next(1), AfterFailure::Retry(_)));
+    assert_eq!(next(65), AfterFailure::DeadLetter(DeadLetterReason::Permanent));
 
     let refused =
         runtime.deployment("plug-in", &plug_in).extism(Extism::new().config("DORMOUSE_TRIGGER", "x")).deploy();

@@ -1,7 +1,7 @@
 //! Real guests, in several languages: each answers as its source says, cold and warm, with the same
 //! fuel.
 
-use dormouse::{Runtime, Start};
+use dormouse::{Runtime, StartKind};
 
 use crate::support::guest;
 
@@ -17,7 +17,7 @@ fn check(name: &str, input: &[u8], output: &[u8]) {
         assert_eq!(*fuel.get_or_insert(reply.report().fuel()), reply.report().fuel(), "{name}, round {round}");
         // An instance whose memory grew beyond the image cannot be used again.
         let grew = reply.report().memory() > function.deploy_report().unwrap().memory();
-        let start = if round == 0 || grew { Start::Cold } else { Start::Warm };
+        let start = if round == 0 || grew { StartKind::Cold } else { StartKind::Warm };
         assert_eq!(reply.report().start(), start, "{name}, round {round}");
     }
 }

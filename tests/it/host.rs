@@ -2,8 +2,9 @@
 
 use std::{fmt, sync::mpsc, thread, time::Duration};
 
-use dormouse::{Cancel, Context, DeployError, HostError, InvokeErrorKind, Json, Runtime, Start, Value, ValueType};
+use dormouse::{Cancel, Context, DeployError, HostError, InvokeErrorKind, Json, Runtime, StartKind, Value, ValueType};
 
+use crate::support::count;
 use crate::{
     pool::TestClock,
     support::{guest, outcome, wat},
@@ -79,7 +80,7 @@ fn a_panic_in_a_host_function_ends_that_invocation_and_its_instance_alone() {
         let InvokeErrorKind::HostPanic { name, message, .. } = error.kind() else { panic!("{error}") };
         assert_eq!((&**name, &**message), ("take", "thirteen of all numbers"));
         let good = function.call("run", &[Value::I32(1), Value::I32(0)]).unwrap();
-        assert_eq!((good.values(), good.report().start()), (&[Value::I32(1)][..], Start::Cold));
+        assert_eq!((good.values(), good.report().start()), (&[Value::I32(1)][..], StartKind::Cold));
     }
 }
 
@@ -281,7 +282,7 @@ fn a_host_error_that_panics_when_it_is_printed_ends_that_invocation_alone() {
         let InvokeErrorKind::HostPanic { message, .. } = error.kind() else { panic!("{error}") };
         assert_eq!(&**message, "out of ink");
     }
-    assert_eq!(function.instances(), (0, 0));
+    assert_eq!(count(&function), (0, 0));
 }
 
 #[test]

@@ -17,6 +17,7 @@ use dormouse::{
     RuntimeLimits, Value, Wasi,
 };
 
+use crate::support::{count, in_use};
 use crate::{
     support::{count, wat},
     targets::RESETS,
@@ -104,7 +105,7 @@ fn is_clean(function: &Function, right: u64, after: &str) {
     let again = function.call("calls", &[Value::I32(3)]).unwrap_or_else(|error| panic!("{after}: {error}"));
     assert_eq!((again.values()[0].as_u64(), again.report().host_calls()), (right, 3), "{after}");
     assert_eq!(again.log(), "a step\n".repeat(3), "{after}");
-    let (idle, live) = function.instances();
+    let (idle, live) = count(&function);
     assert!(idle == live && live <= 1, "{after}: {idle} of {live}");
 }
 
@@ -140,7 +141,7 @@ fn whichever_call_of_the_host_fails_or_panics_the_next_invocation_is_right() {
                 assert!(is_it, "{error}");
                 assert_eq!(error.report().unwrap().host_calls(), failing);
                 let kept = usize::from(fault == Fault::Error);
-                assert_eq!(function.instances(), (kept, kept), "host code that panicked spoils its instance");
+                assert_eq!(count(&function), (kept, kept), "host code that panicked spoils its instance");
                 host.left.store(0, Relaxed);
                 is_clean(&function, right, &format!("{reset:?}, {fault:?} at call {failing}"));
                 failing += 1;
@@ -169,7 +170,7 @@ fn whichever_call_of_the_host_fails_in_initialisation_nothing_is_left_of_the_dep
                 Err(DeployError::UnrepeatableInitialisation { calls: 2 }) => break,
                 other => panic!("{other:?}"),
             }
-            assert_eq!((runtime.in_use(), runtime.functions().len()), ((0, 0), 0), "{fault:?} at call {failing}");
+            assert_eq!((in_use(&runtime), runtime.functions().len()), ((0, 0), 0), "{fault:?} at call {failing}");
             failing += 1;
         }
         assert_eq!(failing, 3);
@@ -240,7 +241,7 @@ fn whichever_growth_the_runtime_has_no_room_for_the_next_invocation_is_right() {
             is_clean(&function, right, &format!("{reset:?}, {pages} pages in all"));
             assert!(runtime.undeploy("f"));
             drop(function);
-            assert_eq!(runtime.in_use(), (0, 0));
+            assert_eq!(in_use(&runtime), (0, 0));
         }
         assert_eq!(refused, 9, "each of nine growths was refused once");
     }
@@ -319,7 +320,7 @@ fn whichever_reading_of_a_granted_clock_panics_the_next_invocation_is_right() {
         left.store(failing, Relaxed);
         let Err(error) = sum() else { break };
         assert!(matches!(error.kind(), InvokeErrorKind::HostPanic { .. }), "{error}");
-        assert_eq!(function.instances(), (0, 0));
+        assert_eq!(count(&function), (0, 0));
         assert_eq!((sum().unwrap(), sum().unwrap()), (right, right), "after a panic at reading {failing}");
         failing += 1;
     }

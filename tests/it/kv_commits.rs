@@ -11,7 +11,7 @@ use std::{
 };
 
 use dormouse::{
-    Cancel, Function, Guest, InvokeErrorKind, Runtime, Start,
+    Cancel, Function, Guest, InvokeErrorKind, Runtime, StartKind,
     kv::{self, Change, Grant, KeyValue, Size},
 };
 
@@ -87,13 +87,13 @@ fn a_failed_invocation_leaves_nothing_and_the_next_on_its_instance_finds_nothing
         });
         assert_eq!(*cancelled.unwrap_err().kind(), InvokeErrorKind::Cancelled);
         untouched("cancelling");
-        let refused: Result<dormouse::Returned<()>, _> = f.session(|guest| {
+        let refused: Result<dormouse::SessionReply<()>, _> = f.session(|guest| {
             assert_eq!((set(guest, b"a", b"after")?, cas(guest, b"c", None, Some(b"after"))?), (0, 1));
             Err(InvokeErrorKind::Cancelled)
         });
         refused.unwrap_err();
         untouched("the closure's own error");
-        assert_eq!(f.invoke(b"good").unwrap().report().start(), Start::Warm);
+        assert_eq!(f.invoke(b"good").unwrap().report().start(), StartKind::Warm);
         assert_eq!(store.get("f", b"a").unwrap(), Some(b"good".to_vec()));
         assert_eq!(store.size("f").unwrap(), Size { entries: 1, bytes: 5 });
     });
@@ -317,7 +317,7 @@ fn threads_that_compare_and_set_lose_no_update() {
 #[cfg(feature = "events")]
 #[test]
 fn a_delivery_that_meets_a_conflict_is_made_again_and_succeeds() {
-    use dormouse::{Event, Input, Retry, Trigger};
+    use dormouse::{Event, Retry, Trigger, TriggerInput};
     let text = r#"(module (import "dormouse:kv" "compare_and_set" (func $cas (param i32 i32 i32 i32 i32 i32) (result i32)))
         (import "dormouse:kv" "get" (func $get (param i32 i32 i32 i32) (result i32)))
         (import "env" "pause" (func $pause)) (memory (export "memory") 1) (data (i32.const 0) "n")
@@ -344,7 +344,7 @@ fn a_delivery_that_meets_a_conflict_is_made_again_and_succeeds() {
             .host("env", "pause", pause)
             .deploy()
             .unwrap();
-        let trigger = Trigger::on("count").to("counter").input(Input::Data).retry(Retry::fixed(Duration::ZERO));
+        let trigger = Trigger::on("count").to("counter").input(TriggerInput::Data).retry(Retry::fixed(Duration::ZERO));
         runtime.bind("count", trigger).unwrap();
         let event = Event::builder("count").id("1").source("/t").data_text("x").build().unwrap();
         runtime.publish(event).unwrap();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use dormouse::{
-    DeployError, Function, Guest, HostError, InvokeErrorKind, Runtime, Start, Value,
+    DeployError, Function, Guest, HostError, InvokeErrorKind, Runtime, StartKind, Value,
     kv::{self, Change, CommitError, Grant, KeyValue, Size},
 };
 
@@ -257,9 +257,9 @@ fn calls_cost_fuel_by_the_bytes_that_they_move_the_same_cold_and_warm() {
             (ran.report().start(), ran.report().fuel())
         };
         let (start, cold) = round();
-        assert_eq!((start, round()), (Start::Cold, (Start::Warm, cold)));
+        assert_eq!((start, round()), (StartKind::Cold, (StartKind::Warm, cold)));
         f.trim(Duration::ZERO);
-        assert_eq!((round(), round()), ((Start::Cold, cold), (Start::Warm, cold)));
+        assert_eq!((round(), round()), ((StartKind::Cold, cold), (StartKind::Warm, cold)));
     });
 }
 

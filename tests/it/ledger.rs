@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use dormouse::{DeployError, Limits, Runtime, RuntimeLimits, Usage};
+use dormouse::{DeployError, FunctionUsage, Limits, Runtime, RuntimeLimits};
 
 use crate::{
     pool::TestClock,
@@ -17,7 +17,7 @@ const GUEST: &str = r#"(module (memory (export "memory") 1)
       (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 102)) (then (loop (br 0))))
       (i64.const 2)))"#;
 
-fn usage(runtime: &Runtime, name: &str) -> Usage {
+fn usage(runtime: &Runtime, name: &str) -> FunctionUsage {
     let ledger = runtime.ledger();
     ledger.functions().iter().find(|usage| usage.function() == name).unwrap().clone()
 }
@@ -92,10 +92,10 @@ fn each_version_has_an_entry_that_outlives_it_and_goes_on_when_it_comes_again() 
     runtime.deploy("f", &wat(GUEST)).unwrap().invoke(b"x").unwrap();
     runtime.deploy("f", &guest("echo")).unwrap().invoke(b"x").unwrap();
     runtime.undeploy("f");
-    let counts: Vec<_> = runtime.ledger().functions().iter().map(Usage::invocations).collect();
+    let counts: Vec<_> = runtime.ledger().functions().iter().map(FunctionUsage::invocations).collect();
     assert_eq!(counts, [1, 1]);
     runtime.deploy("f", &wat(GUEST)).unwrap().invoke(b"x").unwrap();
-    let mut counts: Vec<_> = runtime.ledger().functions().iter().map(Usage::invocations).collect();
+    let mut counts: Vec<_> = runtime.ledger().functions().iter().map(FunctionUsage::invocations).collect();
     counts.sort_unstable();
     assert_eq!(counts, [1, 2]);
 }

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use dormouse::{
-    Bound, Context, DeployError, Function, InvokeError, InvokeErrorKind, Limits, Runtime, RuntimeLimits, Trap, Value,
+    Context, DeployError, Function, InvokeError, InvokeErrorKind, LimitKind, Limits, Runtime, RuntimeLimits, Trap,
+    Value,
 };
 
-use crate::support::{guest, wat};
+use crate::support::{guest, in_use, wat};
 
 pub(crate) const PAGE: u64 = 65_536;
 
@@ -20,7 +21,7 @@ pub(crate) fn deploy(module: &[u8], limits: Limits) -> Result<Function, DeployEr
 
 /// `module(n)` has n of what `bound` is about, `limits(n)` allows n.
 #[track_caller]
-fn holds_at(n: u64, bound: Bound, limits: impl Fn(u64) -> Limits, module: impl Fn(u64) -> Vec<u8>) {
+fn holds_at(n: u64, kind: LimitKind, limits: impl Fn(u64) -> Limits, module: impl Fn(u64) -> Vec<u8>) {
     deploy(&module(n), limits(n)).unwrap_or_else(|error| panic!("exactly {n}: {error}"));
     let error = deploy(&module(n + 1), limits(n)).unwrap_err();
     match error {
@@ -87,62 +88,62 @@ fn a_module_of_one_byte_more_is_refused() {
         bytes.resize(n as usize, 0);
         bytes
     };
-    holds_at(100, Bound::ModuleBytes, |n| Limits { module_bytes: n, ..Limits::default() }, module);
+    holds_at(100, LimitKind::ModuleBytes, |n| Limits { module_bytes: n, ..Limits::default() }, module);
 }
 
 #[test]
 fn one_function_more_is_refused() {
     let limits = |n| Limits { functions: n as u32, ..Limits::default() };
-    holds_at(5, Bound::Functions, limits, |n| repeated("", n, |_| "(func)".into()));
+    holds_at(5, LimitKind::Functions, limits, |n| repeated("", n, |_| "(func)".into()));
 }
 
 #[test]
 fn imported_functions_count_as_functions() {
     let limits = |n| Limits { functions: n as u32, ..Limits::default() };
     let two = r#"(import "env" "a" (func)) (import "env" "b" (func))"#;
-    holds_at(5, Bound::Functions, limits, |n| repeated(two, n - 2, |_| "(func)".into()));
+    holds_at(5, LimitKind::Functions, limits, |n| repeated(two, n - 2, |_| "(func)".into()));
     // Also if the module has nothing else.
-    holds_at(2, Bound::Functions, limits, |n| repeated("", n, |_| r#"(import "env" "a" (func))"#.into()));
+    holds_at(2, LimitKind::Functions, limits, |n| repeated("", n, |_| r#"(import "env" "a" (func))"#.into()));
 }
 
 #[test]
 fn one_import_more_is_refused() {
     let limits = |n| Limits { imports: n as u32, ..Limits::default() };
-    holds_at(5, Bound::Imports, limits, |n| repeated("", n, |_| r#"(import "env" "a" (func))"#.into()));
+    holds_at(5, LimitKind::Imports, limits, |n| repeated("", n, |_| r#"(import "env" "a" (func))"#.into()));
 }
 
 #[test]
 fn one_export_more_is_refused() {
     let limits = |n| Limits { exports: n as u32, ..Limits::default() };
     let export = |n| format!(r#"(export "{n}" (func $f))"#);
-    holds_at(5, Bound::Exports, limits, |n| repeated("(func $f)", n, export));
+    holds_at(5, LimitKind::Exports, limits, |n| repeated("(func $f)", n, export));
 }
 
 #[test]
 fn one_global_more_is_refused() {
     let limits = |n| Limits { globals: n as u32, ..Limits::default() };
-    holds_at(5, Bound::Globals, limits, |n| repeated("", n, |_| "(global i32 (i32.const 0))".into()));
+    holds_at(5, LimitKind::Globals, limits, |n| repeated("", n, |_| "(global i32 (i32.const 0))".into()));
 }
 
 #[test]
 fn one_type_more_is_refused() {
     let limits = |n| Limits { types: n as u32, ..Limits::default() };
-    holds_at(5, Bound::Types, limits, |n| repeated("", n, |_| "(type (func))".into()));
+    holds_at(5, LimitKind::Types, limits, |n| repeated("", n, |_| "(type (func))".into()));
     // The types that the library adds for the growth of memory do not count.
     let grows = "(memory 1) (type $f (func)) (func (type $f) (drop (memory.grow (i32.const 1))))";
-    holds_at(5, Bound::Types, limits, |n| repeated(grows, n - 1, |_| "(type (func))".into()));
+    holds_at(5, LimitKind::Types, limits, |n| repeated(grows, n - 1, |_| "(type (func))".into()));
 }
 
 #[test]
 fn one_memory_more_is_refused() {
     let limits = |n| Limits { memories: n as u32, ..Limits::default() };
-    holds_at(3, Bound::Memories, limits, |n| repeated("", n, |_| "(memory 1)".into()));
+    holds_at(3, LimitKind::Memories, limits, |n| repeated("", n, |_| "(memory 1)".into()));
 }
 
 #[test]
 fn one_table_more_is_refused() {
     let limits = |n| Limits { tables: n as u32, ..Limits::default() };
-    holds_at(3, Bound::Tables, limits, |n| repeated("", n, |_| "(table 1 funcref)".into()));
+    holds_at(3, LimitKind::Tables, limits, |n| repeated("", n, |_| "(table 1 funcref)".into()));
 }
 
 #[test]
@@ -218,17 +219,17 @@ fn types_of_exports_as_large_as_the_interpreter_takes_leave_no_room_for_those_th
 fn one_data_segment_more_is_refused() {
     let limits = |n| Limits { data_segments: n as u32, ..Limits::default() };
     let active = |_| r#"(data (i32.const 0) "x")"#.into();
-    holds_at(5, Bound::DataSegments, limits, |n| repeated("(memory 1)", n, active));
+    holds_at(5, LimitKind::DataSegments, limits, |n| repeated("(memory 1)", n, active));
     // Announced by a data count section, before the code.
     let named = "(memory 1) (func (memory.init 0 (i32.const 0) (i32.const 0) (i32.const 1)))";
-    holds_at(5, Bound::DataSegments, limits, |n| repeated(named, n, |_| r#"(data "x")"#.into()));
+    holds_at(5, LimitKind::DataSegments, limits, |n| repeated(named, n, |_| r#"(data "x")"#.into()));
 }
 
 #[test]
 fn one_element_segment_more_is_refused() {
     let limits = |n| Limits { element_segments: n as u32, ..Limits::default() };
     let segment = |_| "(elem (i32.const 0) func)".into();
-    holds_at(5, Bound::ElementSegments, limits, |n| repeated("(table 1 funcref)", n, segment));
+    holds_at(5, LimitKind::ElementSegments, limits, |n| repeated("(table 1 funcref)", n, segment));
 }
 
 #[test]
@@ -236,7 +237,7 @@ fn a_body_of_one_byte_more_is_refused() {
     let limits = |n| Limits { body_bytes: n as u32, ..Limits::default() };
     // One byte for no locals, one for the end.
     let module = |n| wat(&format!("(module (func) (func {}) (func))", "nop ".repeat(n as usize - 2)));
-    holds_at(20, Bound::BodyBytes, limits, module);
+    holds_at(20, LimitKind::BodyBytes, limits, module);
 }
 
 #[test]
@@ -247,7 +248,7 @@ fn one_local_more_is_refused_and_parameters_do_not_count() {
         let odd = if n % 2 == 1 { "(local f64)" } else { "" };
         wat(&format!("(module (func (local i32)) (func (param i32 i32 i32 i64) {locals} {odd}))"))
     };
-    holds_at(8, Bound::Locals, limits, module);
+    holds_at(8, LimitKind::Locals, limits, module);
 }
 
 #[test]
@@ -279,23 +280,23 @@ fn locals_by_the_billion_are_refused_before_room_is_made_for_them() {
     module.extend([body.len() as u8 + 2, 1, body.len() as u8]);
     module.extend(body);
     let error = deploy(&module, Limits::default()).unwrap_err();
-    assert!(matches!(error, DeployError::TooLarge { bound: Bound::Locals, limit: 10_000, .. }), "{error}");
+    assert!(matches!(error, DeployError::TooLarge { kind: LimitKind::Locals, limit: 10_000, .. }), "{error}");
 }
 
 #[test]
 fn a_count_of_billions_is_refused_before_room_is_made_for_it() {
     // Each section that is a vector announces 2^32 - 1 entries and has none.
     for (id, bound) in [
-        (1, Bound::Types),
-        (2, Bound::Imports),
-        (3, Bound::Functions),
-        (4, Bound::Tables),
-        (5, Bound::Memories),
-        (6, Bound::Globals),
-        (7, Bound::Exports),
-        (9, Bound::ElementSegments),
-        (11, Bound::DataSegments),
-        (12, Bound::DataSegments),
+        (1, LimitKind::Types),
+        (2, LimitKind::Imports),
+        (3, LimitKind::Functions),
+        (4, LimitKind::Tables),
+        (5, LimitKind::Memories),
+        (6, LimitKind::Globals),
+        (7, LimitKind::Exports),
+        (9, LimitKind::ElementSegments),
+        (11, LimitKind::DataSegments),
+        (12, LimitKind::DataSegments),
     ] {
         let mut module = b"\0asm\x01\0\0\0".to_vec();
         module.extend([id, 5, 0xff, 0xff, 0xff, 0xff, 0x0f]);
@@ -313,7 +314,7 @@ fn initial_memory_above_the_limit_is_refused() {
     deploy(&module, limits(3 * PAGE)).unwrap();
     let error = deploy(&module, limits(3 * PAGE - 1)).unwrap_err();
     assert!(
-        matches!(error, DeployError::TooLarge { bound: Bound::Memory, found, limit }
+        matches!(error, DeployError::TooLarge { kind: LimitKind::Memory, found, limit }
             if found == 3 * PAGE && limit == 3 * PAGE - 1),
         "{error:?}"
     );
@@ -326,12 +327,12 @@ fn initial_memories_count_together() {
     let module = wat("(module (memory 1) (memory 0) (memory 2))");
     deploy(&module, limits(3 * PAGE)).unwrap();
     let error = deploy(&module, limits(3 * PAGE - 1)).unwrap_err();
-    assert!(matches!(error, DeployError::TooLarge { bound: Bound::Memory, found: 196_608, .. }), "{error:?}");
+    assert!(matches!(error, DeployError::TooLarge { kind: LimitKind::Memory, found: 196_608, .. }), "{error:?}");
     // Sums that do not fit into 64 bits do not evade it.
     let huge = wat("(module (memory 65536) (memory 65536) (memory 65536))");
     let error = deploy(&huge, Limits::default()).unwrap_err();
     assert!(
-        matches!(error, DeployError::TooLarge { bound: Bound::Memory, found, .. } if found == 3 << 32),
+        matches!(error, DeployError::TooLarge { kind: LimitKind::Memory, found, .. } if found == 3 << 32),
         "{error:?}"
     );
 }
@@ -403,9 +404,9 @@ fn initialisation_grows_memory_within_the_limit_too() {
 #[test]
 fn table_elements_count_together() {
     let limits = |n| Limits { table_elements: n, ..Limits::default() };
-    holds_at(5, Bound::TableElements, limits, |n| repeated("", 1, |_| format!("(table {n} 1000000 funcref)")));
+    holds_at(5, LimitKind::TableElements, limits, |n| repeated("", 1, |_| format!("(table {n} 1000000 funcref)")));
     let two = |n| repeated("(table 2 funcref)", 1, |_| format!("(table {} externref)", n - 2));
-    holds_at(5, Bound::TableElements, limits, two);
+    holds_at(5, LimitKind::TableElements, limits, two);
     let huge = wat("(module (table 0xffff_ffff funcref) (table 0xffff_ffff funcref))");
     assert!(deploy(&huge, Limits::default()).is_err());
 }
@@ -569,5 +570,5 @@ fn growths_by_more_than_any_machine_has_are_answered() {
     assert_eq!(function.call("small", &[Value::I32(2)]).unwrap().values(), [Value::I32(1), Value::I32(3)]);
     assert_eq!(function.call("small", &[Value::I32(3)]).unwrap().values(), [Value::I32(-1), Value::I32(1)]);
     assert_eq!(runtime.trim(Duration::ZERO), 1);
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(in_use(&runtime), (0, 0));
 }

@@ -12,10 +12,11 @@ use std::{
 };
 
 use dormouse::{
-    Busy, Cancel, Clock, Context, DeployError, Function, InvokeError, InvokeErrorKind, Limits, Runtime, Start, Value,
+    Busy, Cancel, Clock, Context, DeployError, Function, InvokeError, InvokeErrorKind, Limits, Runtime, StartKind,
+    Value,
 };
 
-use crate::support::{guest, wat};
+use crate::support::{count, guest, in_use, wat};
 
 use crate::limits::deploy;
 
@@ -367,7 +368,7 @@ fn as_many_instances_as_the_maximum_run_at_once_and_one_more_is_busy() {
         fib()
     });
     nested.unwrap();
-    assert_eq!(function.instances(), (2, 2));
+    assert_eq!(count(&function), (2, 2));
 }
 
 #[test]
@@ -377,7 +378,7 @@ fn a_function_with_no_instances_is_off() {
     let error = off.call("fib", &[Value::I32(1)]).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::Instances { max: 0, waited: Duration::ZERO }));
     assert!(error.report().is_none());
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(in_use(&runtime), (0, 0));
     assert_eq!(off.prewarm(3).unwrap(), 0);
 }
 
@@ -425,7 +426,7 @@ fn an_invocation_that_waits_gets_the_instance_that_is_given_back() {
         });
         let returned = held.unwrap().into_value().join().unwrap();
         assert_eq!(returned.values(), [Value::I64(55)]);
-        assert_eq!(returned.report().start(), Start::Warm);
+        assert_eq!(returned.report().start(), StartKind::Warm);
     });
 }
 
@@ -437,6 +438,6 @@ fn a_panic_of_the_host_gives_its_instance_back() {
         let _ = function.session(|_| -> Result<(), InvokeErrorKind> { std::panic::resume_unwind(Box::new(())) });
     }));
     assert!(panicked.is_err());
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(in_use(&runtime), (0, 0));
     assert_eq!(function.call("fib", &[Value::I32(10)]).unwrap().values(), [Value::I64(55)]);
 }

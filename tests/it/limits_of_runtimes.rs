@@ -4,9 +4,11 @@
 use std::time::{Duration, Instant};
 
 use dormouse::{
-    Busy, Context, DeployError, Function, InvokeError, InvokeErrorKind, Limits, Runtime, RuntimeLimits, Start, Value,
+    Busy, Context, DeployError, Function, InvokeError, InvokeErrorKind, Limits, Runtime, RuntimeLimits, StartKind,
+    Value,
 };
 
+use crate::support::{count, in_use};
 use crate::{
     limits::PAGE,
     limits_of_runs::{Hands, ms},
@@ -26,7 +28,7 @@ fn one_function_more_than_the_runtime_may_hold_is_refused() {
     assert!(text.contains(" 2 ") && text.contains("RuntimeLimits::functions"), "{text}");
     assert!(runtime.find("c").is_none());
     assert_eq!(runtime.trim(Duration::ZERO), 1, "what the deployment of b left");
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(in_use(&runtime), (0, 0));
     // A redeployment needs no room. An undeployed function frees its room, even if handles to it
     // remain.
     runtime.deploy("a", &guest("echo")).unwrap();
@@ -48,7 +50,7 @@ fn three(limits: RuntimeLimits) -> (Runtime, Hands, [Function; 3]) {
     (runtime, hands, functions)
 }
 
-fn size(function: &Function) -> Result<Start, InvokeErrorKind> {
+fn size(function: &Function) -> Result<StartKind, InvokeErrorKind> {
     function.call("size", &[]).map(|returned| returned.report().start()).map_err(InvokeError::into_kind)
 }
 
@@ -56,7 +58,7 @@ fn size(function: &Function) -> Result<Start, InvokeErrorKind> {
 fn one_instance() -> u64 {
     let (runtime, _, [a, ..]) = three(RuntimeLimits::default());
     size(&a).unwrap();
-    let (1, bytes) = runtime.in_use() else { panic!("{:?}", runtime.in_use()) };
+    let (1, bytes) = in_use(&runtime) else { panic!("{:?}", in_use(&runtime)) };
     assert!(bytes > PAGE, "memory and bookkeeping");
     bytes
 }
@@ -65,16 +67,16 @@ fn one_instance() -> u64 {
 fn one_instance_more_than_the_runtime_may_have_costs_the_least_recently_used() {
     let (runtime, _, [a, b, c]) = three(RuntimeLimits { instances: 2, ..RuntimeLimits::default() });
     for function in [&a, &b] {
-        assert_eq!(size(function), Ok(Start::Cold));
+        assert_eq!(size(function), Ok(StartKind::Cold));
     }
-    assert_eq!(size(&a), Ok(Start::Warm));
-    assert_eq!((a.instances(), b.instances()), ((1, 1), (1, 1)));
+    assert_eq!(size(&a), Ok(StartKind::Warm));
+    assert_eq!((count(&a), count(&b)), ((1, 1), (1, 1)));
     // b has been idle for longer.
-    assert_eq!(size(&c), Ok(Start::Cold));
-    assert_eq!((a.instances(), b.instances(), c.instances()), ((1, 1), (0, 0), (1, 1)));
-    assert_eq!(runtime.in_use().0, 2);
+    assert_eq!(size(&c), Ok(StartKind::Cold));
+    assert_eq!((count(&a), count(&b), count(&c)), ((1, 1), (0, 0), (1, 1)));
+    assert_eq!(in_use(&runtime).0, 2);
 
-    let in_use = runtime.in_use();
+    let in_use = in_use(&runtime);
     let nested = a.session(|_| {
         let inner = c.session(|_| {
             let limit = InvokeErrorKind::Busy(Busy::RuntimeInstances { limit: 2 });
@@ -86,11 +88,11 @@ fn one_instance_more_than_the_runtime_may_have_costs_the_least_recently_used() {
         });
         inner.map_err(InvokeError::into_kind)?;
         // c is idle again, and is dropped.
-        assert_eq!(size(&b), Ok(Start::Cold));
+        assert_eq!(size(&b), Ok(StartKind::Cold));
         Ok(())
     });
     nested.unwrap();
-    assert_eq!(runtime.in_use(), in_use);
+    assert_eq!(in_use(&runtime), in_use);
 }
 
 #[test]
@@ -98,7 +100,7 @@ fn a_runtime_with_no_instances_refuses_to_deploy() {
     let runtime = Runtime::builder().limits(RuntimeLimits { instances: 0, ..RuntimeLimits::default() }).build();
     let error = runtime.deploy("fib", &guest("fib")).unwrap_err();
     assert!(matches!(error, DeployError::Busy(Busy::RuntimeInstances { limit: 0 })), "{error:?}");
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(in_use(&runtime), (0, 0));
 }
 
 #[test]
@@ -107,18 +109,18 @@ fn one_byte_more_than_the_resident_memory_costs_the_least_recently_used() {
     let (runtime, _, [a, b, c]) = three(RuntimeLimits { resident_memory: 2 * one, ..RuntimeLimits::default() });
     size(&a).unwrap();
     size(&b).unwrap();
-    assert_eq!(runtime.in_use(), (2, 2 * one));
+    assert_eq!(in_use(&runtime), (2, 2 * one));
     size(&c).unwrap();
-    assert_eq!((a.instances(), b.instances(), c.instances()), ((0, 0), (1, 1), (1, 1)));
+    assert_eq!((count(&a), count(&b), count(&c)), ((0, 0), (1, 1), (1, 1)));
 
     let limit = 2 * one - 1;
     let (runtime, _, [a, b, _]) = three(RuntimeLimits { resident_memory: limit, ..RuntimeLimits::default() });
     size(&a).unwrap();
     size(&b).unwrap();
-    assert_eq!((a.instances(), b.instances()), ((0, 0), (1, 1)));
+    assert_eq!((count(&a), count(&b)), ((0, 0), (1, 1)));
     let error = b.session(|_| size(&a)).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeMemory { wanted: one, limit }));
-    assert_eq!(runtime.in_use(), (1, one));
+    assert_eq!(in_use(&runtime), (1, one));
 
     let runtime = Runtime::builder().limits(RuntimeLimits { resident_memory: one - 1, ..RuntimeLimits::default() });
     let error = runtime.build().deploy("bomb", &guest("bomb")).unwrap_err();
@@ -132,7 +134,7 @@ fn one_byte_more_than_the_resident_memory_costs_the_least_recently_used() {
 fn held(text: &str) -> u64 {
     let runtime = Runtime::new();
     runtime.deployment("f", &wat(text)).instances(1..=1).deploy().unwrap();
-    runtime.in_use().1
+    in_use(&runtime).1
 }
 
 #[test]
@@ -168,23 +170,23 @@ fn a_running_guest_that_grows_beyond_the_budget_ends_as_busy() {
     let limit = one + 2 * PAGE;
     let (runtime, _, [a, ..]) = three(RuntimeLimits { resident_memory: limit, ..RuntimeLimits::default() });
     let grow = |pages| a.call("grow", &[Value::I32(pages)]);
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(in_use(&runtime), (0, 0));
     assert_eq!(grow(2).unwrap().values(), [Value::I32(1)]);
     // The instance grew, so it was dropped.
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(in_use(&runtime), (0, 0));
     size(&a).unwrap();
-    assert_eq!(runtime.in_use(), (1, one));
+    assert_eq!(in_use(&runtime), (1, one));
     let error = grow(3).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeMemory { wanted: 3 * PAGE, limit }));
     assert_eq!(error.report().unwrap().outcome(), "busy");
-    assert_eq!(runtime.in_use(), (1, one));
+    assert_eq!(in_use(&runtime), (1, one));
     // Page by page, the third growth fails, and everything is given back.
     let error = a.call("grow_all", &[]).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeMemory { wanted: PAGE, limit }));
     assert_eq!(error.report().unwrap().memory(), 3 * PAGE);
-    assert_eq!(runtime.in_use(), (0, 0));
-    assert_eq!(size(&a), Ok(Start::Cold));
-    assert_eq!(runtime.in_use(), (1, one));
+    assert_eq!(in_use(&runtime), (0, 0));
+    assert_eq!(size(&a), Ok(StartKind::Cold));
+    assert_eq!(in_use(&runtime), (1, one));
 }
 
 #[test]
@@ -195,15 +197,15 @@ fn a_running_guest_that_grows_takes_the_room_of_idle_instances_first() {
     for function in [&b, &c, &a] {
         size(function).unwrap();
     }
-    assert_eq!(runtime.in_use(), (3, 3 * one));
+    assert_eq!(in_use(&runtime), (3, 3 * one));
     a.session(|guest| {
         assert_eq!(guest.call("grow", &[Value::I32(1)])?[0], Value::I32(1));
-        assert_eq!((b.instances(), c.instances()), ((0, 0), (1, 1)));
-        assert_eq!(runtime.in_use(), (2, 2 * one + PAGE));
+        assert_eq!((count(&b), count(&c)), ((0, 0), (1, 1)));
+        assert_eq!(in_use(&runtime), (2, 2 * one + PAGE));
         Ok(())
     })
     .unwrap();
-    assert_eq!(runtime.in_use(), (1, one));
+    assert_eq!(in_use(&runtime), (1, one));
 }
 
 #[test]
@@ -212,21 +214,21 @@ fn what_all_instances_held_is_given_back() {
     for function in [&a, &b, &c] {
         function.prewarm(3).unwrap();
     }
-    assert_eq!(runtime.in_use().0, 9);
+    assert_eq!(in_use(&runtime).0, 9);
     assert_eq!(runtime.trim(Duration::ZERO), 9);
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(in_use(&runtime), (0, 0));
     // Once by undeploying, once by replacing.
     for function in [&a, &b, &c] {
         function.prewarm(3).unwrap();
     }
     runtime.undeploy("a");
-    assert_eq!(runtime.in_use().0, 6);
+    assert_eq!(in_use(&runtime).0, 6);
     runtime.deploy("b", &guest("fib")).unwrap().trim(Duration::ZERO);
-    assert_eq!(runtime.in_use().0, 3);
+    assert_eq!(in_use(&runtime).0, 3);
     drop(c);
-    assert_eq!(runtime.in_use().0, 3);
+    assert_eq!(in_use(&runtime).0, 3);
     runtime.undeploy("c");
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(in_use(&runtime), (0, 0));
 }
 
 #[test]
@@ -236,13 +238,13 @@ fn prewarming_more_than_the_runtime_may_have_is_busy() {
     // The idle instance of b is dropped. After that, dropping its own instances gains nothing.
     let error = a.prewarm(4).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeInstances { limit: 3 }));
-    assert_eq!((a.instances(), b.instances()), ((3, 3), (0, 0)));
-    assert_eq!(runtime.in_use().0, 3);
+    assert_eq!((count(&a), count(&b)), ((3, 3), (0, 0)));
+    assert_eq!(in_use(&runtime).0, 3);
     assert_eq!(a.prewarm(3).unwrap(), 3);
 
     let four = runtime.deployment("d", &guest("bomb")).instances(4..=4).deploy().unwrap_err();
     assert!(matches!(four, DeployError::Busy(Busy::RuntimeInstances { limit: 3 })), "{four:?}");
-    assert!(runtime.in_use().0 <= 3, "{:?}", runtime.in_use());
+    assert!(in_use(&runtime).0 <= 3, "{:?}", in_use(&runtime));
 }
 
 /// Deploys `down`: `down(n)` calls the host, which calls `down(n - 1)` of the same function, and
@@ -284,7 +286,7 @@ fn invocations_nest_four_below_the_outermost_and_no_deeper() {
     assert_eq!(down(&function, 5), Ok(()));
     assert_eq!(down(&function, 6), Err(InvokeErrorKind::NestedTooDeep { limit: 5 }));
     assert_eq!(down(&function, 5), Ok(()));
-    assert_eq!(runtime.in_use().0, 5);
+    assert_eq!(in_use(&runtime).0, 5);
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn keep(function: &Function, secret: i64) {
 /// Calls `f` with each index, after each secret, by each way of cleaning an instance.
 fn check(what: &str, module: &str, answer: impl Fn(i32) -> Vec<Value>) {
     let module = wat(module);
-    for reset in [Reset::Auto, Reset::Gated, Reset::Scanned, Reset::Portable] {
+    for reset in [Reset::Auto, Reset::ByFaultCount, Reset::ByPageScan, Reset::Portable] {
         let runtime = Runtime::builder().reset(reset).build();
         let function = runtime.deployment("f", &module).instances(0..=1).deploy().unwrap();
         for secret in [0x1111, 0x2222_3333_4444_5555, -1] {

@@ -11,9 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dormouse::{Busy, Clock, Context, Function, HostError, InvokeErrorKind, Limits, Runtime, Start};
+use dormouse::{Busy, Clock, Context, Function, HostError, InvokeErrorKind, Limits, Runtime, StartKind};
 
-use crate::support::{Random, guest, wat};
+use crate::support::{Random, count, guest, in_use, wat};
 
 /// A clock that a test moves, or that moves by a fixed step at each reading.
 #[derive(Clone, Default)]
@@ -50,21 +50,21 @@ fn holding(
 fn the_instance_that_deployment_initialised_serves_the_first_invocation_or_goes_with_the_next_deployment() {
     let runtime = Runtime::new();
     let first = runtime.deploy("first", &guest("counter")).unwrap();
-    assert_eq!(first.instances(), (1, 1));
+    assert_eq!(count(&first), (1, 1));
     let start = |function: &Function| function.call("memory_word", &[]).unwrap().report().start();
-    assert_eq!([start(&first), start(&first)], [Start::Cold, Start::Warm]);
-    assert_eq!(first.instances(), (1, 1), "one instance has served both");
+    assert_eq!([start(&first), start(&first)], [StartKind::Cold, StartKind::Warm]);
+    assert_eq!(count(&first), (1, 1), "one instance has served both");
 
     let second = runtime.deploy("second", &guest("counter")).unwrap();
     let third = runtime.deploy("third", &guest("counter")).unwrap();
-    assert_eq!(first.instances(), (1, 1), "an instance that was used stays");
-    assert_eq!((second.instances(), third.instances()), ((0, 0), (1, 1)));
-    assert_eq!(start(&second), Start::Cold);
+    assert_eq!(count(&first), (1, 1), "an instance that was used stays");
+    assert_eq!((count(&second), count(&third)), ((0, 0), (1, 1)));
+    assert_eq!(start(&second), StartKind::Cold);
     // An instance that was made ahead of time gives a warm start.
     assert_eq!(third.prewarm(1).unwrap(), 1);
-    assert_eq!((start(&third), third.instances()), (Start::Warm, (1, 1)));
+    assert_eq!((start(&third), count(&third)), (StartKind::Warm, (1, 1)));
     let off = runtime.deployment("off", &guest("counter")).instances(0..=0).deploy().unwrap();
-    assert_eq!(off.instances(), (0, 0));
+    assert_eq!(count(&off), (0, 0));
 }
 
 #[test]
@@ -73,9 +73,9 @@ fn threads_that_take_turns_share_one_instance() {
     let function = runtime.deployment("echo", &guest("echo")).instances(0..=8).deploy().unwrap();
     for turn in 0..12 {
         let start = thread::scope(|scope| scope.spawn(|| function.invoke(b"turn").unwrap().report().start()).join());
-        assert_eq!(start.unwrap(), if turn == 0 { Start::Cold } else { Start::Warm }, "turn {turn}");
+        assert_eq!(start.unwrap(), if turn == 0 { StartKind::Cold } else { StartKind::Warm }, "turn {turn}");
     }
-    assert_eq!(function.instances(), (1, 1));
+    assert_eq!(count(&function), (1, 1));
 }
 
 /// Instances that were made ahead of time lie in the lanes of different threads. One thread finds
@@ -87,12 +87,12 @@ fn one_thread_uses_trims_and_counts_the_instances_of_all_lanes() {
     let function = runtime.deployment("echo", &guest("echo")).instances(1..=6).deploy().unwrap();
     assert_eq!(function.prewarm(6).unwrap(), 6);
     let nested = |runtime: &Runtime| runtime.find("echo").unwrap().invoke(b"x").unwrap().report().start();
-    assert!((0..20).all(|_| nested(&runtime) == Start::Warm));
+    assert!((0..20).all(|_| nested(&runtime) == StartKind::Warm));
     clock.advance(Duration::from_secs(60));
     function.invoke(b"x").unwrap();
     assert_eq!(function.trim(Duration::from_secs(30)), 5, "all but the one just used");
     assert_eq!(function.trim(Duration::ZERO), 0, "one is kept warm");
-    assert_eq!(function.instances(), (1, 1));
+    assert_eq!(count(&function), (1, 1));
 }
 
 #[test]
@@ -112,8 +112,8 @@ fn eight_threads_share_four_instances_and_every_answer_is_right() {
                     let reply = function.invoke(&input).unwrap();
                     assert_eq!(reply.output(), input);
                     answers.fetch_add(1, Relaxed);
-                    cold.fetch_add(usize::from(reply.report().start() == Start::Cold), Relaxed);
-                    most.fetch_max(function.instances().1, Relaxed);
+                    cold.fetch_add(usize::from(reply.report().start() == StartKind::Cold), Relaxed);
+                    most.fetch_max(count(&function).1, Relaxed);
                 }
             });
         }
@@ -121,7 +121,7 @@ fn eight_threads_share_four_instances_and_every_answer_is_right() {
     assert_eq!(answers.into_inner(), 80_000);
     assert!(most.into_inner() <= 4);
     assert!(cold.into_inner() <= 4, "instances are used again");
-    let (idle, live) = function.instances();
+    let (idle, live) = count(&function);
     assert_eq!(idle, live, "none is lost");
 }
 
@@ -150,8 +150,8 @@ fn threads_that_trap_grow_and_succeed_do_not_disturb_each_other() {
         }
     });
     // Each run grows its memory, so none of the instances was kept.
-    assert_eq!(function.instances(), (0, 0));
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(count(&function), (0, 0));
+    assert_eq!(in_use(&runtime), (0, 0));
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_waiting_invocation_gets_the_instance_that_is_given_back() {
         let waiting = scope.spawn(|| function.invoke(b"hello").unwrap());
         leave.wait();
         let reply = waiting.join().unwrap();
-        assert_eq!((reply.output(), reply.report().start()), (&b"hello"[..], Start::Warm));
+        assert_eq!((reply.output(), reply.report().start()), (&b"hello"[..], StartKind::Warm));
     });
 }
 
@@ -226,7 +226,7 @@ fn who_waits_is_told_when_an_instance_comes_back_and_when_one_is_lost() {
             let began = Instant::now();
             let reply = function.invoke(b"hello").unwrap();
             assert!(began.elapsed() < forgotten_for, "round {round}: nobody told who waits");
-            assert_eq!(reply.report().start(), if is_lost { Start::Cold } else { Start::Warm });
+            assert_eq!(reply.report().start(), if is_lost { StartKind::Cold } else { StartKind::Warm });
         });
     }
 }
@@ -285,13 +285,13 @@ fn the_most_recently_used_instance_is_taken_first_and_the_others_age() {
     assert_eq!(function.prewarm(3).unwrap(), 3);
     clock.advance(Duration::from_secs(60));
     for _ in 0..10 {
-        assert_eq!(function.invoke(b"x").unwrap().report().start(), Start::Warm);
+        assert_eq!(function.invoke(b"x").unwrap().report().start(), StartKind::Warm);
     }
     assert_eq!(function.trim(Duration::from_secs(60)), 2, "the two that were not used");
-    assert_eq!(function.instances(), (1, 1));
+    assert_eq!(count(&function), (1, 1));
     assert_eq!(function.trim(Duration::from_secs(1)), 0);
     assert_eq!(function.trim(Duration::ZERO), 1);
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(in_use(&runtime), (0, 0));
 }
 
 #[test]
@@ -304,14 +304,14 @@ fn unless_told_otherwise_a_function_has_two_instances_for_each_core() {
 fn the_minimum_is_made_at_deployment_and_kept_by_trim() {
     let runtime = Runtime::new();
     let function = runtime.deployment("echo", &guest("echo")).instances(2..=4).deploy().unwrap();
-    assert_eq!(function.instances(), (2, 2));
-    assert_eq!(function.invoke(b"x").unwrap().report().start(), Start::Warm);
+    assert_eq!(count(&function), (2, 2));
+    assert_eq!(function.invoke(b"x").unwrap().report().start(), StartKind::Warm);
     assert_eq!(function.prewarm(9).unwrap(), 4, "as many as it may have");
     assert_eq!(runtime.trim(Duration::ZERO), 2);
-    assert_eq!(function.instances(), (2, 2));
+    assert_eq!(count(&function), (2, 2));
     assert!(runtime.undeploy("echo"));
     drop(function);
-    assert_eq!(runtime.in_use(), (0, 0), "a version's instances go with it");
+    assert_eq!(in_use(&runtime), (0, 0), "a version's instances go with it");
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn a_function_that_keeps_failing_to_initialise_is_quarantined_for_a_while() {
     let left_alone_for = |count| {
         let error = function.call("run", &[]).unwrap_err();
         let InvokeErrorKind::Quarantined { failures, remaining, .. } = *error.kind() else { panic!("{error}") };
-        assert_eq!((failures, function.instances()), (count, (0, 0)));
+        assert_eq!((failures, count(&function)), (count, (0, 0)));
         remaining
     };
     let second = Duration::from_secs(1);
@@ -403,7 +403,7 @@ fn functions_are_deployed_invoked_and_undeployed_from_many_threads_at_once() {
     for name in ["a", "b", "c"] {
         runtime.undeploy(name);
     }
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(in_use(&runtime), (0, 0));
     assert_eq!(runtime.functions().len(), 0);
 }
 

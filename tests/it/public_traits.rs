@@ -3,11 +3,11 @@
 use std::{collections::HashSet, fmt, str::FromStr, time::Duration};
 
 use dormouse::{
-    Busy, ContractKind, DataKind, DeadLetter, DeliveryError, DeliveryStats, DeployError, DeployReport, Event,
-    EventError, EventLimits, Explanation, InvokeError, InvokeErrorKind, Ledger, Limits, MatchError, Mismatch,
-    ParseError, Pattern, PatternError, PatternIndex, PublishError, Reason, RedriveError, Reply, Report, Reset, Retry,
-    Returned, Runtime, RuntimeLimits, Start, TakenKey, Timestamp, TimestampError, Trap, Trigger, TriggerError, Usage,
-    Value, Verdict, Version, WhenFull, kv,
+    Busy, ContractKind, DataKind, DeadLetter, DeadLetterReason, DeliveryError, DeliveryStats, DeployError,
+    DeployReport, Event, EventError, EventLimits, Explanation, FunctionUsage, InvokeError, InvokeErrorKind, Ledger,
+    Limits, MatchError, Mismatch, ParseError, Pattern, PatternError, PatternIndex, PublishError, RedriveError, Reply,
+    Report, Reset, Retry, Runtime, RuntimeLimits, SessionReply, StartKind, TakenKey, Timestamp, TimestampError, Trap,
+    Trigger, TriggerError, Value, Verdict, Version, WhenFull, kv,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -85,11 +85,11 @@ fn errors_and_what_invocations_give_are_cloned_and_compared() {
     exact::<RedriveError>();
     exact::<ParseError>();
     exact::<Reply>();
-    exact::<Returned<u8>>();
+    exact::<SessionReply<u8>>();
     exact::<Report>();
     exact::<DeployReport>();
     exact::<Ledger>();
-    exact::<Usage>();
+    exact::<FunctionUsage>();
     exact::<DeadLetter>();
     let echo = Runtime::new().deploy("echo", &guest("echo")).unwrap();
     let reply = echo.invoke(b"hello").unwrap();
@@ -116,9 +116,9 @@ fn words<T: fmt::Display + fmt::Debug + FromStr<Err = ParseError> + PartialEq>(a
 fn a_word_is_read_as_what_is_written_as_it() {
     use ContractKind::{Buffer, Command, Extism, Plain};
     words(&[(Extism, "extism"), (Command, "command"), (Buffer, "buffer"), (Plain, "plain")], "contract");
-    words(&[(Start::Cold, "cold"), (Start::Warm, "warm")], "start of an invocation");
-    use Reset::{Auto, Gated, Portable, Scanned};
-    let all = [(Auto, "auto"), (Portable, "portable"), (Gated, "gated"), (Scanned, "scanned")];
+    words(&[(StartKind::Cold, "cold"), (StartKind::Warm, "warm")], "start of an invocation");
+    use Reset::{Auto, ByFaultCount, ByPageScan, Portable};
+    let all = [(Auto, "auto"), (Portable, "portable"), (ByFaultCount, "by_fault_count"), (ByPageScan, "by_page_scan")];
     words(&all, "technique of cleaning");
     #[cfg(feature = "extism")]
     {
@@ -229,7 +229,9 @@ fn reports_and_counts_are_serialised_with_the_names_of_their_methods() {
     assert_eq!(serde_json::to_string(&ledger).unwrap(), ledger.to_json());
     let value = serde_json::to_value(DeliveryStats::default()).unwrap();
     assert_eq!((&value["matched"], &value["dead_letters"]), (&0.into(), &0.into()));
-    for reason in [Reason::Attempts, Reason::Age, Reason::Permanent, Reason::Loop] {
+    for reason in
+        [DeadLetterReason::Attempts, DeadLetterReason::Age, DeadLetterReason::Permanent, DeadLetterReason::Loop]
+    {
         assert_eq!(serde_json::to_value(reason).unwrap(), reason.name());
     }
 }

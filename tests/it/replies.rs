@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use dormouse::{DeliveryError, Event, EventLimits, Input, Next, Outcome, PublishError, Reason, Retry, Trigger};
+use dormouse::{
+    AfterFailure, DeadLetterReason, DeliveryError, DeliveryOutcome, Event, EventLimits, PublishError, Retry, Trigger,
+    TriggerInput,
+};
 
 use crate::support::Scene;
 
@@ -21,7 +24,7 @@ fn answer(ty: &str, deed: &str) -> String {
 }
 
 fn on(ty: &str, function: &str) -> Trigger {
-    Trigger::on(ty).to(function).input(Input::Data).retry(Retry::never())
+    Trigger::on(ty).to(function).input(TriggerInput::Data).retry(Retry::never())
 }
 
 #[test]
@@ -68,7 +71,7 @@ fn an_answer_that_is_no_event_or_of_another_type_is_given_up_with_its_reason() {
     scene.publish("a", &answer("dormouse.schedule", "ok"));
     scene.run();
     let letters = scene.runtime.deliveries().dead_letters();
-    assert!(letters.iter().all(|letter| letter.reason() == Reason::Permanent));
+    assert!(letters.iter().all(|letter| letter.reason() == DeadLetterReason::Permanent));
     assert!(letters[0].error().unwrap().contains("malformed JSON"), "{}", letters[0]);
     assert!(letters[1].error().unwrap().contains(r#"the type "c""#), "{}", letters[1]);
     assert!(letters[2].error().unwrap().contains(r#"the type "dormouse.schedule""#), "{}", letters[2]);
@@ -80,13 +83,13 @@ fn a_chain_of_replies_ends_at_the_limit_of_hops_as_a_loop() {
     let scene = scene(EventLimits { hops: 3, ..EventLimits::default() });
     // It answers with the same event for ever.
     let again = answer("a", "anything");
-    let trigger = Trigger::on("a").to("f").input(Input::Constant(again.as_bytes().into())).emits(["a"]);
+    let trigger = Trigger::on("a").to("f").input(TriggerInput::Constant(again.as_bytes().into())).emits(["a"]);
     scene.runtime.bind("loop", trigger).unwrap();
     scene.publish("a", "ok");
     assert_eq!(scene.run(), 4, "the first, and three hops");
     let letters = scene.runtime.deliveries().dead_letters();
     let [letter] = &letters[..] else { panic!("{letters:?}") };
-    assert_eq!((letter.reason(), letter.attempts(), letter.trigger()), (Reason::Loop, 0, "loop"));
+    assert_eq!((letter.reason(), letter.attempts(), letter.trigger()), (DeadLetterReason::Loop, 0, "loop"));
     assert_eq!((letter.id(), scene.runtime.deliveries().redrive(5).unwrap()), (5, 6), "numbers are not given twice");
     assert_eq!(letter.event().attribute("dormousehops"), Some(4.into()));
     let deliveries = scene.stats();
@@ -110,11 +113,11 @@ fn unless_told_otherwise_a_chain_has_sixteen_hops() {
     assert_eq!((limits.dead_letters, limits.dead_letter_bytes, limits.event_bytes), (10_000, 64 << 20, 1 << 20));
     let scene = scene(limits);
     let again = answer("a", "anything");
-    let trigger = Trigger::on("a").to("f").input(Input::Constant(again.as_bytes().into())).emits(["a"]);
+    let trigger = Trigger::on("a").to("f").input(TriggerInput::Constant(again.as_bytes().into())).emits(["a"]);
     scene.runtime.bind("loop", trigger).unwrap();
     scene.publish("a", "ok");
     assert_eq!(scene.run(), 17);
-    assert_eq!(scene.runtime.deliveries().dead_letters()[0].reason(), Reason::Loop);
+    assert_eq!(scene.runtime.deliveries().dead_letters()[0].reason(), DeadLetterReason::Loop);
 }
 
 #[test]
@@ -127,11 +130,11 @@ fn a_reply_that_finds_no_room_makes_its_delivery_fail_and_try_again() {
     scene.runtime.bind("other", on("other", "g")).unwrap();
     scene.publish("other", "ok");
     let dispatched = scene.runtime.dispatch(scene.event("a", &answer("b", "ok"))).unwrap();
-    let Outcome::Failed { error: DeliveryError::ReplyRefused(error), next } = &dispatched[0].outcome else {
+    let DeliveryOutcome::Failed { error: DeliveryError::ReplyRefused(error), next } = &dispatched[0].outcome else {
         panic!("{dispatched:?}")
     };
     assert!(matches!(error, PublishError::QueueFull { needed: 2, .. }));
-    assert_eq!(*next, Next::Retry(Duration::from_secs(10)));
+    assert_eq!(*next, AfterFailure::Retry(Duration::from_secs(10)));
     assert_eq!(scene.stats().queued, 2);
     scene.run();
     scene.advance(10);
@@ -146,17 +149,17 @@ fn an_answer_that_is_too_large_for_an_event_is_given_up() {
     scene.runtime.bind("first", on("a", "f").emits(["b"])).unwrap();
     let long = Event::builder("b").id("1").source("/s").data_text("x".repeat(100)).build().unwrap();
     let long = long.to_json();
-    let constant = Input::Constant([b"e", &long[..]].concat().into());
+    let constant = TriggerInput::Constant([b"e", &long[..]].concat().into());
     scene.runtime.bind("second", on("c", "f").emits(["b"]).input(constant)).unwrap();
     scene.publish("c", "ok");
     scene.run();
     assert_eq!(scene.stats().succeeded, 1, "within the limit");
     let longer = Event::builder("b").id("1").source("/s").data_text("x".repeat(300)).build().unwrap();
-    let constant = Input::Constant([b"e", &longer.to_json()[..]].concat().into());
+    let constant = TriggerInput::Constant([b"e", &longer.to_json()[..]].concat().into());
     scene.runtime.bind("third", on("d", "f").emits(["b"]).input(constant)).unwrap();
     scene.publish("d", "ok");
     scene.run();
     let letters = scene.runtime.deliveries().dead_letters();
-    assert_eq!((letters.len(), letters[0].reason()), (1, Reason::Permanent));
+    assert_eq!((letters.len(), letters[0].reason()), (1, DeadLetterReason::Permanent));
     assert!(letters[0].error().unwrap().contains("200"), "{}", letters[0]);
 }

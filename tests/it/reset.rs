@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use dormouse::{Context, Function, Limits, Reset, Runtime, Start, Value};
+use dormouse::{Context, Function, Limits, Reset, Runtime, StartKind, Value};
 
 use crate::support::{Random, count, wat};
 
-const ALL: [Reset; 4] = [Reset::Portable, Reset::Auto, Reset::Gated, Reset::Scanned];
+const ALL: [Reset; 4] = [Reset::Portable, Reset::Auto, Reset::ByFaultCount, Reset::ByPageScan];
 
 /// Some pages with data far apart. `poke` writes a word, `fill` writes a range and `peek` reads a
 /// word, all at given addresses.
@@ -92,14 +92,18 @@ fn the_report_of_deployment_says_how_instances_become_clean_and_they_are_used_ag
         let report = function.deploy_report().unwrap();
         let wished = match reset {
             Reset::Portable => "portable",
-            Reset::Scanned => "scanned",
-            _ => "gated",
+            Reset::ByPageScan => "by_page_scan",
+            _ => "by_fault_count",
         };
         assert_eq!(report.reset(), if has_regions() { wished } else { "portable" }, "{reset:?}");
         assert_eq!(report.image_bytes(), 2 * 4_096, "two pages with data");
         for run in 0..20 {
             let poked = function.call("poke", &[Value::I32(run * 4_096), Value::I32(1)]).unwrap();
-            assert_eq!(poked.report().start(), if run == 0 { Start::Cold } else { Start::Warm }, "{reset:?}, {run}");
+            assert_eq!(
+                poked.report().start(),
+                if run == 0 { StartKind::Cold } else { StartKind::Warm },
+                "{reset:?}, {run}"
+            );
         }
     }
     let empty = wat(r#"(module (memory 0) (func (export "poke") (i32.store (i32.const 0) (i32.const 1))))"#);
@@ -108,7 +112,7 @@ fn the_report_of_deployment_says_how_instances_become_clean_and_they_are_used_ag
 
 /// Whether instances can stand on regions here.
 fn has_regions() -> bool {
-    deploy(Reset::Gated, 1, 1, |_| {}).deploy_report().unwrap().reset() == "gated"
+    deploy(Reset::ByFaultCount, 1, 1, |_| {}).deploy_report().unwrap().reset() == "by_fault_count"
 }
 
 #[test]
@@ -193,7 +197,7 @@ fn a_run_within_a_run_on_one_thread_hides_nothing_of_the_outer() {
 fn a_heavy_run_does_not_make_later_ones_wrong_while_its_pages_are_given_back() {
     let pages = 64;
     let image = image(pages);
-    for reset in [Reset::Gated, Reset::Scanned] {
+    for reset in [Reset::ByFaultCount, Reset::ByPageScan] {
         let function = deploy(reset, pages, 1, |_| {});
         for _ in 0..3 {
             let all = [Value::I32(0), Value::I32(7), Value::I32(pages as i32 * 65_536)];
@@ -216,9 +220,9 @@ fn an_instance_that_moves_stays_warm_and_burns_the_same_fuel() {
         assert_eq!(returned.report().start(), start);
         returned.report().fuel()
     };
-    let first = fuel(Start::Cold);
+    let first = fuel(StartKind::Cold);
     for round in 0..100 {
-        assert_eq!(fuel(Start::Warm), first, "round {round}");
+        assert_eq!(fuel(StartKind::Warm), first, "round {round}");
     }
 }
 

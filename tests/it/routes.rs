@@ -1,6 +1,6 @@
 //! Routes: requests go in, responses come out, and failures between.
 
-use dormouse::{EventLimits, Input, Limits, Reason, Request, Runtime, Trigger, TriggerError};
+use dormouse::{DeadLetterReason, EventLimits, Limits, Request, Runtime, Trigger, TriggerError, TriggerInput};
 use serde_json::{Value as Json, json};
 
 use crate::support::{guest, wat};
@@ -13,14 +13,14 @@ fn runtime() -> Runtime {
 }
 
 fn bind(runtime: &Runtime, id: &str, method: &str, path: &str) {
-    let trigger = Trigger::route(method, path).unwrap().to("echo").input(Input::Data);
+    let trigger = Trigger::route(method, path).unwrap().to("echo").input(TriggerInput::Data);
     runtime.bind(id, trigger).unwrap();
 }
 
 /// A runtime whose route `GET /` answers with this.
 fn answering(answer: &[u8]) -> Runtime {
     let runtime = runtime();
-    let trigger = Trigger::route("GET", "/").unwrap().to("echo").input(Input::Constant(answer.into()));
+    let trigger = Trigger::route("GET", "/").unwrap().to("echo").input(TriggerInput::Constant(answer.into()));
     runtime.bind("r", trigger).unwrap();
     runtime
 }
@@ -183,7 +183,7 @@ fn a_function_that_fails_is_a_response_and_a_dead_letter_and_is_not_tried_again(
     let deliveries = runtime.deliveries().stats();
     assert!(deliveries.is_balanced());
     assert_eq!((deliveries.dead_letters, deliveries.pending()), (5, 0));
-    assert_eq!(runtime.deliveries().dead_letters()[0].reason(), Reason::Attempts);
+    assert_eq!(runtime.deliveries().dead_letters()[0].reason(), DeadLetterReason::Attempts);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::{
 };
 
 use dormouse::{
-    Context, DeliveryError, DeployError, Event, EventLimits, HostError, Input, InvokeErrorKind, Next, Outcome,
-    PublishError, Reason, Retry, Runtime, Trigger, WhenFull,
+    AfterFailure, Context, DeadLetterReason, DeliveryError, DeliveryOutcome, DeployError, Event, EventLimits,
+    HostError, InvokeErrorKind, PublishError, Retry, Runtime, Trigger, TriggerInput, WhenFull,
 };
 
 use crate::{
@@ -22,7 +22,7 @@ fn event(ty: &str, deed: &str) -> Event {
 
 fn on(ty: &str, function: &str) -> Trigger {
     let retry = Retry::fixed(Duration::from_secs(10)).attempts(2).without_jitter();
-    Trigger::on(ty).to(function).input(Input::Data).retry(retry)
+    Trigger::on(ty).to(function).input(TriggerInput::Data).retry(retry)
 }
 
 /// The guest `deed`, whose host function does this.
@@ -164,13 +164,13 @@ fn a_chain_by_way_of_host_functions_ends_at_the_limit_of_hops() {
         Ok(())
     });
     for function in ["again", "around", "odd"] {
-        let input = Input::Constant(b"ok"[..].into());
+        let input = TriggerInput::Constant(b"ok"[..].into());
         scene.runtime.bind("a", on("a", function).input(input)).unwrap();
         scene.publish("a", "ok");
         assert_eq!(scene.run(), 4, "the first, and three hops, by {function}");
         let letters = scene.runtime.deliveries().drain_dead_letters();
         let [letter] = &letters[..] else { panic!("{letters:?}") };
-        assert_eq!((letter.reason(), letter.attempts(), letter.trigger()), (Reason::Loop, 0, "a"));
+        assert_eq!((letter.reason(), letter.attempts(), letter.trigger()), (DeadLetterReason::Loop, 0, "a"));
         let event = letter.event();
         assert_eq!((event.id(), event.source(), event.attribute("dormousehops")), ("own", "/own", Some(4.into())));
         assert_eq!(scene.stats().succeeded % 4, 0);
@@ -324,7 +324,7 @@ fn a_queue_that_has_become_full_makes_the_delivery_fail_and_try_again() {
         guest.publish(event("b", "ok"))?;
         guest.publish(event("b", "ok"))?;
         let nested = guest.runtime().dispatch(event("c", "ok"))?;
-        assert!(matches!(nested[0].outcome, Outcome::Succeeded(_)), "{nested:?}");
+        assert!(matches!(nested[0].outcome, DeliveryOutcome::Succeeded(_)), "{nested:?}");
         Ok(())
     });
     deploy(&runtime, "g", |_, _| Ok(()));
@@ -332,7 +332,9 @@ fn a_queue_that_has_become_full_makes_the_delivery_fail_and_try_again() {
         runtime.bind(ty, on(ty, function)).unwrap();
     }
     let dispatched = runtime.dispatch(event("a", "ok")).unwrap();
-    let Outcome::Failed { error: DeliveryError::Invoke(_), next: Next::Retry(_) } = &dispatched[0].outcome else {
+    let DeliveryOutcome::Failed { error: DeliveryError::Invoke(_), next: AfterFailure::Retry(_) } =
+        &dispatched[0].outcome
+    else {
         panic!("{dispatched:?}")
     };
     let deliveries = runtime.deliveries().stats();
@@ -398,7 +400,7 @@ fn those_that_stay_of_an_order_keep_to_it_when_a_full_queue_drops_one_in_their_m
         Ok(())
     };
     scene.runtime.deployment("ordered", &guest("deed")).host("test", "note", note).deploy().unwrap();
-    scene.runtime.bind("a", Trigger::on("a").to("ordered").input(Input::Data).ordered()).unwrap();
+    scene.runtime.bind("a", Trigger::on("a").to("ordered").input(TriggerInput::Data).ordered()).unwrap();
     scene.runtime.bind("more", on("more", "f")).unwrap();
     // The first one fills the queue while it runs. It blocks the second, which is the oldest that
     // can be dropped.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dormouse::{Function, Runtime, Start, Value};
+use dormouse::{Function, Runtime, StartKind, Value};
 
 use crate::support::{guest, wat};
 
@@ -49,7 +49,7 @@ fn a_start_up_of_ten_million_fuel_is_in_the_report_of_deployment_and_in_no_invoc
         let mut fuel = None;
         for round in 0..12 {
             // Every third invocation is cold, on an instance from the image.
-            let start = if round % 3 == 0 { Start::Cold } else { Start::Warm };
+            let start = if round % 3 == 0 { StartKind::Cold } else { StartKind::Warm };
             if round % 3 == 0 {
                 function.trim(Duration::ZERO);
             }
@@ -95,7 +95,7 @@ fn a_guest_that_must_start_up_with_each_instance_does_so_at_no_cost_of_fuel() {
     let function = Runtime::new().deploy("slow", &module).unwrap();
     for _ in 0..2 {
         function.trim(Duration::ZERO);
-        for start in [Start::Cold, Start::Warm] {
+        for start in [StartKind::Cold, StartKind::Warm] {
             let reply = function.invoke(b"event").unwrap();
             assert_eq!((reply.output(), reply.report().start()), (&expected()[..], start));
             assert!(reply.report().fuel() < 100, "{}", reply.report());

@@ -1,8 +1,8 @@
 //! An invocation leaves no trace. The guests here try to keep something, each in another place.
 
-use dormouse::{Function, InvokeErrorKind, Limits, Runtime, Start, Trap, Value};
+use dormouse::{Function, InvokeErrorKind, Limits, Runtime, StartKind, Trap, Value};
 
-use crate::support::{guest, wat};
+use crate::support::{count, guest, wat};
 
 fn deploy(text: &str) -> Function {
     Runtime::new().deploy("f", &wat(text)).unwrap_or_else(|error| panic!("{error}"))
@@ -28,7 +28,7 @@ fn a_grown_memory_is_not_used_again() {
     let function = Runtime::new().deploy("counter", &guest("counter")).unwrap();
     function.call("grow_memory", &[]).unwrap();
     let after = function.call("memory_word", &[]).unwrap();
-    assert_eq!(after.report().start(), Start::Cold);
+    assert_eq!(after.report().start(), StartKind::Cold);
     assert_eq!(after.report().memory(), 65_536);
 }
 
@@ -46,9 +46,9 @@ fn a_trap_leaves_nothing_behind_and_the_instance_is_used_again() {
              (func (export "look") (result i32 i32) (global.get $g) (i32.load (i32.const 0))))"#,
     );
     assert_eq!(results(&function, "look"), [5, 0]);
-    assert_eq!(function.call("spoil", &[]).unwrap_err().report().unwrap().start(), Start::Warm);
+    assert_eq!(function.call("spoil", &[]).unwrap_err().report().unwrap().start(), StartKind::Warm);
     let after = function.call("look", &[]).unwrap();
-    assert_eq!((after.values(), after.report().start()), (&[Value::I32(5), Value::I32(0)][..], Start::Warm));
+    assert_eq!((after.values(), after.report().start()), (&[Value::I32(5), Value::I32(0)][..], StartKind::Warm));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_host_write_into_a_memory_that_no_code_writes_is_undone() {
     assert_eq!(function.deploy_report().unwrap().reset(), "none");
     function.session(|guest| guest.write(8, b"trace")).unwrap();
     let after = function.call("look", &[]).unwrap();
-    assert_eq!((after.values(), after.report().start()), (&[Value::I32(0)][..], Start::Warm));
+    assert_eq!((after.values(), after.report().start()), (&[Value::I32(0)][..], StartKind::Warm));
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn data_that_initialisation_has_erased_does_not_come_back() {
              (func $erase (memory.fill (i32.const 8) (i32.const 0) (i32.const 6))) (start $erase)
              (func (export "look") (result i64) (i64.load (i32.const 8))))"#,
     );
-    for start in [Start::Cold, Start::Warm, Start::Cold] {
-        if start == Start::Cold {
+    for start in [StartKind::Cold, StartKind::Warm, StartKind::Cold] {
+        if start == StartKind::Cold {
             function.trim(std::time::Duration::ZERO);
         }
         let looked = function.call("look", &[]).unwrap();
@@ -143,7 +143,7 @@ fn a_dropped_element_segment_is_there_again_and_an_active_data_segment_is_droppe
         r#"(module (memory 1) (data $d (i32.const 0) "active") (data "passive") (func (export "drop") (data.drop $d)))"#,
     );
     function.call("drop", &[]).unwrap();
-    assert_eq!(function.call("drop", &[]).unwrap().report().start(), Start::Warm, "nothing has changed");
+    assert_eq!(function.call("drop", &[]).unwrap().report().start(), StartKind::Warm, "nothing has changed");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn tables_and_references_are_restored_entry_by_entry() {
         assert_eq!(results(&function, "look"), [1, 2, 1, 0]);
         function.call("spoil", &[]).unwrap();
     }
-    assert_eq!(function.call("look", &[]).unwrap().report().start(), Start::Warm);
+    assert_eq!(function.call("look", &[]).unwrap().report().start(), StartKind::Warm);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn what_initialisation_did_is_in_the_image_and_is_not_done_again() {
     }
     function.trim(std::time::Duration::ZERO);
     let cold = function.call("get", &[]).unwrap();
-    assert_eq!((cold.report().start(), cold.values()), (Start::Cold, &[Value::I32(5555)][..]));
+    assert_eq!((cold.report().start(), cold.values()), (StartKind::Cold, &[Value::I32(5555)][..]));
     assert!(cold.report().fuel() < 20, "{}", cold.report().fuel());
 }
 
@@ -267,7 +267,7 @@ fn a_session_that_panics_gives_its_instance_up_and_nothing_else() {
         })
     });
     assert!(std::panic::catch_unwind(panicking).is_err());
-    assert_eq!(function.instances(), (0, 0));
+    assert_eq!(count(&function), (0, 0));
     assert_eq!(results(&function, "hidden_global"), [1]);
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use dormouse::{Busy, Function, InvokeError, InvokeErrorKind, Reset, Runtime, RuntimeLimits, Trap};
 
-use crate::support::{Random, count, guest};
+use crate::support::{Random, count, guest, in_use};
 
 const THREADS: u64 = 6;
 
@@ -98,18 +98,18 @@ fn one_operation(functions: &[Function; 2], runtime: &Runtime, random: &mut Rand
             Ok(idle) => assert!(idle <= 3, "{idle}"),
             Err(error) => assert!(matches!(error.kind(), InvokeErrorKind::Busy(_)), "{error}"),
         },
-        36..=38 => either.set_concurrency(1 + random.below(3) as usize).unwrap(),
+        36..=38 => either.set_max_instances(1 + random.below(3) as usize).unwrap(),
         _ => {
-            either.set_concurrency(0).unwrap();
+            either.set_max_instances(0).unwrap();
             thread::yield_now();
-            either.set_concurrency(2).unwrap();
+            either.set_max_instances(2).unwrap();
         }
     }
 }
 
 #[test]
 fn threads_that_do_everything_at_once_lose_no_instance_and_no_wait() {
-    for reset in [Reset::Auto, Reset::Portable, Reset::Gated] {
+    for reset in [Reset::Auto, Reset::Portable, Reset::ByFaultCount] {
         let limits = RuntimeLimits { instances: 5, resident_memory: 1 << 20, ..RuntimeLimits::default() };
         let runtime = Runtime::builder().limits(limits).reset(reset).build();
         let deploy = |name: &'static str, module: &[u8]| {
@@ -131,21 +131,21 @@ fn threads_that_do_everything_at_once_lose_no_instance_and_no_wait() {
             }
         });
         for function in &functions {
-            function.set_concurrency(3).unwrap();
-            let (idle, live) = function.instances();
+            function.set_max_instances(3).unwrap();
+            let (idle, live) = count(&function);
             assert!(idle == live && live <= 3, "{reset:?}: {idle} of {live}");
         }
         let [echo, grows] = &functions;
         assert_eq!(echo.invoke(b"still here").unwrap().output(), b"still here");
         late(grows, b"a", &counts);
         let ledger = runtime.ledger();
-        let sum = |figure: fn(&dormouse::Usage) -> u64| ledger.functions().iter().map(figure).sum::<u64>();
+        let sum = |figure: fn(&dormouse::FunctionUsage) -> u64| ledger.functions().iter().map(figure).sum::<u64>();
         let refused = counts.refused.load(Relaxed);
-        assert_eq!(sum(dormouse::Usage::refused), refused, "{reset:?}");
-        assert_eq!(sum(dormouse::Usage::invocations), counts.ran.load(Relaxed) + refused + 1, "{reset:?}");
+        assert_eq!(sum(dormouse::FunctionUsage::refused), refused, "{reset:?}");
+        assert_eq!(sum(dormouse::FunctionUsage::invocations), counts.ran.load(Relaxed) + refused + 1, "{reset:?}");
         for function in functions {
             assert!(runtime.undeploy(function.name()));
         }
-        assert_eq!(runtime.in_use(), (0, 0), "{reset:?}");
+        assert_eq!(in_use(&runtime), (0, 0), "{reset:?}");
     }
 }

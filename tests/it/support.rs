@@ -91,7 +91,7 @@ impl Scene {
 
     /// Binds a trigger on the type that is its id. It gives the function the data alone.
     pub(crate) fn bind(&self, id: &str, function: &str, retry: dormouse::Retry) {
-        let trigger = dormouse::Trigger::on(id).to(function).input(dormouse::Input::Data).retry(retry);
+        let trigger = dormouse::Trigger::on(id).to(function).input(dormouse::TriggerInput::Data).retry(retry);
         self.runtime.bind(id, trigger).unwrap();
     }
 
@@ -151,4 +151,16 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Idle instances of a function, and all of them.
+pub(crate) fn count(function: &dormouse::Function) -> (usize, usize) {
+    let dormouse::InstanceCount { idle, live, .. } = function.instances();
+    (idle, live)
+}
+
+/// Live instances of a runtime, and the bytes that they hold.
+pub(crate) fn in_use(runtime: &dormouse::Runtime) -> (usize, u64) {
+    let dormouse::InUse { instances, bytes, .. } = runtime.in_use();
+    (instances, bytes)
 }

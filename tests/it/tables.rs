@@ -2,14 +2,14 @@
 //! them.
 
 use dormouse::{
-    Busy, Cancel, DeployError, Function, InvokeErrorKind, Limits, Runtime, RuntimeLimits, Start, Trap, Value,
+    Busy, Cancel, DeployError, Function, InvokeErrorKind, Limits, Runtime, RuntimeLimits, StartKind, Trap, Value,
 };
 use wasm_encoder::{
     CodeSection, ExportKind, ExportSection, Function as Body, FunctionSection, Module, RefType, TableSection,
     TableType, TypeSection, ValType,
 };
 
-use crate::support::{guest, wat};
+use crate::support::{guest, in_use, wat};
 
 /// Two tables of functions and one of external references. Exports grow each and return its size.
 const THREE: &str = r#"(module
@@ -29,7 +29,7 @@ fn deploy(text: &str, limits: Limits) -> Function {
     Runtime::new().deployment("f", &wat(text)).limits(limits).deploy().unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn sizes(function: &Function) -> ([i32; 3], Start) {
+fn sizes(function: &Function) -> ([i32; 3], StartKind) {
     let answer = function.call("sizes", &[]).unwrap();
     ([0, 1, 2].map(|at| answer.values()[at].as_i32()), answer.report().start())
 }
@@ -62,18 +62,18 @@ fn tables_grow_by_elements_of_the_value_given_and_answer_with_their_size_before(
 fn a_grown_table_is_not_used_again() {
     let function = deploy(THREE, Limits::default());
     assert_eq!(sizes(&function).0, [1, 2, 0]);
-    assert_eq!(sizes(&function), ([1, 2, 0], Start::Warm));
+    assert_eq!(sizes(&function), ([1, 2, 0], StartKind::Warm));
     for name in ["grow small", "grow f", "grow e"] {
-        assert_eq!(function.call(name, &[Value::I32(1)]).unwrap().report().start(), Start::Warm, "{name}");
-        assert_eq!(sizes(&function), ([1, 2, 0], Start::Cold), "{name}");
+        assert_eq!(function.call(name, &[Value::I32(1)]).unwrap().report().start(), StartKind::Warm, "{name}");
+        assert_eq!(sizes(&function), ([1, 2, 0], StartKind::Cold), "{name}");
     }
     // The growth does not stay after a trap or at the end of the fuel.
     assert_eq!(*function.call("grow and trap", &[]).unwrap_err().kind(), InvokeErrorKind::Trap(Trap::Unreachable));
-    assert_eq!(sizes(&function), ([1, 2, 0], Start::Cold));
+    assert_eq!(sizes(&function), ([1, 2, 0], StartKind::Cold));
     // An instance without growth is used again.
     for by in [0, -1, 100_000] {
         function.call("grow f", &[Value::I32(by)]).unwrap();
-        assert_eq!(sizes(&function), ([1, 2, 0], Start::Warm), "{by}");
+        assert_eq!(sizes(&function), ([1, 2, 0], StartKind::Warm), "{by}");
     }
 }
 
@@ -114,7 +114,7 @@ fn a_table_that_grows_beyond_the_budget_of_the_runtime_ends_the_invocation_as_bu
         Runtime::builder().limits(RuntimeLimits { resident_memory: limit, ..RuntimeLimits::default() }).build();
     let function = runtime.deploy("f", &wat(THREE)).unwrap();
     assert_eq!(sizes(&function).0, [1, 2, 0]);
-    let idle = runtime.in_use();
+    let idle = in_use(&runtime);
     let error = function.call("grow f", &[Value::I32(99_000)]).unwrap_err();
     assert!(
         matches!(error.kind(), InvokeErrorKind::Busy(Busy::RuntimeMemory { wanted, limit: of })
@@ -122,13 +122,13 @@ fn a_table_that_grows_beyond_the_budget_of_the_runtime_ends_the_invocation_as_bu
         "{error:?}"
     );
     // The table did not grow, and holds nothing.
-    assert_eq!((runtime.in_use(), sizes(&function)), (idle, ([1, 2, 0], Start::Warm)));
+    assert_eq!((in_use(&runtime), sizes(&function)), (idle, ([1, 2, 0], StartKind::Warm)));
     let held = function.session(|guest| {
         guest.call("grow f", &[Value::I32(10_000)])?;
-        Ok(runtime.in_use().1)
+        Ok(in_use(&runtime).1)
     });
     assert!(held.unwrap().into_value() >= idle.1 + 40_000);
-    assert_eq!(runtime.in_use(), (0, 0));
+    assert_eq!(in_use(&runtime), (0, 0));
 }
 
 #[test]
@@ -143,15 +143,15 @@ fn a_table_that_initialisation_has_grown_begins_every_invocation_at_that_size() 
         (func (export "last") (result i32) (call_indirect (type $number) (i32.const 3)))
         (func (export "sizes") (result i32 i32 i32) (table.size $t) (i32.const 0) (i32.const 0)))"#;
     let function = deploy(text, Limits { table_elements: 5, ..Limits::default() });
-    for start in [Start::Cold, Start::Warm] {
+    for start in [StartKind::Cold, StartKind::Warm] {
         assert_eq!(sizes(&function), ([4, 0, 0], start));
     }
     function.call("spoil", &[]).unwrap();
     let last = function.call("last", &[]).unwrap();
-    assert_eq!((last.values(), last.report().start()), (&[Value::I32(7)][..], Start::Warm));
+    assert_eq!((last.values(), last.report().start()), (&[Value::I32(7)][..], StartKind::Warm));
     for _ in 0..2 {
         assert_eq!(function.call("grow", &[]).unwrap().values(), [Value::I32(4)]);
-        assert_eq!(sizes(&function), ([4, 0, 0], Start::Cold));
+        assert_eq!(sizes(&function), ([4, 0, 0], StartKind::Cold));
     }
     // With one less, start-up goes on without it.
     let small = deploy(text, Limits { table_elements: 3, ..Limits::default() });

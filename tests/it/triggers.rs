@@ -1,6 +1,6 @@
 //! Triggers: which events they match, their ids, and what is refused.
 
-use dormouse::{Event, EventLimits, Input, Runtime, Trigger, TriggerError, Verdict};
+use dormouse::{Event, EventLimits, Runtime, Trigger, TriggerError, TriggerInput, Verdict};
 
 fn event(ty: &str, subject: &str) -> Event {
     Event::builder(ty).id("1").source("/test").subject(subject).build().unwrap()
@@ -223,7 +223,7 @@ fn more_triggers_than_the_limit_are_refused() {
 
 #[test]
 fn a_trigger_can_be_looked_at() {
-    let runtime = runtime_with([("a", Trigger::on("order").ordered().input(Input::Data))]);
+    let runtime = runtime_with([("a", Trigger::on("order").ordered().input(TriggerInput::Data))]);
     let trigger = runtime.triggers().get("a").unwrap();
     assert_eq!((trigger.target(), trigger.is_enabled(), trigger.is_ordered()), ("f", true, true));
     assert_eq!(trigger.to_string(), "type order to f");

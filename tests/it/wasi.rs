@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use dormouse::{ContractKind, DeployError, Function, InvokeErrorKind, Limits, Runtime, Start, Value, Wasi};
+use dormouse::{ContractKind, DeployError, Function, InvokeErrorKind, Limits, Runtime, StartKind, Value, Wasi};
 
 use crate::support::{guest, wat};
 
@@ -148,7 +148,10 @@ fn an_exit_code_is_a_typed_error_with_the_end_of_the_log() {
         assert!(error.to_string().ends_with("the guest exited with code 7, having logged: oops"), "{error}");
         // Code 0 is success, and the instance is as good as after a return.
         let reply = function.invoke(&[0]).unwrap();
-        assert_eq!((reply.output(), &*reply.log(), reply.report().start()), (&b"oops\n"[..], "oops\n", Start::Warm));
+        assert_eq!(
+            (reply.output(), &*reply.log(), reply.report().start()),
+            (&b"oops\n"[..], "oops\n", StartKind::Warm)
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what a list lends is valid until the list is freed.
 
-use dormouse::{DeadLetter, Reason};
+use dormouse::{DeadLetter, DeadLetterReason};
 
 use crate::{
     error::dormouse_error,
@@ -102,10 +102,10 @@ impl Letter {
             given_up_at: optional(&self.given_up_at),
             age_ns: nanos(self.letter.age()),
             reason: match self.letter.reason() {
-                Reason::Attempts => dormouse_reason::DORMOUSE_REASON_ATTEMPTS,
-                Reason::Age => dormouse_reason::DORMOUSE_REASON_AGE,
-                Reason::Permanent => dormouse_reason::DORMOUSE_REASON_PERMANENT,
-                Reason::Loop => dormouse_reason::DORMOUSE_REASON_LOOP,
+                DeadLetterReason::Attempts => dormouse_reason::DORMOUSE_REASON_ATTEMPTS,
+                DeadLetterReason::Age => dormouse_reason::DORMOUSE_REASON_AGE,
+                DeadLetterReason::Permanent => dormouse_reason::DORMOUSE_REASON_PERMANENT,
+                DeadLetterReason::Loop => dormouse_reason::DORMOUSE_REASON_LOOP,
                 _ => dormouse_reason::DORMOUSE_REASON_OTHER,
             },
             attempts: self.letter.attempts(),

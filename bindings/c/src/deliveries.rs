@@ -2,7 +2,7 @@
 //!
 //! Invariant: what outcomes lend is valid until the outcomes are freed.
 
-use dormouse::{Dispatched, Next, Outcome, Timestamp};
+use dormouse::{AfterFailure, DeliveryOutcome, Dispatched, Timestamp};
 
 use crate::{
     error::dormouse_error,
@@ -81,23 +81,23 @@ impl From<Dispatched> for Attempt {
         let Dispatched { trigger, delivery, outcome, .. } = dispatched;
         let (mut reply, mut error) = (None, None);
         let kind = match outcome {
-            Outcome::Succeeded(given) => {
+            DeliveryOutcome::Succeeded(given) => {
                 reply = Some(given.into());
                 Kind::DORMOUSE_OUTCOME_SUCCEEDED
             }
-            Outcome::Failed { error: why, next } => {
+            DeliveryOutcome::Failed { error: why, next } => {
                 error = Some(Box::new(dormouse_error::new(why.into())));
                 match next {
-                    Next::Retry(_) => Kind::DORMOUSE_OUTCOME_RETRY,
-                    Next::DeadLetter(_) => Kind::DORMOUSE_OUTCOME_DEAD_LETTER,
+                    AfterFailure::Retry(_) => Kind::DORMOUSE_OUTCOME_RETRY,
+                    AfterFailure::DeadLetter(_) => Kind::DORMOUSE_OUTCOME_DEAD_LETTER,
                     _ => Kind::DORMOUSE_OUTCOME_OTHER,
                 }
             }
-            Outcome::Parked => Kind::DORMOUSE_OUTCOME_PARKED,
-            Outcome::Queued => Kind::DORMOUSE_OUTCOME_QUEUED,
-            Outcome::Expired => Kind::DORMOUSE_OUTCOME_EXPIRED,
-            Outcome::TooOld => Kind::DORMOUSE_OUTCOME_TOO_OLD,
-            Outcome::Dropped => Kind::DORMOUSE_OUTCOME_DROPPED,
+            DeliveryOutcome::Parked => Kind::DORMOUSE_OUTCOME_PARKED,
+            DeliveryOutcome::Queued => Kind::DORMOUSE_OUTCOME_QUEUED,
+            DeliveryOutcome::Expired => Kind::DORMOUSE_OUTCOME_EXPIRED,
+            DeliveryOutcome::TooOld => Kind::DORMOUSE_OUTCOME_TOO_OLD,
+            DeliveryOutcome::Dropped => Kind::DORMOUSE_OUTCOME_DROPPED,
             _ => Kind::DORMOUSE_OUTCOME_OTHER,
         };
         Self { kind, delivery, trigger: Text::new(trigger), reply, error }

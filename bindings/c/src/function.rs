@@ -141,7 +141,7 @@ exported! { fallible:
         max: usize,
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
-        Ok(function.get()?.function.set_concurrency(max)?)
+        Ok(function.get()?.function.set_max_instances(max)?)
     }
 
     /// Gives the instances of the current version: how many are idle, and how many there are.
@@ -154,7 +154,7 @@ exported! { fallible:
         all_out: *mut usize,
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
-        let (idle, all) = function.get()?.function.instances();
+        let dormouse::InstanceCount { idle, live: all, .. } = function.get()?.function.instances();
         if let Some(place) = idle_out.optional() {
             place.put(idle);
         }

@@ -171,8 +171,8 @@ macro_rules! constants {
     )*};
 }
 constants! {
-    dormouse_reset is Reset: DORMOUSE_RESET_AUTO = Auto, DORMOUSE_RESET_PORTABLE = Portable, DORMOUSE_RESET_GATED = Gated,
-        DORMOUSE_RESET_SCANNED = Scanned;
+    dormouse_reset is Reset: DORMOUSE_RESET_AUTO = Auto, DORMOUSE_RESET_PORTABLE = Portable, DORMOUSE_RESET_GATED = ByFaultCount,
+        DORMOUSE_RESET_SCANNED = ByPageScan;
     dormouse_when_full is WhenFull: DORMOUSE_WHEN_FULL_REJECT = Reject, DORMOUSE_WHEN_FULL_DROP_OLDEST = DropOldest,
         DORMOUSE_WHEN_FULL_DROP_NEWEST = DropNewest;
 }

@@ -4,7 +4,7 @@
 
 use std::{ffi::c_char, ptr, sync::OnceLock};
 
-use dormouse::{Reply, Report, Returned};
+use dormouse::{Reply, Report, SessionReply};
 
 use crate::{
     edge::Given,
@@ -29,8 +29,8 @@ owned!(dormouse_reply);
 /// What a reply is made from.
 enum Answer {
     Bytes(Reply),
-    Numbers(Returned<dormouse::Values>),
-    Session(Returned<()>),
+    Numbers(SessionReply<dormouse::Values>),
+    Session(SessionReply<()>),
 }
 
 impl Answer {
@@ -57,16 +57,16 @@ impl From<Reply> for Box<dormouse_reply> {
     }
 }
 
-impl From<Returned<dormouse::Values>> for Box<dormouse_reply> {
-    fn from(returned: Returned<dormouse::Values>) -> Self {
+impl From<SessionReply<dormouse::Values>> for Box<dormouse_reply> {
+    fn from(returned: SessionReply<dormouse::Values>) -> Self {
         let (log, values) =
             (returned.log().into_owned(), returned.values().iter().map(|value| (*value).into()).collect());
         dormouse_reply::new(Answer::Numbers(returned), log, values)
     }
 }
 
-impl From<Returned<()>> for Box<dormouse_reply> {
-    fn from(returned: Returned<()>) -> Self {
+impl From<SessionReply<()>> for Box<dormouse_reply> {
+    fn from(returned: SessionReply<()>) -> Self {
         let log = returned.log().into_owned();
         dormouse_reply::new(Answer::Session(returned), log, Values::new())
     }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use dormouse::{DeployReport, Report, Start};
+use dormouse::{DeployReport, Report, StartKind};
 
 use crate::{
     deploy::*,
@@ -44,7 +44,7 @@ impl From<&Report> for dormouse_report {
         Self {
             version: *report.version().as_bytes(),
             outcome: of_outcome(report.outcome()),
-            warm: report.start() == Start::Warm,
+            warm: report.start() == StartKind::Warm,
             log_cut: report.log_cut(),
             fuel: report.fuel(),
             duration_ns: nanos(report.duration()),
@@ -110,8 +110,8 @@ impl From<&DeployReport> for dormouse_deploy_report {
             version: *report.version().as_bytes(),
             cleaning: match report.reset() {
                 "none" => dormouse_cleaning::DORMOUSE_CLEANING_NONE,
-                "gated" => dormouse_cleaning::DORMOUSE_CLEANING_GATED,
-                "scanned" => dormouse_cleaning::DORMOUSE_CLEANING_SCANNED,
+                "by_fault_count" => dormouse_cleaning::DORMOUSE_CLEANING_GATED,
+                "by_page_scan" => dormouse_cleaning::DORMOUSE_CLEANING_SCANNED,
                 "portable" => dormouse_cleaning::DORMOUSE_CLEANING_PORTABLE,
                 "replaced" => dormouse_cleaning::DORMOUSE_CLEANING_REPLACED,
                 _ => dormouse_cleaning::DORMOUSE_CLEANING_OTHER,

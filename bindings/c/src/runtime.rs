@@ -310,7 +310,7 @@ exported! { fallible:
         bytes_out: *mut u64,
         error_out: *mut *mut dormouse_error,
     ) -> dormouse_status {
-        let (instances, bytes) = runtime.get()?.0.in_use();
+        let dormouse::InUse { instances, bytes, .. } = runtime.get()?.0.in_use();
         if let Some(place) = instances_out.optional() {
             place.put(instances);
         }

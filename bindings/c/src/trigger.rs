@@ -4,7 +4,7 @@
 
 use std::{ffi::c_char, sync::Arc, time::Duration};
 
-use dormouse::{Input, Missed, Retry, Trigger, Verdict};
+use dormouse::{Missed, Retry, Trigger, TriggerInput, Verdict};
 
 use crate::{
     edge::Given,
@@ -144,9 +144,9 @@ unsafe fn trigger(chosen: &dormouse_trigger_options) -> Result<Trigger, Failure>
             return Err(Failure::argument(problem.into()));
         }
         trigger = trigger.input(match chosen.input {
-            DORMOUSE_INPUT_EVENT => Input::Event,
-            DORMOUSE_INPUT_DATA => Input::Data,
-            DORMOUSE_INPUT_CONSTANT => Input::Constant(Arc::from(constant)),
+            DORMOUSE_INPUT_EVENT => TriggerInput::Event,
+            DORMOUSE_INPUT_DATA => TriggerInput::Data,
+            DORMOUSE_INPUT_CONSTANT => TriggerInput::Constant(Arc::from(constant)),
             other => return Err(Failure::argument(format!("{other} is not a dormouse_input"))),
         });
         let first = time(chosen.retry_first_ns);

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Every way of cleaning an instance.
-pub const RESETS: [Reset; 3] = [Reset::Portable, Reset::Gated, Reset::Scanned];
+pub const RESETS: [Reset; 3] = [Reset::Portable, Reset::ByFaultCount, Reset::ByPageScan];
 
 /// The fuel of a call, without the reads of digests.
 const FUEL: u64 = 1_000_000;

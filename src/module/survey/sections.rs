@@ -13,7 +13,7 @@ use super::{
     within,
 };
 use crate::{
-    error::Bound,
+    error::LimitKind,
     module::expression::{constant, referenced},
 };
 
@@ -23,21 +23,21 @@ impl Surveyor<'_, '_> {
     pub(super) fn count(&self, payload: &Payload<'_>) -> Result<(), Refusal> {
         let limits = self.limits;
         let (bound, found, limit) = match payload {
-            Payload::TypeSection(section) => (Bound::Types, section.count(), limits.types),
-            Payload::ImportSection(section) => (Bound::Imports, section.count(), limits.imports),
+            Payload::TypeSection(section) => (LimitKind::Types, section.count(), limits.types),
+            Payload::ImportSection(section) => (LimitKind::Imports, section.count(), limits.imports),
             Payload::FunctionSection(section) => {
-                (Bound::Functions, section.count().saturating_add(self.survey.imported_functions), limits.functions)
+                (LimitKind::Functions, section.count().saturating_add(self.survey.imported_functions), limits.functions)
             }
-            Payload::TableSection(section) => (Bound::Tables, section.count(), limits.tables),
-            Payload::MemorySection(section) => (Bound::Memories, section.count(), limits.memories),
-            Payload::GlobalSection(section) => (Bound::Globals, section.count(), limits.globals),
-            Payload::ExportSection(section) => (Bound::Exports, section.count(), limits.exports),
-            Payload::ElementSection(section) => (Bound::ElementSegments, section.count(), limits.element_segments),
-            Payload::DataCountSection { count, .. } => (Bound::DataSegments, *count, limits.data_segments),
-            Payload::DataSection(section) => (Bound::DataSegments, section.count(), limits.data_segments),
+            Payload::TableSection(section) => (LimitKind::Tables, section.count(), limits.tables),
+            Payload::MemorySection(section) => (LimitKind::Memories, section.count(), limits.memories),
+            Payload::GlobalSection(section) => (LimitKind::Globals, section.count(), limits.globals),
+            Payload::ExportSection(section) => (LimitKind::Exports, section.count(), limits.exports),
+            Payload::ElementSection(section) => (LimitKind::ElementSegments, section.count(), limits.element_segments),
+            Payload::DataCountSection { count, .. } => (LimitKind::DataSegments, *count, limits.data_segments),
+            Payload::DataSection(section) => (LimitKind::DataSegments, section.count(), limits.data_segments),
             Payload::CodeSectionEntry(body) => {
                 let range = body.range();
-                (Bound::BodyBytes, u32::try_from(range.len()).unwrap_or(u32::MAX), limits.body_bytes)
+                (LimitKind::BodyBytes, u32::try_from(range.len()).unwrap_or(u32::MAX), limits.body_bytes)
             }
             _ => return Ok(()),
         };
@@ -90,7 +90,7 @@ impl Surveyor<'_, '_> {
                     });
                 }
                 // Without a function section nothing else counts imported functions.
-                within(Bound::Functions, u64::from(survey.imported_functions), u64::from(self.limits.functions))?;
+                within(LimitKind::Functions, u64::from(survey.imported_functions), u64::from(self.limits.functions))?;
             }
             Payload::FunctionSection(section) => {
                 for ty in section {
@@ -102,14 +102,14 @@ impl Surveyor<'_, '_> {
                     survey.tables.push(table?.ty);
                 }
                 let elements = survey.tables.iter().fold(0u64, |sum, ty| sum.saturating_add(ty.initial));
-                within(Bound::TableElements, elements, self.limits.table_elements)?;
+                within(LimitKind::TableElements, elements, self.limits.table_elements)?;
             }
             Payload::MemorySection(section) => {
                 for ty in section {
                     survey.memories.push(MemoryFact { ty: ty?, written: false });
                 }
                 let bytes = survey.memories.iter().fold(0u64, |sum, memory| sum.saturating_add(memory.initial_bytes()));
-                within(Bound::Memory, bytes, self.limits.memory)?;
+                within(LimitKind::Memory, bytes, self.limits.memory)?;
             }
             Payload::GlobalSection(section) => {
                 for global in section {

@@ -15,7 +15,7 @@ use super::{
     within,
 };
 use crate::{
-    error::Bound,
+    error::LimitKind,
     limits::Limits,
     module::{
         calls::{Callee, dedup},
@@ -88,7 +88,7 @@ impl<'a, 'l> Surveyor<'a, 'l> {
             let offset = declared.original_position();
             let (count, ty) = declared.read()?;
             locals += u64::from(count);
-            within(Bound::Locals, locals, u64::from(self.limits.locals))?;
+            within(LimitKind::Locals, locals, u64::from(self.limits.locals))?;
             validator.define_locals(offset, count, ty)?;
         }
         let mut operators = body.get_operators_reader()?;

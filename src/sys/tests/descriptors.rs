@@ -90,7 +90,7 @@ fn another_file_in_place_of_pagemap_hides_no_write() {
         if !available() {
             return;
         }
-        for reset in [Reset::Gated, Reset::Scanned] {
+        for reset in [Reset::ByFaultCount, Reset::ByPageScan] {
             let function = settled(reset);
             // What is written after this is private here, and not in the child.
             let child = Sleeper::new();

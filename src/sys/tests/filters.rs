@@ -40,7 +40,7 @@ fn filter(numbers: &[libc::c_long], these: u32, others: u32) {
 #[test]
 fn no_thread_opens_a_ring_under_a_filter_that_kills_for_it() {
     in_a_process("filters::no_thread_opens_a_ring_under_a_filter_that_kills_for_it", || {
-        let function = settled(Reset::Gated);
+        let function = settled(Reset::ByFaultCount);
         // This thread has a ring, so the process knows that rings work.
         if !open_ring() {
             println!("there are no rings here");
@@ -74,7 +74,7 @@ fn regions_need_no_kind_of_call_that_the_first_deployment_has_not_made() {
         if !available() || !has_scan() {
             return;
         }
-        settled(Reset::Gated);
+        settled(Reset::ByFaultCount);
         // The calls that `linux.rs` lists, and the one that asks for a filter.
         let of_regions = [
             libc::SYS_openat,
@@ -111,7 +111,7 @@ fn regions_need_no_kind_of_call_that_the_first_deployment_has_not_made() {
         let later = || {
             let allowed = [&of_regions[..], &of_others[..]].concat();
             filter(&allowed, libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_KILL_PROCESS);
-            for reset in [Reset::Auto, Reset::Gated, Reset::Scanned] {
+            for reset in [Reset::Auto, Reset::ByFaultCount, Reset::ByPageScan] {
                 let function = settled(reset);
                 for page in 20..120 {
                     poke(&function, page);
@@ -127,7 +127,7 @@ fn regions_need_no_kind_of_call_that_the_first_deployment_has_not_made() {
 #[test]
 fn calls_that_are_denied_later_lead_to_scans_or_new_instances() {
     in_a_process("filters::calls_that_are_denied_later_lead_to_scans_or_new_instances", || {
-        let function = settled(Reset::Gated);
+        let function = settled(Reset::ByFaultCount);
         deny(libc::SYS_getrusage);
         for page in 40..80 {
             poke(&function, page);
@@ -150,7 +150,7 @@ fn calls_that_are_denied_later_lead_to_scans_or_new_instances() {
 #[test]
 fn a_reset_that_always_scans_counts_nothing() {
     in_a_process("filters::a_reset_that_always_scans_counts_nothing", || {
-        let function = settled(Reset::Scanned);
+        let function = settled(Reset::ByPageScan);
         let of_counts = [libc::SYS_getrusage, libc::SYS_perf_event_open];
         filter(&of_counts, libc::SECCOMP_RET_KILL_PROCESS, libc::SECCOMP_RET_ALLOW);
         for page in 40..240 {
@@ -165,7 +165,7 @@ fn calls_that_are_denied_from_the_start_leave_regions_alone() {
     in_a_process("filters::calls_that_are_denied_from_the_start_leave_regions_alone", || {
         deny(libc::SYS_memfd_create);
         assert!(!available());
-        let function = settled(Reset::Gated);
+        let function = settled(Reset::ByFaultCount);
         poke(&function, 30);
         check(&function);
     });

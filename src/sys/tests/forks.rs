@@ -18,7 +18,7 @@ fn the_child_of_a_fork_does_not_count_by_its_parents_ring() {
 }
 
 fn fork_within_a_run() {
-    let function = settled(Reset::Gated);
+    let function = settled(Reset::ByFaultCount);
     // The process forks within an invocation, which ends in both processes.
     let child = function.session(|guest| {
         guest.call("poke", &[Value::I32(600_000), Value::I32(-1)])?;

@@ -13,7 +13,7 @@ use crate::{
 #[test]
 fn memory_that_is_locked_between_two_runs_hides_no_write() {
     in_a_process("locks::memory_that_is_locked_between_two_runs_hides_no_write", || {
-        for (reset, ring) in [(Reset::Gated, false), (Reset::Scanned, false), (Reset::Gated, true)] {
+        for (reset, ring) in [(Reset::ByFaultCount, false), (Reset::ByPageScan, false), (Reset::ByFaultCount, true)] {
             let function = settled(reset);
             if ring {
                 open_ring();
@@ -38,7 +38,7 @@ fn memory_that_is_locked_between_two_runs_hides_no_write() {
 fn memory_that_is_locked_within_a_run_hides_no_write_of_it() {
     in_a_process("locks::memory_that_is_locked_within_a_run_hides_no_write_of_it", || {
         for ring in [false, true] {
-            let function = settled(Reset::Gated);
+            let function = settled(Reset::ByFaultCount);
             if ring {
                 open_ring();
             }
@@ -72,7 +72,7 @@ fn memory_that_is_locked_for_the_future_leaves_regions_alone() {
         if unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) } == 0 {
             assert!(!available());
         }
-        let function = settled(Reset::Gated);
+        let function = settled(Reset::ByFaultCount);
         for page in 20..60 {
             poke(&function, page);
             check(&function);

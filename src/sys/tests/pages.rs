@@ -94,7 +94,7 @@ fn a_kernel_without_scans_is_read_by_entries() {
         if has_scan() {
             assert!(available(), "memory files, mremap and pagemap are older than scans");
         }
-        for reset in [Reset::Gated, Reset::Scanned] {
+        for reset in [Reset::ByFaultCount, Reset::ByPageScan] {
             let function = settled(reset);
             for page in 20..120 {
                 poke(&function, page);

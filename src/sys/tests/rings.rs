@@ -58,7 +58,7 @@ fn a_ring_sees_every_fault_and_nothing_else() {
 #[test]
 fn a_ring_goes_on_where_the_host_switches_its_events_off() {
     in_a_process("rings::a_ring_goes_on_where_the_host_switches_its_events_off", || {
-        let function = settled(Reset::Gated);
+        let function = settled(Reset::ByFaultCount);
         if !open_ring() {
             println!("there are no rings here");
             return;

@@ -5,7 +5,7 @@ use std::{sync::Barrier, thread, time::Duration};
 
 use dormouse::{AliasError, Busy, Function, InvokeErrorKind, Runtime, Version};
 
-use crate::support::{count, in_use};
+use crate::support::{idle_and_live, in_use};
 use crate::{
     pool::TestClock,
     support::{guest, wat},
@@ -126,7 +126,7 @@ fn concurrency_is_lowered_switched_off_and_raised_while_running() {
         runtime.deployment("echo", &guest("echo")).instances(0..=4).max_wait(Duration::ZERO).deploy().unwrap();
     function.prewarm(4).unwrap();
     function.set_max_instances(2).unwrap();
-    assert_eq!(count(&function), (2, 2), "idle ones that are too many go at once");
+    assert_eq!(idle_and_live(&function), (2, 2), "idle ones that are too many go at once");
     let (entered, leave) = (Barrier::new(2), Barrier::new(2));
     thread::scope(|scope| {
         let held = scope.spawn(|| {
@@ -138,19 +138,19 @@ fn concurrency_is_lowered_switched_off_and_raised_while_running() {
         });
         entered.wait();
         function.set_max_instances(0).unwrap();
-        assert_eq!(count(&function), (0, 1));
+        assert_eq!(idle_and_live(&function), (0, 1));
         let error = function.invoke(b"x").unwrap_err();
         assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::Instances { max: 0, waited: Duration::ZERO }));
         leave.wait();
         held.join().unwrap().unwrap();
     });
-    assert_eq!(count(&function), (0, 0), "a lent one goes when it comes back");
+    assert_eq!(idle_and_live(&function), (0, 0), "a lent one goes when it comes back");
     assert_eq!(in_use(&runtime), (0, 0));
     function.set_max_instances(1).unwrap();
     for _ in 0..3 {
         function.invoke(b"x").unwrap();
     }
-    assert_eq!(count(&function), (1, 1));
+    assert_eq!(idle_and_live(&function), (1, 1));
     function.set_max_instances(3).unwrap();
     assert_eq!(function.prewarm(9).unwrap(), 3);
 }
@@ -161,12 +161,12 @@ fn instances_that_are_too_many_once_the_maximum_is_lowered_go_as_they_come_back(
     let outer = function.session(|_| {
         let inner = function.session(|_| {
             function.set_max_instances(1).unwrap();
-            Ok(count(&function))
+            Ok(idle_and_live(&function))
         });
-        Ok((inner.unwrap().into_value(), count(&function)))
+        Ok((inner.unwrap().into_value(), idle_and_live(&function)))
     });
     assert_eq!(outer.unwrap().into_value(), ((0, 2), (0, 1)));
-    assert_eq!(count(&function), (1, 1));
+    assert_eq!(idle_and_live(&function), (1, 1));
 }
 
 #[cfg(feature = "events")]

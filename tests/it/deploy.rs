@@ -10,7 +10,7 @@ use std::{
 
 use dormouse::{Context, DeployError, Function, InvokeError, InvokeErrorKind, Limits, Runtime, Trap, Value};
 
-use crate::support::{Random, count, guest, in_use, wat};
+use crate::support::{Random, guest, idle_and_live, in_use, wat};
 
 /// Deploys a module's text under the name `f`.
 pub(crate) fn deploy(text: &str) -> Result<Function, DeployError> {
@@ -429,7 +429,7 @@ fn any_number_of_instances_may_be_allowed() {
     let function = Runtime::new().deployment("f", &numbered(1)).instances(0..=usize::MAX).deploy().unwrap();
     assert_eq!(id(&function), Ok(1));
     let function = Runtime::new().deployment("f", &numbered(1)).instances(2..=usize::MAX).deploy().unwrap();
-    assert_eq!(count(&function), (2, 2));
+    assert_eq!(idle_and_live(&function), (2, 2));
 }
 
 /// A module whose start function calls `env.tick` and does something else.
@@ -460,13 +460,13 @@ fn initialisation_that_must_be_repeated_may_not_call_the_host() {
 fn a_refused_redeployment_leaves_the_version_in_service() {
     let runtime = Runtime::new();
     let function = runtime.deployment("f", &numbered(1)).instances(1..=2).deploy().unwrap();
-    let before = (function.version(), count(&function), in_use(&runtime));
+    let before = (function.version(), idle_and_live(&function), in_use(&runtime));
     let wrong = r#"(module (import "a" "b" (func)))"#;
     for module in [&b"garbage"[..], &wat(wrong), &guest("start-trap"), &guest("bomb-declared")] {
         runtime.deploy("f", module).unwrap_err();
         let limits = Limits { stack: 1, ..Limits::default() };
         runtime.deployment("f", &numbered(2)).limits(limits).deploy().unwrap_err();
-        assert_eq!((function.version(), count(&function), in_use(&runtime)), before);
+        assert_eq!((function.version(), idle_and_live(&function), in_use(&runtime)), before);
         assert_eq!(id(&function), Ok(1));
     }
 }

@@ -276,7 +276,7 @@ fn requests_are_refused_by_their_address_and_a_host_may_grant_its_own() {
     let refused =
         message(br#"{"headers":{"Authorization":["secret",{}]},"method":"GET","url":"https://example.com/a?b=c"}"#);
     assert!(
-        refused.starts_with("HTTP request to https://example.com/a?b=c is not allowed: there is no network"),
+        refused.starts_with("HTTP request to https://example.com/a?b=c is not allowed: a guest has no network"),
         "{refused}"
     );
     assert!(!refused.contains("secret"), "{refused}");

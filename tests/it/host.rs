@@ -4,7 +4,7 @@ use std::{fmt, sync::mpsc, thread, time::Duration};
 
 use dormouse::{Cancel, Context, DeployError, HostError, InvokeErrorKind, Json, Runtime, StartKind, Value, ValueType};
 
-use crate::support::count;
+use crate::support::idle_and_live;
 use crate::{
     pool::TestClock,
     support::{guest, outcome, wat},
@@ -282,7 +282,7 @@ fn a_host_error_that_panics_when_it_is_printed_ends_that_invocation_alone() {
         let InvokeErrorKind::HostPanic { message, .. } = error.kind() else { panic!("{error}") };
         assert_eq!(&**message, "out of ink");
     }
-    assert_eq!(count(&function), (0, 0));
+    assert_eq!(idle_and_live(&function), (0, 0));
 }
 
 #[test]

@@ -17,9 +17,8 @@ use dormouse::{
     RuntimeLimits, Value, Wasi,
 };
 
-use crate::support::{count, in_use};
 use crate::{
-    support::{count, wat},
+    support::{count, idle_and_live, in_use, wat},
     targets::RESETS,
 };
 
@@ -105,7 +104,7 @@ fn is_clean(function: &Function, right: u64, after: &str) {
     let again = function.call("calls", &[Value::I32(3)]).unwrap_or_else(|error| panic!("{after}: {error}"));
     assert_eq!((again.values()[0].as_u64(), again.report().host_calls()), (right, 3), "{after}");
     assert_eq!(again.log(), "a step\n".repeat(3), "{after}");
-    let (idle, live) = count(&function);
+    let (idle, live) = idle_and_live(&function);
     assert!(idle == live && live <= 1, "{after}: {idle} of {live}");
 }
 
@@ -141,7 +140,7 @@ fn whichever_call_of_the_host_fails_or_panics_the_next_invocation_is_right() {
                 assert!(is_it, "{error}");
                 assert_eq!(error.report().unwrap().host_calls(), failing);
                 let kept = usize::from(fault == Fault::Error);
-                assert_eq!(count(&function), (kept, kept), "host code that panicked spoils its instance");
+                assert_eq!(idle_and_live(&function), (kept, kept), "host code that panicked spoils its instance");
                 host.left.store(0, Relaxed);
                 is_clean(&function, right, &format!("{reset:?}, {fault:?} at call {failing}"));
                 failing += 1;
@@ -320,7 +319,7 @@ fn whichever_reading_of_a_granted_clock_panics_the_next_invocation_is_right() {
         left.store(failing, Relaxed);
         let Err(error) = sum() else { break };
         assert!(matches!(error.kind(), InvokeErrorKind::HostPanic { .. }), "{error}");
-        assert_eq!(count(&function), (0, 0));
+        assert_eq!(idle_and_live(&function), (0, 0));
         assert_eq!((sum().unwrap(), sum().unwrap()), (right, right), "after a panic at reading {failing}");
         failing += 1;
     }

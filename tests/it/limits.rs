@@ -19,17 +19,17 @@ pub(crate) fn deploy(module: &[u8], limits: Limits) -> Result<Function, DeployEr
     runtime.deployment("f", module).limits(limits).host("env", "a", nothing).host("env", "b", nothing).deploy()
 }
 
-/// `module(n)` has n of what `bound` is about, `limits(n)` allows n.
+/// `module(n)` has n of what `kind` is about, `limits(n)` allows n.
 #[track_caller]
 fn holds_at(n: u64, kind: LimitKind, limits: impl Fn(u64) -> Limits, module: impl Fn(u64) -> Vec<u8>) {
     deploy(&module(n), limits(n)).unwrap_or_else(|error| panic!("exactly {n}: {error}"));
     let error = deploy(&module(n + 1), limits(n)).unwrap_err();
     match error {
-        DeployError::TooLarge { bound: of, found, limit } => assert_eq!((of, found, limit), (bound, n + 1, n)),
+        DeployError::TooLarge { kind: of, found, limit } => assert_eq!((of, found, limit), (kind, n + 1, n)),
         ref other => panic!("{other:?}"),
     }
     let text = error.to_string();
-    for part in [format!(" {} ", n + 1), format!("limit of {n};"), format!("`Limits::{}`", bound.field())] {
+    for part in [format!(" {} ", n + 1), format!("limit of {n};"), format!("`Limits::{}`", kind.field())] {
         assert!(text.contains(&part), "{text} lacks {part}");
     }
 }
@@ -301,7 +301,7 @@ fn a_count_of_billions_is_refused_before_room_is_made_for_it() {
         let mut module = b"\0asm\x01\0\0\0".to_vec();
         module.extend([id, 5, 0xff, 0xff, 0xff, 0xff, 0x0f]);
         match deploy(&module, Limits::default()) {
-            Err(DeployError::TooLarge { bound: of, found: 0xffff_ffff, .. }) => assert_eq!(of, bound),
+            Err(DeployError::TooLarge { kind: of, found: 0xffff_ffff, .. }) => assert_eq!(of, bound),
             other => panic!("section {id}: {other:?}"),
         }
     }

@@ -16,7 +16,7 @@ use dormouse::{
     Value,
 };
 
-use crate::support::{count, guest, in_use, wat};
+use crate::support::{guest, idle_and_live, in_use, wat};
 
 use crate::limits::deploy;
 
@@ -368,7 +368,7 @@ fn as_many_instances_as_the_maximum_run_at_once_and_one_more_is_busy() {
         fib()
     });
     nested.unwrap();
-    assert_eq!(count(&function), (2, 2));
+    assert_eq!(idle_and_live(&function), (2, 2));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use dormouse::{
     Value,
 };
 
-use crate::support::{count, in_use};
+use crate::support::{idle_and_live, in_use};
 use crate::{
     limits::PAGE,
     limits_of_runs::{Hands, ms},
@@ -70,13 +70,13 @@ fn one_instance_more_than_the_runtime_may_have_costs_the_least_recently_used() {
         assert_eq!(size(function), Ok(StartKind::Cold));
     }
     assert_eq!(size(&a), Ok(StartKind::Warm));
-    assert_eq!((count(&a), count(&b)), ((1, 1), (1, 1)));
+    assert_eq!((idle_and_live(&a), idle_and_live(&b)), ((1, 1), (1, 1)));
     // b has been idle for longer.
     assert_eq!(size(&c), Ok(StartKind::Cold));
-    assert_eq!((count(&a), count(&b), count(&c)), ((1, 1), (0, 0), (1, 1)));
+    assert_eq!((idle_and_live(&a), idle_and_live(&b), idle_and_live(&c)), ((1, 1), (0, 0), (1, 1)));
     assert_eq!(in_use(&runtime).0, 2);
 
-    let in_use = in_use(&runtime);
+    let held = in_use(&runtime);
     let nested = a.session(|_| {
         let inner = c.session(|_| {
             let limit = InvokeErrorKind::Busy(Busy::RuntimeInstances { limit: 2 });
@@ -92,7 +92,7 @@ fn one_instance_more_than_the_runtime_may_have_costs_the_least_recently_used() {
         Ok(())
     });
     nested.unwrap();
-    assert_eq!(in_use(&runtime), in_use);
+    assert_eq!(in_use(&runtime), held);
 }
 
 #[test]
@@ -111,13 +111,13 @@ fn one_byte_more_than_the_resident_memory_costs_the_least_recently_used() {
     size(&b).unwrap();
     assert_eq!(in_use(&runtime), (2, 2 * one));
     size(&c).unwrap();
-    assert_eq!((count(&a), count(&b), count(&c)), ((0, 0), (1, 1), (1, 1)));
+    assert_eq!((idle_and_live(&a), idle_and_live(&b), idle_and_live(&c)), ((0, 0), (1, 1), (1, 1)));
 
     let limit = 2 * one - 1;
     let (runtime, _, [a, b, _]) = three(RuntimeLimits { resident_memory: limit, ..RuntimeLimits::default() });
     size(&a).unwrap();
     size(&b).unwrap();
-    assert_eq!((count(&a), count(&b)), ((0, 0), (1, 1)));
+    assert_eq!((idle_and_live(&a), idle_and_live(&b)), ((0, 0), (1, 1)));
     let error = b.session(|_| size(&a)).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeMemory { wanted: one, limit }));
     assert_eq!(in_use(&runtime), (1, one));
@@ -200,7 +200,7 @@ fn a_running_guest_that_grows_takes_the_room_of_idle_instances_first() {
     assert_eq!(in_use(&runtime), (3, 3 * one));
     a.session(|guest| {
         assert_eq!(guest.call("grow", &[Value::I32(1)])?[0], Value::I32(1));
-        assert_eq!((count(&b), count(&c)), ((0, 0), (1, 1)));
+        assert_eq!((idle_and_live(&b), idle_and_live(&c)), ((0, 0), (1, 1)));
         assert_eq!(in_use(&runtime), (2, 2 * one + PAGE));
         Ok(())
     })
@@ -238,7 +238,7 @@ fn prewarming_more_than_the_runtime_may_have_is_busy() {
     // The idle instance of b is dropped. After that, dropping its own instances gains nothing.
     let error = a.prewarm(4).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeInstances { limit: 3 }));
-    assert_eq!((count(&a), count(&b)), ((3, 3), (0, 0)));
+    assert_eq!((idle_and_live(&a), idle_and_live(&b)), ((3, 3), (0, 0)));
     assert_eq!(in_use(&runtime).0, 3);
     assert_eq!(a.prewarm(3).unwrap(), 3);
 

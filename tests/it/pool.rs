@@ -13,7 +13,7 @@ use std::{
 
 use dormouse::{Busy, Clock, Context, Function, HostError, InvokeErrorKind, Limits, Runtime, StartKind};
 
-use crate::support::{Random, count, guest, in_use, wat};
+use crate::support::{Random, guest, idle_and_live, in_use, wat};
 
 /// A clock that a test moves, or that moves by a fixed step at each reading.
 #[derive(Clone, Default)]
@@ -50,21 +50,21 @@ fn holding(
 fn the_instance_that_deployment_initialised_serves_the_first_invocation_or_goes_with_the_next_deployment() {
     let runtime = Runtime::new();
     let first = runtime.deploy("first", &guest("counter")).unwrap();
-    assert_eq!(count(&first), (1, 1));
+    assert_eq!(idle_and_live(&first), (1, 1));
     let start = |function: &Function| function.call("memory_word", &[]).unwrap().report().start();
     assert_eq!([start(&first), start(&first)], [StartKind::Cold, StartKind::Warm]);
-    assert_eq!(count(&first), (1, 1), "one instance has served both");
+    assert_eq!(idle_and_live(&first), (1, 1), "one instance has served both");
 
     let second = runtime.deploy("second", &guest("counter")).unwrap();
     let third = runtime.deploy("third", &guest("counter")).unwrap();
-    assert_eq!(count(&first), (1, 1), "an instance that was used stays");
-    assert_eq!((count(&second), count(&third)), ((0, 0), (1, 1)));
+    assert_eq!(idle_and_live(&first), (1, 1), "an instance that was used stays");
+    assert_eq!((idle_and_live(&second), idle_and_live(&third)), ((0, 0), (1, 1)));
     assert_eq!(start(&second), StartKind::Cold);
     // An instance that was made ahead of time gives a warm start.
     assert_eq!(third.prewarm(1).unwrap(), 1);
-    assert_eq!((start(&third), count(&third)), (StartKind::Warm, (1, 1)));
+    assert_eq!((start(&third), idle_and_live(&third)), (StartKind::Warm, (1, 1)));
     let off = runtime.deployment("off", &guest("counter")).instances(0..=0).deploy().unwrap();
-    assert_eq!(count(&off), (0, 0));
+    assert_eq!(idle_and_live(&off), (0, 0));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn threads_that_take_turns_share_one_instance() {
         let start = thread::scope(|scope| scope.spawn(|| function.invoke(b"turn").unwrap().report().start()).join());
         assert_eq!(start.unwrap(), if turn == 0 { StartKind::Cold } else { StartKind::Warm }, "turn {turn}");
     }
-    assert_eq!(count(&function), (1, 1));
+    assert_eq!(idle_and_live(&function), (1, 1));
 }
 
 /// Instances that were made ahead of time lie in the lanes of different threads. One thread finds
@@ -92,7 +92,7 @@ fn one_thread_uses_trims_and_counts_the_instances_of_all_lanes() {
     function.invoke(b"x").unwrap();
     assert_eq!(function.trim(Duration::from_secs(30)), 5, "all but the one just used");
     assert_eq!(function.trim(Duration::ZERO), 0, "one is kept warm");
-    assert_eq!(count(&function), (1, 1));
+    assert_eq!(idle_and_live(&function), (1, 1));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn eight_threads_share_four_instances_and_every_answer_is_right() {
                     assert_eq!(reply.output(), input);
                     answers.fetch_add(1, Relaxed);
                     cold.fetch_add(usize::from(reply.report().start() == StartKind::Cold), Relaxed);
-                    most.fetch_max(count(&function).1, Relaxed);
+                    most.fetch_max(idle_and_live(&function).1, Relaxed);
                 }
             });
         }
@@ -121,7 +121,7 @@ fn eight_threads_share_four_instances_and_every_answer_is_right() {
     assert_eq!(answers.into_inner(), 80_000);
     assert!(most.into_inner() <= 4);
     assert!(cold.into_inner() <= 4, "instances are used again");
-    let (idle, live) = count(&function);
+    let (idle, live) = idle_and_live(&function);
     assert_eq!(idle, live, "none is lost");
 }
 
@@ -150,7 +150,7 @@ fn threads_that_trap_grow_and_succeed_do_not_disturb_each_other() {
         }
     });
     // Each run grows its memory, so none of the instances was kept.
-    assert_eq!(count(&function), (0, 0));
+    assert_eq!(idle_and_live(&function), (0, 0));
     assert_eq!(in_use(&runtime), (0, 0));
 }
 
@@ -288,7 +288,7 @@ fn the_most_recently_used_instance_is_taken_first_and_the_others_age() {
         assert_eq!(function.invoke(b"x").unwrap().report().start(), StartKind::Warm);
     }
     assert_eq!(function.trim(Duration::from_secs(60)), 2, "the two that were not used");
-    assert_eq!(count(&function), (1, 1));
+    assert_eq!(idle_and_live(&function), (1, 1));
     assert_eq!(function.trim(Duration::from_secs(1)), 0);
     assert_eq!(function.trim(Duration::ZERO), 1);
     assert_eq!(in_use(&runtime), (0, 0));
@@ -304,11 +304,11 @@ fn unless_told_otherwise_a_function_has_two_instances_for_each_core() {
 fn the_minimum_is_made_at_deployment_and_kept_by_trim() {
     let runtime = Runtime::new();
     let function = runtime.deployment("echo", &guest("echo")).instances(2..=4).deploy().unwrap();
-    assert_eq!(count(&function), (2, 2));
+    assert_eq!(idle_and_live(&function), (2, 2));
     assert_eq!(function.invoke(b"x").unwrap().report().start(), StartKind::Warm);
     assert_eq!(function.prewarm(9).unwrap(), 4, "as many as it may have");
     assert_eq!(runtime.trim(Duration::ZERO), 2);
-    assert_eq!(count(&function), (2, 2));
+    assert_eq!(idle_and_live(&function), (2, 2));
     assert!(runtime.undeploy("echo"));
     drop(function);
     assert_eq!(in_use(&runtime), (0, 0), "a version's instances go with it");
@@ -338,7 +338,7 @@ fn a_function_that_keeps_failing_to_initialise_is_quarantined_for_a_while() {
     let left_alone_for = |count| {
         let error = function.call("run", &[]).unwrap_err();
         let InvokeErrorKind::Quarantined { failures, remaining, .. } = *error.kind() else { panic!("{error}") };
-        assert_eq!((failures, count(&function)), (count, (0, 0)));
+        assert_eq!((failures, idle_and_live(&function)), (count, (0, 0)));
         remaining
     };
     let second = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use dormouse::{Function, InvokeErrorKind, Limits, Runtime, StartKind, Trap, Value};
 
-use crate::support::{count, guest, wat};
+use crate::support::{guest, idle_and_live, wat};
 
 fn deploy(text: &str) -> Function {
     Runtime::new().deploy("f", &wat(text)).unwrap_or_else(|error| panic!("{error}"))
@@ -267,7 +267,7 @@ fn a_session_that_panics_gives_its_instance_up_and_nothing_else() {
         })
     });
     assert!(std::panic::catch_unwind(panicking).is_err());
-    assert_eq!(count(&function), (0, 0));
+    assert_eq!(idle_and_live(&function), (0, 0));
     assert_eq!(results(&function, "hidden_global"), [1]);
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use dormouse::{Busy, Function, InvokeError, InvokeErrorKind, Reset, Runtime, RuntimeLimits, Trap};
 
-use crate::support::{Random, count, guest, in_use};
+use crate::support::{Random, count, guest, idle_and_live, in_use};
 
 const THREADS: u64 = 6;
 
@@ -132,7 +132,7 @@ fn threads_that_do_everything_at_once_lose_no_instance_and_no_wait() {
         });
         for function in &functions {
             function.set_max_instances(3).unwrap();
-            let (idle, live) = count(&function);
+            let (idle, live) = idle_and_live(&function);
             assert!(idle == live && live <= 3, "{reset:?}: {idle} of {live}");
         }
         let [echo, grows] = &functions;

@@ -154,7 +154,7 @@ impl Drop for Folder {
 }
 
 /// Idle instances of a function, and all of them.
-pub(crate) fn count(function: &dormouse::Function) -> (usize, usize) {
+pub(crate) fn idle_and_live(function: &dormouse::Function) -> (usize, usize) {
     let dormouse::InstanceCount { idle, live, .. } = function.instances();
     (idle, live)
 }

@@ -8,7 +8,7 @@ use std::{
 
 use dormouse::{Context, Function, InvokeErrorKind, Limits, Runtime, Value};
 
-use crate::support::{count, guest, in_use, wat};
+use crate::support::{guest, idle_and_live, in_use, wat};
 
 use crate::deploy::{id, numbered};
 
@@ -36,7 +36,7 @@ fn a_handle_follows_its_name_and_a_pinned_one_stays() {
         assert_eq!(function.name(), "f");
         assert_eq!(*function.pinned().unwrap_err().kind(), InvokeErrorKind::Undeployed { name: "f".into() });
         assert!(function.deploy_report().is_err() && function.prewarm(1).is_err());
-        assert_eq!((count(&function), function.trim(Duration::ZERO)), ((0, 0), 0));
+        assert_eq!((idle_and_live(&function), function.trim(Duration::ZERO)), ((0, 0), 0));
     }
     assert!(runtime.find("f").is_none());
     assert_eq!(id(&pinned), Ok(1));
@@ -115,7 +115,7 @@ fn redeployment_under_load_answers_one_version_or_the_other_and_never_fails() {
     });
     assert_eq!(id(&function), Ok(newest.load(Relaxed) as i32));
     // Nothing is left of the versions between.
-    assert_eq!(in_use(&runtime).0, count(&function).1);
+    assert_eq!(in_use(&runtime).0, idle_and_live(&function).1);
 }
 
 #[test]

@@ -266,7 +266,7 @@ fn sources_below(folder: &Path) -> String {
 /// compiles without it.
 #[test]
 fn every_variant_of_the_library_is_said_in_c() {
-    let sources: String = ["deliveries", "dead", "deploy", "limits", "plugin", "status", "trigger"]
+    let sources: String = ["deliveries", "dead", "deploy", "failure", "limits", "plugin", "status", "trigger"]
         .map(|name| read(&format!("src/{name}.rs")))
         .concat();
     let enums = [

@@ -323,7 +323,7 @@ impl Machine<'_> {
     pub(super) fn concurrency(&mut self) -> Result<()> {
         let ((handle, function), max) = (self.function()?, self.source.int_in_range(0..=2)?);
         let status = check(self.asks, "set_max_instances", |error| {
-            call!(dormouse_c::dormouse_function_set_max_instances(function, max, error))
+            call!(dormouse_c::dormouse_function_set_concurrency(function, max, error))
         });
         let version = handle.map(|handle| self.version(handle));
         let expected = version.as_ref().map_or(S::DORMOUSE_NULL, |version| match version {

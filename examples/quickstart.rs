@@ -3,13 +3,13 @@
 //!
 //! ```text
 //! $ cargo run --release --example quickstart
-//! DEPLOY greet@ada2607 contract=buffer module=133B functions=2 init_fuel=2 duration=2.1ms memory=64KiB image=4KiB reset=gated
+//! DEPLOY greet@54f2ced contract=buffer module=133B functions=2 init_fuel=2 duration=2.1ms memory=64KiB image=4KiB reset=by_fault_count
 //!
 //! Hello, World!
-//! REPORT greet@ada2607 start=cold fuel=12 duration=6.5us memory=64KiB in=5B out=13B host_calls=0 outcome=ok
+//! REPORT greet@54f2ced start=cold fuel=12 duration=6.5us memory=64KiB in=5B out=13B host_calls=0 outcome=ok
 //!
 //! Hello, World!
-//! REPORT greet@ada2607 start=warm fuel=12 duration=642ns memory=64KiB in=5B out=13B host_calls=0 outcome=ok
+//! REPORT greet@54f2ced start=warm fuel=12 duration=642ns memory=64KiB in=5B out=13B host_calls=0 outcome=ok
 //! ```
 //!
 //! Durations vary from run to run and from machine to machine. Fuel does not.

@@ -3,8 +3,8 @@
 //! ```text
 //! $ cargo run --release --example run -- tests/guests/wordcount.c.command.wasm --input 'one two' --repeat 1000
 //! {"lines":0,"words":2,"bytes":7}
-//! DEPLOY wordcount.c.command@cdc5e44 contract=command module=13655B functions=7 init_fuel=0 duration=3.3ms memory=128KiB image=4KiB reset=gated
-//! REPORT wordcount.c.command@cdc5e44 start=warm fuel=6107 duration=2.0us memory=128KiB in=7B out=31B host_calls=0 outcome=ok
+//! DEPLOY wordcount.c.command@f25e4e8 contract=command module=13655B functions=7 init_fuel=0 duration=3.3ms memory=128KiB image=4KiB reset=by_fault_count
+//! REPORT wordcount.c.command@f25e4e8 start=warm fuel=6128 duration=2.0us memory=128KiB in=7B out=31B host_calls=0 outcome=ok
 //! 1000 invocations in 4.3 ms: 231490 a second
 //! ```
 //!

@@ -21,7 +21,7 @@ pub(crate) use parse::{cut, word};
 /// ```
 /// use dormouse::Limits;
 ///
-/// let limits = Limits { fuel: 50_000_000, memory: 8 << 20, ..Limits::default() };
+/// let limits = Limits { fuel: 50_000_000, memory_bytes: 8 << 20, ..Limits::default() };
 /// assert_eq!(limits.call_depth, 1_000);
 /// ```
 ///
@@ -30,9 +30,9 @@ pub(crate) use parse::{cut, word};
 ///
 /// ```
 /// # use dormouse::Limits;
-/// # let limits = Limits { fuel: 50_000_000, memory: 8 << 20, ..Limits::default() };
-/// assert_eq!(limits.to_string(), "fuel=50000000 memory=8388608");
-/// assert_eq!("fuel=50000000, memory=8388608".parse(), Ok(limits));
+/// # let limits = Limits { fuel: 50_000_000, memory_bytes: 8 << 20, ..Limits::default() };
+/// assert_eq!(limits.to_string(), "fuel=50000000 memory_bytes=8388608");
+/// assert_eq!("fuel=50000000, memory_bytes=8388608".parse(), Ok(limits));
 /// assert_eq!("deadline=250ms".parse::<Limits>()?.deadline.as_millis(), 250);
 /// # Ok::<(), dormouse::ParseError>(())
 /// ```
@@ -69,19 +69,19 @@ pub struct Limits {
     #[serde(with = "form::duration")]
     pub deadline: Duration,
     /// Bytes of one input. Default: 6 MiB, as AWS Lambda has it.
-    pub input: u64,
+    pub input_bytes: u64,
     /// Bytes of one output. Default: 6 MiB.
-    pub output: u64,
+    pub output_bytes: u64,
     /// Bytes of the log that are kept of one invocation. Default: 64 KiB. The runtime cuts the
     /// rest, and the report says so.
-    pub log: u64,
+    pub log_bytes: u64,
     /// Bytes of linear memory of an instance, all its memories together, and of an Extism plug-in's
     /// blocks and variables. Default: 64 MiB.
     ///
     /// A deployment refuses a module whose memories start above the limit. Beyond it `memory.grow`
     /// answers -1, and `alloc` of a plug-in answers 0. The buffer of the blocks may be an eighth
     /// larger than what it holds.
-    pub memory: u64,
+    pub memory_bytes: u64,
     /// Elements of all tables of an instance. Default: 100,000. A deployment refuses a module whose
     /// tables start above the limit. Beyond it `table.grow` answers -1.
     pub table_elements: u64,
@@ -91,7 +91,7 @@ pub struct Limits {
     /// The library raises the stack by a cell for each call that may be nested. So a guest of small
     /// functions that call themselves may use up to twice the limit where
     /// [`call_depth`](Self::call_depth) is raised far.
-    pub stack: u64,
+    pub stack_bytes: u64,
     /// Nested calls within a guest. Default: 1,000. Above the limit the guest traps with
     /// [`Trap::StackOverflow`](crate::Trap::StackOverflow).
     ///
@@ -132,12 +132,12 @@ impl Default for Limits {
         Self {
             fuel: 1_000_000_000,
             deadline: Duration::from_secs(30),
-            input: 6 << 20,
-            output: 6 << 20,
-            log: 64 << 10,
-            memory: 64 << 20,
+            input_bytes: 6 << 20,
+            output_bytes: 6 << 20,
+            log_bytes: 64 << 10,
+            memory_bytes: 64 << 20,
             table_elements: 100_000,
-            stack: 1 << 20,
+            stack_bytes: 1 << 20,
             call_depth: 1_000,
             module_bytes: 32 << 20,
             functions: 100_000,

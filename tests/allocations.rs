@@ -118,7 +118,7 @@ fn what_a_plug_in_has_its_host_keep_is_within_the_limit() {
     };
     let function = Runtime::new()
         .deployment("hoard", &wat::parse_str(text).expect("the module is text"))
-        .limits(dormouse::Limits { memory: LIMIT as u64, ..dormouse::Limits::default() })
+        .limits(dormouse::Limits { memory_bytes: LIMIT as u64, ..dormouse::Limits::default() })
         .host("test", "look", move |_: &mut dormouse::Context<'_>| seen.store(net(), Relaxed))
         .deploy()
         .expect("it deploys");

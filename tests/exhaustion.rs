@@ -173,7 +173,7 @@ fn a_recursion_that_has_no_memory_ends_and_the_next_one_is_right(reset: Reset) {
     ))
     .unwrap();
     let runtime = Runtime::builder().reset(reset).build();
-    let limits = Limits { stack: 8 << 20, ..Limits::default() };
+    let limits = Limits { stack_bytes: 8 << 20, ..Limits::default() };
     // An engine keeps the stack of a run for the next one. A new engine has none.
     let mut failed = 0;
     for failing in 1.. {

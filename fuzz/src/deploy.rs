@@ -15,7 +15,8 @@ const TEXT_MAX: usize = 64 << 10;
 /// warm.
 pub fn deploy(bytes: &[u8]) {
     let runtime = Runtime::builder().reset(RESETS[bytes.len() % RESETS.len()]).build();
-    let limits = Limits { fuel: FUEL, memory: MEMORY, output: 4 << 10, log: 1 << 10, ..Limits::default() };
+    let limits =
+        Limits { fuel: FUEL, memory_bytes: MEMORY, output_bytes: 4 << 10, log_bytes: 1 << 10, ..Limits::default() };
     match runtime.deployment("f", bytes).limits(limits.clone()).instances(0..=2).deploy() {
         Err(error) => assert!(error.to_string().len() < TEXT_MAX, "{error}"),
         Ok(function) => {

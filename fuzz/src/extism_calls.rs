@@ -150,7 +150,7 @@ pub fn extism_calls(bytes: &[u8]) {
     let fresh = Host::new(&Runtime::builder().reset(Reset::Portable).build(), &options);
     let reset = RESETS[bytes.len() % RESETS.len()];
     let host = Host::new(&Runtime::builder().reset(reset).build(), &options);
-    let mut model = Model::new(options.limits.memory, options.level, &options.init);
+    let mut model = Model::new(options.limits.memory_bytes, options.level, &options.init);
     let (fresh, host) = match (fresh, host) {
         (Ok(fresh), Ok(host)) => (fresh, host),
         (Err(one), Err(other)) => {
@@ -317,9 +317,9 @@ fn input(source: &mut Unstructured<'_>) -> Result<(Options, u64, Vec<Call>, Vec<
     let calls = calls(source, STEPS)?;
     let limits = Limits {
         fuel: 3_000_000,
-        memory: PAGE + room,
-        output: OUTPUT,
-        log: LOG,
+        memory_bytes: PAGE + room,
+        output_bytes: OUTPUT,
+        log_bytes: LOG,
         deadline: Duration::MAX,
         ..Limits::default()
     };

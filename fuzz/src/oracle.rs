@@ -123,7 +123,7 @@ impl Oracle {
         // wasmi refuses it as it is, or compiles it right.
         Module::validate(&engine, bytes).ok()?;
         let module = Module::new(&engine, spelt_out(bytes, cleaning)?).ok()?;
-        Some(Self { engine, module, memory: limits.memory, elements: limits.table_elements, grows: grows(bytes) })
+        Some(Self { engine, module, memory: limits.memory_bytes, elements: limits.table_elements, grows: grows(bytes) })
     }
 
     /// A fresh instance, or the outcome of its instantiation.
@@ -272,7 +272,7 @@ pub fn is_the_same(ours: &Outcome, theirs: &Outcome) -> bool {
 /// Runs random sequences of calls on both. Returns how many were compared, or why the library does
 /// not deploy the module.
 pub fn compare(bytes: &[u8], seed: u64, calls: u64, reset: Reset) -> Result<u64, DeployError> {
-    let limits = Limits { fuel: FUEL, memory: MEMORY, table_elements: TABLE_ELEMENTS, ..Limits::default() };
+    let limits = Limits { fuel: FUEL, memory_bytes: MEMORY, table_elements: TABLE_ELEMENTS, ..Limits::default() };
     let Some(oracle) = Oracle::new(bytes, &limits) else { return Ok(0) };
     // The oracle provides no imports.
     if oracle.module.imports().len() > 0 {

@@ -69,7 +69,7 @@ fn subjects() -> &'static [Subject] {
 }
 
 fn limits(memory: usize) -> Limits {
-    Limits { fuel: FUEL, memory: MEMORIES[memory], output: 64, input: 64, ..Limits::default() }
+    Limits { fuel: FUEL, memory_bytes: MEMORIES[memory], output_bytes: 64, input_bytes: 64, ..Limits::default() }
 }
 
 /// The function of a name, an alias or a pinned handle.

@@ -54,7 +54,7 @@ pub fn repeatable(seed: u64) -> Result<Repeated, Box<Difference>> {
     let module = shaped(seed);
     let reset = RESETS[seed as usize % RESETS.len()];
     let runtime = Runtime::builder().reset(reset).build();
-    let limits = Limits { fuel: FUEL, memory: MEMORY, table_elements: TABLE_ELEMENTS, ..Limits::default() };
+    let limits = Limits { fuel: FUEL, memory_bytes: MEMORY, table_elements: TABLE_ELEMENTS, ..Limits::default() };
     let deployment = runtime.deployment("f", &module.bytes).limits(limits).instances(0..=1);
     let function = deployment.deploy().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     let mut random = Random::new(seed);

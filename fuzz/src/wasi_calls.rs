@@ -104,7 +104,13 @@ pub fn wasi_calls(bytes: &[u8]) {
 /// A deployment with arguments and an environment. `None` if initialisation fails, as these calls
 /// may make it.
 fn deploy(runtime: &Runtime, module: &[u8]) -> Option<Function> {
-    let limits = Limits { fuel: FUEL, output: OUTPUT, log: LOG, memory: 2 * u64::from(PAGE), ..Limits::default() };
+    let limits = Limits {
+        fuel: FUEL,
+        output_bytes: OUTPUT,
+        log_bytes: LOG,
+        memory_bytes: 2 * u64::from(PAGE),
+        ..Limits::default()
+    };
     let deployment = runtime
         .deployment("f", module)
         .limits(limits)

@@ -158,7 +158,7 @@ pub enum InvokeErrorKind {
     /// A block of an Extism plug-in does not fit into what its memories leave of the limit.
     #[error(
         "no room for {wanted} bytes: memories, blocks and variables may hold {limit} bytes together; \
-         raise `Limits::memory` if that is meant"
+         raise `Limits::memory_bytes` if that is meant"
     )]
     MemoryLimit {
         /// Bytes wanted.
@@ -167,7 +167,7 @@ pub enum InvokeErrorKind {
         limit: u64,
     },
     /// The input is larger than its limit. The guest did not run.
-    #[error("the input has {size} bytes, above the limit of {limit}; raise `Limits::input` if that is meant")]
+    #[error("the input has {size} bytes, above the limit of {limit}; raise `Limits::input_bytes` if that is meant")]
     InputTooLarge {
         /// Bytes of input.
         size: u64,
@@ -175,7 +175,7 @@ pub enum InvokeErrorKind {
         limit: u64,
     },
     /// The output is larger than its limit.
-    #[error("the output has {size} bytes, above the limit of {limit}; raise `Limits::output` if that is meant")]
+    #[error("the output has {size} bytes, above the limit of {limit}; raise `Limits::output_bytes` if that is meant")]
     OutputTooLarge {
         /// Bytes of output.
         size: u64,

@@ -118,9 +118,9 @@ impl Blueprint {
             import: &|index, store| self.imports.0[index].import(store),
             host: HostState::new(self.runtime.clone(), GuestState::new(&self.settings, base)),
             clock: &self.clock,
-            memory_max: self.limits.memory,
+            memory_max: self.limits.memory_bytes,
             table_elements_max: self.limits.table_elements,
-            log_max: self.limits.log,
+            log_max: self.limits.log_bytes,
             reservation,
         };
         Instance::new(request, content)

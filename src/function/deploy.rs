@@ -97,10 +97,10 @@ fn check(deployment: &Deployment) -> Result<(), DeployError> {
     if let Some((option, problem)) = options.guest.problem() {
         return invalid(option, problem);
     }
-    if options.limits.stack < STACK_MIN {
+    if options.limits.stack_bytes < STACK_MIN {
         return invalid(
             "limits",
-            format!("a stack of {} bytes is below the minimum of {STACK_MIN}", options.limits.stack),
+            format!("a stack of {} bytes is below the minimum of {STACK_MIN}", options.limits.stack_bytes),
         );
     }
     match kv.as_ref().and_then(|granted| granted.problem()) {

@@ -203,8 +203,8 @@ impl<'a> Invocation<'a> {
         }
         let limits = &deployed.blueprint.limits;
         let size = self.input.len() as u64;
-        if size > limits.input {
-            return Err(refused(InvokeErrorKind::InputTooLarge { size, limit: limits.input }).into());
+        if size > limits.input_bytes {
+            return Err(refused(InvokeErrorKind::InputTooLarge { size, limit: limits.input_bytes }).into());
         }
         let _span = trace::invocation(deployed.label());
         let runtime = self.function.functions.id();

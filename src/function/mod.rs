@@ -127,7 +127,7 @@ impl Function {
     /// let mut output = Vec::with_capacity(4_096);
     /// for event in [b"one", b"two"] {
     ///     let report = function.invoke_into(event, &mut output)?;
-    ///     assert_eq!((&output[..], report.output()), (&event[..], 3));
+    ///     assert_eq!((&output[..], report.output_bytes()), (&event[..], 3));
     /// }
     /// # Ok::<(), dormouse::Error>(())
     /// ```

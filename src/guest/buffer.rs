@@ -73,8 +73,8 @@ impl Buffer {
         if len == 0 {
             return Ok(());
         }
-        if len > limits.output {
-            return Err(InvokeErrorKind::OutputTooLarge { size: len, limit: limits.output });
+        if len > limits.output_bytes {
+            return Err(InvokeErrorKind::OutputTooLarge { size: len, limit: limits.output_bytes });
         }
         output.extend_from_slice(instance.read(at, len).map_err(|error| broken("the entry answered", error))?);
         Ok(())

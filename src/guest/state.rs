@@ -77,7 +77,7 @@ impl GuestState {
         }
     }
 
-    /// Bytes of the run that `Limits::memory` counts besides linear memories.
+    /// Bytes of the run that `Limits::memory_bytes` counts besides linear memories.
     pub(crate) fn used_bytes(&self) -> u64 {
         if let Some(extism) = &self.extism {
             return extism.used();

@@ -107,7 +107,7 @@ impl Context<'_> {
 }
 
 impl State {
-    /// Bytes that linear memories leave of `Limits::memory`.
+    /// Bytes that linear memories leave of `Limits::memory_bytes`.
     pub(crate) fn memory_left(&self) -> u64 {
         self.memory_max.saturating_sub(self.memory_bytes)
     }

@@ -68,7 +68,7 @@ impl<'a> Context<'a> {
     }
 
     /// Appends a line to the invocation's log, which the reply carries. The log is cut at
-    /// `Limits::log`.
+    /// `Limits::log_bytes`.
     ///
     /// # Errors
     /// [`InvokeErrorKind::OutOfFuel`].

@@ -45,7 +45,7 @@ impl Technique {
         let memories_written = prepared.memories.iter().any(|memory| memory.written);
         let mappable = || {
             !prepared.reinitialises
-                && limits.memory <= MAPPED_MAX
+                && limits.memory_bytes <= MAPPED_MAX
                 && image.memories.iter().all(|memory| memory.len > 0)
                 && sys::available()
         };

@@ -13,7 +13,7 @@ use crate::{budget::Reservation, error::InvokeErrorKind, module::Prepared, sys::
 /// What the host keeps for an instance beside the interpreter's state. Modules above this one
 /// implement it, by one type. So this module does not depend on any kind of guest.
 pub(crate) trait HostSide: Send + 'static {
-    /// Bytes that it holds and that count towards `Limits::memory`.
+    /// Bytes that it holds and that count towards `Limits::memory_bytes`.
     fn used_bytes(&self) -> u64;
 
     /// Makes the state after initialisation the initial state of every run.
@@ -83,7 +83,7 @@ impl<H: HostSide> State<H> {
         self.host_wrote = false;
     }
 
-    /// Bytes that count towards `Limits::memory`: linear memories, and what the host keeps for the
+    /// Bytes that count towards `Limits::memory_bytes`: linear memories, and what the host keeps for the
     /// guest.
     pub(crate) fn bytes_in_use(&self) -> u64 {
         self.memory_bytes.saturating_add(self.host.used_bytes())

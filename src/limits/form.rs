@@ -132,7 +132,7 @@ macro_rules! text_form {
     };
 }
 text_form! {
-    Limits: fuel, deadline, input, output, log, memory, table_elements, stack, call_depth, module_bytes,
+    Limits: fuel, deadline, input_bytes, output_bytes, log_bytes, memory_bytes, table_elements, stack_bytes, call_depth, module_bytes,
     functions, imports, exports, globals, types, memories, tables, data_segments, element_segments,
     body_bytes, locals,
 }

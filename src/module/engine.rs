@@ -21,7 +21,7 @@ use crate::limits::Limits;
 /// - The functions that the rewriting adds take some of the stack. The guest gets as much more.
 pub(crate) fn config(limits: &Limits, stacks: usize, extra: Extra) -> Config {
     const CELL: usize = 8;
-    let stack = usize::try_from(limits.stack).unwrap_or(usize::MAX);
+    let stack = usize::try_from(limits.stack_bytes).unwrap_or(usize::MAX);
     let depth = limits.call_depth as usize;
     // A frame has at least one cell.
     let each = if extra.cell_each { depth.min(stack / CELL) } else { 0 };

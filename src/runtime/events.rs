@@ -88,7 +88,7 @@ impl Runtime {
     /// stays in the queue as any other delivery, to be tried again.
     ///
     /// # Errors
-    /// As for `publish`: nothing has run then. What a function does is not an error of this call. It is the [`Outcome`](crate::Outcome) of its delivery.
+    /// As for `publish`: nothing has run then. What a function does is not an error of this call. It is the [`DeliveryOutcome`](crate::DeliveryOutcome) of its delivery.
     pub fn dispatch(&self, event: Event) -> Result<Vec<Dispatched>, PublishError> {
         delivery::dispatch(&self.0, event)
     }

@@ -33,11 +33,13 @@ use crate::{
 
 /// A function runtime: functions by name, and the budget that they share.
 ///
-/// Cheap to clone, `Send` and `Sync`. It keeps no thread except [workers](Self::workers), and opens one file: on Linux
-/// `/proc/self/pagemap`. There, a thread that invokes often also starts one that ends at once (see
-/// [`Reset::Auto`]). Under [`Reset::Portable`] it does neither. (The standard library reads files of the control group
-/// once, to count cores.) Functions keep their runtime alive; when the
-/// last handle goes, all instances go with it.
+/// Cheap to clone, `Send` and `Sync`. It keeps no thread except
+/// `workers`, and opens one file: on Linux `/proc/self/pagemap`. There, a
+/// thread that invokes often also starts one that ends at once (see
+/// [`Reset::Auto`](crate::Reset::Auto)). Under [`Reset::Portable`](crate::Reset::Portable) it does
+/// neither. The standard library reads files of the control group once, to count cores.
+///
+/// Functions keep their runtime alive. When the last handle goes, all instances go with it.
 #[derive(Clone)]
 pub struct Runtime(Arc<Functions>);
 

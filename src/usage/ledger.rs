@@ -30,7 +30,7 @@ pub(super) fn bucket(nanos: u64) -> usize {
 /// # runtime.deploy("echo", &echo)?.invoke(b"hello")?;
 /// let ledger = runtime.ledger();
 /// let [echo] = ledger.functions() else { panic!() };
-/// assert_eq!((echo.function(), echo.invocations(), echo.input()), ("echo", 1, 5));
+/// assert_eq!((echo.function(), echo.invocations(), echo.input_bytes()), ("echo", 1, 5));
 /// println!("{}", ledger.to_json()); // for an endpoint of the host, or for its bills
 /// # Ok::<(), dormouse::Error>(())
 /// ```
@@ -140,17 +140,17 @@ impl FunctionUsage {
     }
 
     /// The most bytes of memory that an instance had.
-    pub fn memory_peak(&self) -> u64 {
+    pub fn memory_peak_bytes(&self) -> u64 {
         self.memory_peak
     }
 
     /// Bytes of input of all invocations.
-    pub fn input(&self) -> u64 {
+    pub fn input_bytes(&self) -> u64 {
         self.input
     }
 
     /// Bytes of output of all invocations.
-    pub fn output(&self) -> u64 {
+    pub fn output_bytes(&self) -> u64 {
         self.output
     }
 

@@ -106,17 +106,17 @@ impl Report {
     }
 
     /// Bytes of linear memory at the end. This is the peak, because a memory never shrinks.
-    pub fn memory(&self) -> u64 {
+    pub fn memory_bytes(&self) -> u64 {
         self.memory
     }
 
     /// Bytes of input.
-    pub fn input(&self) -> u64 {
+    pub fn input_bytes(&self) -> u64 {
         self.input
     }
 
     /// Bytes of output. 0 for a failed invocation.
-    pub fn output(&self) -> u64 {
+    pub fn output_bytes(&self) -> u64 {
         self.output
     }
 
@@ -238,7 +238,7 @@ impl DeployReport {
     }
 
     /// Bytes of linear memory after initialisation. Each instance starts with them.
-    pub fn memory(&self) -> u64 {
+    pub fn memory_bytes(&self) -> u64 {
         self.memory
     }
 

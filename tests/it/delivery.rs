@@ -173,9 +173,9 @@ fn a_deadline_and_an_error_of_the_host_are_tried_again() {
 #[test]
 fn what_another_attempt_would_not_change_is_given_up_at_once() {
     let scene = scene();
-    let small = Limits { input: 3, ..Limits::default() };
+    let small = Limits { input_bytes: 3, ..Limits::default() };
     scene.runtime.deployment("small", &guest("echo")).limits(small).deploy().unwrap();
-    let small = Limits { output: 3, ..Limits::default() };
+    let small = Limits { output_bytes: 3, ..Limits::default() };
     scene.runtime.deployment("short", &guest("echo")).limits(small).deploy().unwrap();
     scene.runtime.deploy("plain", &wat("(module)")).unwrap();
     for function in ["small", "short", "plain"] {

@@ -119,7 +119,7 @@ fn a_module_cut_short_anywhere_is_refused_where_it_ends() {
 #[test]
 fn a_module_with_any_byte_changed_is_refused_or_runs_and_nothing_panics() {
     let mut random = Random::new(7);
-    let limits = Limits { fuel: 1_000, memory: 1 << 20, ..Limits::default() };
+    let limits = Limits { fuel: 1_000, memory_bytes: 1 << 20, ..Limits::default() };
     let exports = ["handle", "text", "drop_text", "fill", "drop_elem", "active", "clear", "get", "ready", "spoil"];
     let mut accepted = 0;
     for module in [guest("echo"), guest("passive"), guest("start")] {
@@ -417,7 +417,8 @@ fn options_that_contradict_themselves_are_refused_with_their_figures() {
     assert!(matches!(error, DeployError::InvalidOption { option: "instances", .. }), "{error:?}");
     assert!(error.to_string().contains("3 instances kept warm are more than the maximum of 2"), "{error}");
 
-    let with = |stack| runtime.deployment("f", &module).limits(Limits { stack, ..Limits::default() }).deploy();
+    let with =
+        |stack| runtime.deployment("f", &module).limits(Limits { stack_bytes: stack, ..Limits::default() }).deploy();
     with(4_096).unwrap();
     let error = with(4_095).unwrap_err();
     assert!(matches!(error, DeployError::InvalidOption { option: "limits", .. }), "{error:?}");
@@ -464,7 +465,7 @@ fn a_refused_redeployment_leaves_the_version_in_service() {
     let wrong = r#"(module (import "a" "b" (func)))"#;
     for module in [&b"garbage"[..], &wat(wrong), &guest("start-trap"), &guest("bomb-declared")] {
         runtime.deploy("f", module).unwrap_err();
-        let limits = Limits { stack: 1, ..Limits::default() };
+        let limits = Limits { stack_bytes: 1, ..Limits::default() };
         runtime.deployment("f", &numbered(2)).limits(limits).deploy().unwrap_err();
         assert_eq!((function.version(), idle_and_live(&function), in_use(&runtime)), before);
         assert_eq!(id(&function), Ok(1));

@@ -46,7 +46,7 @@ fn invocation_says(error: &InvokeError, ran: bool, name: &str, parts: &[&str]) {
 #[test]
 fn a_failed_invocation_names_the_function_what_happened_and_what_to_do() {
     let runtime = Runtime::new();
-    let limits = Limits { fuel: 1_000_000, output: 4, input: 8, ..Limits::default() };
+    let limits = Limits { fuel: 1_000_000, output_bytes: 4, input_bytes: 8, ..Limits::default() };
     let deploy = |name, guest: &[u8]| runtime.deployment(name, guest).limits(limits.clone()).deploy().unwrap();
 
     let spin = deploy("loop", &guest("loop"));
@@ -58,9 +58,19 @@ fn a_failed_invocation_names_the_function_what_happened_and_what_to_do() {
 
     let echo = deploy("echo", &guest("echo"));
     let error = echo.invoke(b"123456789").unwrap_err();
-    invocation_says(&error, false, "input_too_large", &["input has 9 bytes", "limit of 8", "raise `Limits::input`"]);
+    invocation_says(
+        &error,
+        false,
+        "input_too_large",
+        &["input has 9 bytes", "limit of 8", "raise `Limits::input_bytes`"],
+    );
     let error = echo.invoke(b"12345").unwrap_err();
-    invocation_says(&error, true, "output_too_large", &["output has 5 bytes", "limit of 4", "raise `Limits::output`"]);
+    invocation_says(
+        &error,
+        true,
+        "output_too_large",
+        &["output has 5 bytes", "limit of 4", "raise `Limits::output_bytes`"],
+    );
 
     let error = echo.call("ehco", &[]).unwrap_err();
     invocation_says(&error, true, "no_such_export", &["no function \"ehco\"", "it exports alloc, handle"]);
@@ -255,7 +265,7 @@ fn a_refused_deployment_says_what_where_and_what_to_do() {
     );
     says(
         &deploy("(module (memory 2000))").unwrap_err(),
-        &["131072000 bytes of initial memory", "limit of 67108864", "raise `Limits::memory`"],
+        &["131072000 bytes of initial memory", "limit of 67108864", "raise `Limits::memory_bytes`"],
     );
     says(
         &deploy("(module (func $s unreachable) (start $s))").unwrap_err(),

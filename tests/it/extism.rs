@@ -216,7 +216,7 @@ fn an_error_that_is_set_comes_before_how_the_run_ends_and_that_before_its_code()
     assert_eq!(text(b"et"), "the guest failed: no luck (the guest trapped: wasm `unreachable` instruction executed)");
     let error = function.invoke(b"e0").unwrap_err();
     assert_eq!((error.kind().name(), error.report().unwrap().outcome()), ("guest_error", "guest_error"));
-    assert_eq!(error.report().unwrap().output(), 0);
+    assert_eq!(error.report().unwrap().output_bytes(), 0);
 }
 
 pub(crate) fn run(function: &Function, entry: &str, input: &[u8]) -> Result<String, InvokeError> {

@@ -83,7 +83,7 @@ fn an_allocation_that_cannot_be_answers_0() {
 
 #[test]
 fn blocks_hold_what_a_model_of_them_holds() {
-    let function = everything(Limits { memory: 4 << 20, ..Limits::default() });
+    let function = everything(Limits { memory_bytes: 4 << 20, ..Limits::default() });
     let first_seed = count("DORMOUSE_FIRST_SEED", 1);
     for seed in first_seed..first_seed + count("DORMOUSE_BLOCK_RUNS", 40) {
         function.session(|guest| model(guest, &mut Random::new(seed), seed)).unwrap();
@@ -237,7 +237,7 @@ fn a_stale_handle_leads_nowhere_though_its_block_is_in_use_again() {
 
 #[test]
 fn blocks_and_linear_memory_share_one_limit() {
-    let function = everything(Limits { memory: 10 << 16, ..Limits::default() });
+    let function = everything(Limits { memory_bytes: 10 << 16, ..Limits::default() });
     function
         .session(|guest| {
             // One page of ten is the guest's memory.
@@ -267,7 +267,7 @@ fn blocks_and_linear_memory_share_one_limit() {
 
 #[test]
 fn what_runs_for_ever_ends_by_its_fuel_and_leaves_the_host_as_it_was() {
-    let limits = Limits { memory: 8 << 20, fuel: 300_000, log: 1_000, ..Limits::default() };
+    let limits = Limits { memory_bytes: 8 << 20, fuel: 300_000, log_bytes: 1_000, ..Limits::default() };
     let module_runs: [(&str, &[u64], &str); 12] = [
         ("alloc_and_free_for_ever", &[1], "out_of_fuel"),
         ("alloc_and_free_for_ever", &[1 << 20], "out_of_fuel"),

@@ -102,7 +102,7 @@ fn the_reply_is_the_last_range_that_lies_within_a_block_as_its_bytes_are_in_the_
 #[test]
 fn a_reply_above_the_limit_is_refused() {
     let body = r#"(func (export "go") (call $output_set (call $input_offset) (call $input_length)))"#;
-    let limits = Limits { output: 4, ..Limits::default() };
+    let limits = Limits { output_bytes: 4, ..Limits::default() };
     let function = deploy_with(body, |deployment| deployment.limits(limits));
     assert_eq!(output(&function, b"four"), "four");
     assert_eq!(failure(&function, b"fives"), InvokeErrorKind::OutputTooLarge { size: 5, limit: 4 });
@@ -193,11 +193,11 @@ fn variables_hold_a_mebibyte_and_no_more() {
     assert_eq!(run(&function, "twice", &vec![b'x'; most - 50]).unwrap().len(), most - 50);
     full("many", b"");
     // Memory is the other limit.
-    let limits = Limits { memory: (64 << 10) + 4_000, ..Limits::default() };
+    let limits = Limits { memory_bytes: (64 << 10) + 4_000, ..Limits::default() };
     let function = deploy_with(VARS, |deployment| deployment.limits(limits));
     assert_eq!(run(&function, "set", &[b'x'; 1_000]).unwrap().len(), 1_000);
     let error = run(&function, "set", &[b'x'; 2_000]).unwrap_err().to_string();
-    assert!(error.contains("would exceed `Limits::memory`"), "{error}");
+    assert!(error.contains("would exceed `Limits::memory_bytes`"), "{error}");
 
     let runtime = Runtime::new();
     let module = plugin(VARS);

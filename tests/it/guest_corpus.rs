@@ -61,12 +61,12 @@ impl Corpus {
         let trap = case["trap"].as_str();
         let module = self.file(case["file"].as_str().expect("every case has one"));
         let limits = Limits {
-            memory: case["max_pages"].as_u64().unwrap_or(16_384) * 65_536,
+            memory_bytes: case["max_pages"].as_u64().unwrap_or(16_384) * 65_536,
             fuel: case["fuel"].as_u64().unwrap_or(1_000_000_000_000),
             call_depth: case["depth"].as_u64().unwrap_or(1_000) as u32,
             table_elements: 1_000_000,
             // As wasmi has it.
-            stack: 1_000_000,
+            stack_bytes: 1_000_000,
             ..Limits::default()
         };
         let runtime = Runtime::new();

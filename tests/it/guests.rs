@@ -16,7 +16,7 @@ fn check(name: &str, input: &[u8], output: &[u8]) {
         assert_eq!(String::from_utf8_lossy(reply.output()), String::from_utf8_lossy(output), "{name}, round {round}");
         assert_eq!(*fuel.get_or_insert(reply.report().fuel()), reply.report().fuel(), "{name}, round {round}");
         // An instance whose memory grew beyond the image cannot be used again.
-        let grew = reply.report().memory() > function.deploy_report().unwrap().memory();
+        let grew = reply.report().memory_bytes() > function.deploy_report().unwrap().memory_bytes();
         let start = if round == 0 || grew { StartKind::Cold } else { StartKind::Warm };
         assert_eq!(reply.report().start(), start, "{name}, round {round}");
     }

@@ -207,11 +207,11 @@ fn whichever_growth_its_limit_refuses_the_next_invocation_is_right() {
     for reset in RESETS {
         let mut answers = Vec::new();
         for pages in 3..=12 {
-            let limits = Limits { memory: pages << 16, ..Limits::default() };
+            let limits = Limits { memory_bytes: pages << 16, ..Limits::default() };
             let (function, right) = deploy(&runtime(reset), &Host::default(), Fault::Error, limits);
             for _ in 0..3 {
                 let grown = function.call("grows", &[Value::I32(9)]).unwrap();
-                assert_eq!(grown.report().memory(), pages << 16, "as far as it may");
+                assert_eq!(grown.report().memory_bytes(), pages << 16, "as far as it may");
                 answers.push(grown.values()[0].as_u64());
                 is_clean(&function, right, &format!("{reset:?}, {pages} pages"));
             }

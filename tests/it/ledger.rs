@@ -26,7 +26,7 @@ fn usage(runtime: &Runtime, name: &str) -> FunctionUsage {
 fn every_invocation_is_counted_with_what_it_used() {
     let clock = TestClock::default();
     let runtime = Runtime::builder().clock(clock.clone()).build();
-    let limits = Limits { fuel: 1_000, input: 8, ..Limits::default() };
+    let limits = Limits { fuel: 1_000, input_bytes: 8, ..Limits::default() };
     let function = runtime.deployment("f", &wat(GUEST)).limits(limits).deploy().unwrap();
     clock.step(Duration::from_micros(1));
     let mut fuel = 0;
@@ -41,7 +41,10 @@ fn every_invocation_is_counted_with_what_it_used() {
     assert_eq!((usage.invocations(), usage.refused(), usage.cold_starts()), (6, 1, 1));
     let errors: Vec<_> = usage.errors().collect();
     assert_eq!(errors, [("input_too_large", 1), ("out_of_fuel", 1), ("trap", 1)]);
-    assert_eq!((usage.fuel(), usage.input(), usage.output(), usage.memory_peak()), (fuel, 8, 6, 64 << 10));
+    assert_eq!(
+        (usage.fuel(), usage.input_bytes(), usage.output_bytes(), usage.memory_peak_bytes()),
+        (fuel, 8, 6, 64 << 10)
+    );
     assert_eq!(usage.durations().map(|(_, count)| count).sum::<u64>(), 5);
     assert!(usage.duration() >= Duration::from_micros(5), "{usage:?}");
     assert_eq!(usage.version(), function.version());
@@ -83,7 +86,7 @@ fn threads_lose_no_count() {
         }
     });
     let usage = usage(&runtime, "echo");
-    assert_eq!((usage.invocations(), usage.input(), usage.output()), (4_000, 20_000, 20_000));
+    assert_eq!((usage.invocations(), usage.input_bytes(), usage.output_bytes()), (4_000, 20_000, 20_000));
 }
 
 #[test]
@@ -126,7 +129,7 @@ fn a_deployment_and_a_run_say_in_one_line_what_they_were() {
     let function = runtime.deployment("f", &module).limits(limits).deploy().unwrap();
     let report = function.deploy_report().unwrap();
     assert_eq!((report.function(), report.version(), report.functions()), ("f", function.version().unwrap(), 2));
-    assert_eq!((report.module_bytes(), report.memory(), report.image_bytes()), (module.len() as u64, 65_536, 0));
+    assert_eq!((report.module_bytes(), report.memory_bytes(), report.image_bytes()), (module.len() as u64, 65_536, 0));
     assert!(report.duration() >= Duration::from_secs(2) && report.duration().as_secs() % 2 == 0);
     let said = report.to_string();
     let begin = format!("DEPLOY f@{} contract=buffer module={}B functions=2 ", report.version().short(), module.len());

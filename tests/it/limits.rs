@@ -44,12 +44,12 @@ fn the_defaults_are_the_documented_figures() {
     let Limits {
         fuel,
         deadline,
-        input,
-        output,
-        log,
-        memory,
+        input_bytes,
+        output_bytes,
+        log_bytes,
+        memory_bytes,
         table_elements,
-        stack,
+        stack_bytes,
         call_depth,
         module_bytes,
         functions,
@@ -65,9 +65,9 @@ fn the_defaults_are_the_documented_figures() {
         locals,
     } = Limits::default();
     assert_eq!((fuel, deadline), (1_000_000_000, Duration::from_secs(30)));
-    assert_eq!((input, output, log), (6 << 20, 6 << 20, 64 << 10));
-    assert_eq!((memory, table_elements), (64 << 20, 100_000));
-    assert_eq!((stack, call_depth), (1 << 20, 1_000));
+    assert_eq!((input_bytes, output_bytes, log_bytes), (6 << 20, 6 << 20, 64 << 10));
+    assert_eq!((memory_bytes, table_elements), (64 << 20, 100_000));
+    assert_eq!((stack_bytes, call_depth), (1 << 20, 1_000));
     assert_eq!(module_bytes, 32 << 20);
     assert_eq!((functions, imports, exports, globals, types), (100_000, 1_000, 10_000, 10_000, 10_000));
     assert_eq!((memories, tables), (8, 100));
@@ -309,7 +309,7 @@ fn a_count_of_billions_is_refused_before_room_is_made_for_it() {
 
 #[test]
 fn initial_memory_above_the_limit_is_refused() {
-    let limits = |memory| Limits { memory, ..Limits::default() };
+    let limits = |memory| Limits { memory_bytes: memory, ..Limits::default() };
     let module = wat("(module (memory 3))");
     deploy(&module, limits(3 * PAGE)).unwrap();
     let error = deploy(&module, limits(3 * PAGE - 1)).unwrap_err();
@@ -318,12 +318,12 @@ fn initial_memory_above_the_limit_is_refused() {
             if found == 3 * PAGE && limit == 3 * PAGE - 1),
         "{error:?}"
     );
-    assert!(error.to_string().contains("`Limits::memory`"), "{error}");
+    assert!(error.to_string().contains("`Limits::memory_bytes`"), "{error}");
 }
 
 #[test]
 fn initial_memories_count_together() {
-    let limits = |memory| Limits { memory, ..Limits::default() };
+    let limits = |memory| Limits { memory_bytes: memory, ..Limits::default() };
     let module = wat("(module (memory 1) (memory 0) (memory 2))");
     deploy(&module, limits(3 * PAGE)).unwrap();
     let error = deploy(&module, limits(3 * PAGE - 1)).unwrap_err();
@@ -340,12 +340,12 @@ fn initial_memories_count_together() {
 #[test]
 fn memory_grows_to_the_limit_and_then_answers_minus_one() {
     for memory in [3 * PAGE, 4 * PAGE - 1] {
-        let function = deploy(&guest("bomb"), Limits { memory, ..Limits::default() }).unwrap();
+        let function = deploy(&guest("bomb"), Limits { memory_bytes: memory, ..Limits::default() }).unwrap();
         let grow = |pages| function.call("grow", &[Value::I32(pages)]).unwrap();
         assert_eq!(grow(2).values(), [Value::I32(1)]);
-        assert_eq!(grow(2).report().memory(), 3 * PAGE);
+        assert_eq!(grow(2).report().memory_bytes(), 3 * PAGE);
         assert_eq!(grow(3).values(), [Value::I32(-1)]);
-        assert_eq!(grow(3).report().memory(), PAGE);
+        assert_eq!(grow(3).report().memory_bytes(), PAGE);
         assert_eq!(grow(-1).values(), [Value::I32(-1)]);
         assert_eq!(function.call("grow_all", &[]).unwrap().values(), [Value::I32(3)]);
         assert_eq!(function.call("touch_all", &[]).unwrap().values(), [Value::I32(3)]);
@@ -363,7 +363,7 @@ fn memory_grows_to_the_limit_and_then_answers_minus_one() {
 
 #[test]
 fn a_memory_of_32_bits_grows_to_4_gib_at_most_whatever_the_limit() {
-    let function = deploy(&guest("bomb"), Limits { memory: u64::MAX, ..Limits::default() }).unwrap();
+    let function = deploy(&guest("bomb"), Limits { memory_bytes: u64::MAX, ..Limits::default() }).unwrap();
     assert_eq!(function.call("grow", &[Value::I32(65_536)]).unwrap().values(), [Value::I32(-1)]);
 }
 
@@ -372,7 +372,7 @@ fn memories_grow_together_to_the_limit() {
     let module = wat(r#"(module (memory $a 1) (memory $b 1)
         (func (export "a") (param i32) (result i32) (memory.grow $a (local.get 0)))
         (func (export "b") (param i32) (result i32) (memory.grow $b (local.get 0))))"#);
-    let function = deploy(&module, Limits { memory: 4 * PAGE, ..Limits::default() }).unwrap();
+    let function = deploy(&module, Limits { memory_bytes: 4 * PAGE, ..Limits::default() }).unwrap();
     function
         .session(|guest| {
             assert_eq!(guest.call("b", &[Value::I32(3)])?[0], Value::I32(-1));
@@ -388,7 +388,7 @@ fn memories_grow_together_to_the_limit() {
 #[test]
 fn initialisation_grows_memory_within_the_limit_too() {
     let ready = |pages| {
-        let function = deploy(&guest("start"), Limits { memory: pages * PAGE, ..Limits::default() });
+        let function = deploy(&guest("start"), Limits { memory_bytes: pages * PAGE, ..Limits::default() });
         function.map(|function| function.call("pages", &[]).unwrap().values()[0])
     };
     assert_eq!(ready(2).unwrap(), Value::I32(2));
@@ -453,7 +453,7 @@ fn guests_have_all_of_the_stack_that_their_limits_say() {
         ))
     };
     let operands = |count: usize| "(i32.const 1)".repeat(count) + &"(drop)".repeat(count);
-    let stack = |stack| Limits { stack, ..Limits::default() };
+    let stack = |stack| Limits { stack_bytes: stack, ..Limits::default() };
     let of_parameters = wat(&format!(r#"(module (func (export "f") (param {})))"#, "i64 ".repeat(200)));
     let cases = [
         (recursion(&operands(20_000), ""), stack(1 << 20), 999),
@@ -490,7 +490,7 @@ fn growing_memory_counts_as_a_call() {
 fn a_value_stack_of_one_cell_less_traps() {
     let module = guest("recurse");
     let overflows = |stack, export, args: &[Value]| {
-        let limits = Limits { stack, call_depth: 1_000_000, ..Limits::default() };
+        let limits = Limits { stack_bytes: stack, call_depth: 1_000_000, ..Limits::default() };
         is_overflow(deploy(&module, limits).unwrap().call(export, args))
     };
     // The smallest stack with which depth(n) works.
@@ -518,9 +518,9 @@ fn a_value_stack_of_one_cell_less_traps() {
 fn extreme_stacks_and_depths_are_no_way_to_crash() {
     let module = guest("recurse");
     for limits in [
-        Limits { stack: 4_096, ..Limits::default() },
+        Limits { stack_bytes: 4_096, ..Limits::default() },
         Limits { call_depth: 0, ..Limits::default() },
-        Limits { stack: u64::MAX, call_depth: 10_000, ..Limits::default() },
+        Limits { stack_bytes: u64::MAX, call_depth: 10_000, ..Limits::default() },
         Limits { call_depth: u32::MAX, ..Limits::default() },
     ] {
         let function = deploy(&module, limits.clone()).unwrap();
@@ -560,7 +560,7 @@ fn growths_by_more_than_any_machine_has_are_answered() {
         (func (export "small") (param i32) (result i32 i32) (memory.grow 1 (local.get 0)) (memory.size 1)))"#);
     let most = RuntimeLimits { resident_memory: u64::MAX, ..RuntimeLimits::default() };
     let runtime = Runtime::builder().limits(most).build();
-    let limits = Limits { memory: u64::MAX, fuel: u64::MAX, ..Limits::default() };
+    let limits = Limits { memory_bytes: u64::MAX, fuel: u64::MAX, ..Limits::default() };
     let function = runtime.deployment("f", &module).limits(limits).deploy().unwrap();
     for pages in [-1, i64::MIN, i64::MAX, 1 << 48, (1 << 48) - 1, 1 << 47, 1 << 46] {
         let returned = function.call("run", &[Value::I64(pages)]).unwrap();

@@ -268,32 +268,38 @@ fn a_nested_invocation_ends_at_its_callers_deadline() {
 
 #[test]
 fn one_byte_of_input_more_is_refused_before_the_guest_runs() {
-    let function = deploy(&guest("echo"), Limits { input: 10, ..Limits::default() }).unwrap();
+    let function = deploy(&guest("echo"), Limits { input_bytes: 10, ..Limits::default() }).unwrap();
     assert_eq!(function.invoke(&[7; 10]).unwrap().output(), [7; 10]);
     let error = function.invoke(&[7; 11]).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::InputTooLarge { size: 11, limit: 10 });
     assert!(error.report().is_none());
     let text = error.to_string();
-    assert!(text.contains("11 bytes") && text.contains("limit of 10") && text.contains("Limits::input"), "{text}");
+    assert!(
+        text.contains("11 bytes") && text.contains("limit of 10") && text.contains("Limits::input_bytes"),
+        "{text}"
+    );
 
-    let none = deploy(&guest("echo"), Limits { input: 0, output: 0, ..Limits::default() }).unwrap();
+    let none = deploy(&guest("echo"), Limits { input_bytes: 0, output_bytes: 0, ..Limits::default() }).unwrap();
     assert_eq!(none.invoke(b"").unwrap().output(), b"");
     assert_eq!(*none.invoke(b"1").unwrap_err().kind(), InvokeErrorKind::InputTooLarge { size: 1, limit: 0 });
 }
 
 #[test]
 fn one_byte_of_output_more_is_refused_after_the_guest_ran() {
-    let function = deploy(&guest("echo"), Limits { output: 10, ..Limits::default() }).unwrap();
+    let function = deploy(&guest("echo"), Limits { output_bytes: 10, ..Limits::default() }).unwrap();
     assert_eq!(function.invoke(&[7; 10]).unwrap().output(), [7; 10]);
     let mut output = vec![1, 2, 3];
     let error = function.invocation(&[7; 11]).run_into(&mut output).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::OutputTooLarge { size: 11, limit: 10 });
     assert!(output.is_empty());
     let report = error.report().unwrap();
-    assert_eq!((report.outcome(), report.input(), report.output()), ("output_too_large", 11, 0));
+    assert_eq!((report.outcome(), report.input_bytes(), report.output_bytes()), ("output_too_large", 11, 0));
     assert!(report.fuel() > 0);
     let text = error.to_string();
-    assert!(text.contains("11 bytes") && text.contains("limit of 10") && text.contains("Limits::output"), "{text}");
+    assert!(
+        text.contains("11 bytes") && text.contains("limit of 10") && text.contains("Limits::output_bytes"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -305,7 +311,7 @@ fn an_output_of_gigabytes_is_refused_without_making_room_for_it() {
     let function = deploy(&module, Limits::default()).unwrap();
     let error = function.invoke(b"").unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::OutputTooLarge { size: 0xffff_ffff, limit: 6 << 20 });
-    let function = deploy(&module, Limits { output: u64::MAX, ..Limits::default() }).unwrap();
+    let function = deploy(&module, Limits { output_bytes: u64::MAX, ..Limits::default() }).unwrap();
     let error = function.invoke(b"").unwrap_err();
     assert!(matches!(error.kind(), InvokeErrorKind::Contract { .. }), "{error:?}");
 }
@@ -319,7 +325,7 @@ fn a_log_is_cut_after_its_last_byte_and_the_invocation_goes_on() {
             (call $log (local.get 0)) (call $log (i32.const 1)) (local.get 0)))"#);
     let function = runtime
         .deployment("log", &module)
-        .limits(Limits { log: 10, ..Limits::default() })
+        .limits(Limits { log_bytes: 10, ..Limits::default() })
         .host("env", "log", |guest: &mut Context<'_>, n: u32| guest.log(&"x".repeat(n as usize)))
         .deploy()
         .unwrap();
@@ -344,7 +350,7 @@ fn a_log_is_cut_between_characters() {
     let module = wat(r#"(module (import "env" "log" (func $log)) (func (export "log") (call $log)))"#);
     let function = runtime
         .deployment("log", &module)
-        .limits(Limits { log: 4, ..Limits::default() })
+        .limits(Limits { log_bytes: 4, ..Limits::default() })
         .host("env", "log", |guest: &mut Context<'_>| guest.log("aöö"))
         .deploy()
         .unwrap();

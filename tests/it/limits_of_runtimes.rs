@@ -183,7 +183,7 @@ fn a_running_guest_that_grows_beyond_the_budget_ends_as_busy() {
     // Page by page, the third growth fails, and everything is given back.
     let error = a.call("grow_all", &[]).unwrap_err();
     assert_eq!(*error.kind(), InvokeErrorKind::Busy(Busy::RuntimeMemory { wanted: PAGE, limit }));
-    assert_eq!(error.report().unwrap().memory(), 3 * PAGE);
+    assert_eq!(error.report().unwrap().memory_bytes(), 3 * PAGE);
     assert_eq!(in_use(&runtime), (0, 0));
     assert_eq!(size(&a), Ok(StartKind::Cold));
     assert_eq!(in_use(&runtime), (1, one));
@@ -337,12 +337,12 @@ fn figures_at_their_extremes_panic_nowhere() {
     let limits = |wide: u64, narrow: u32, deadline: Duration| Limits {
         fuel: wide,
         deadline,
-        input: wide,
-        output: wide,
-        log: wide,
-        memory: wide,
+        input_bytes: wide,
+        output_bytes: wide,
+        log_bytes: wide,
+        memory_bytes: wide,
         table_elements: wide,
-        stack: wide.max(4 << 10),
+        stack_bytes: wide.max(4 << 10),
         call_depth: narrow,
         module_bytes: wide,
         functions: narrow,

@@ -145,9 +145,9 @@ fn a_version_is_read_from_its_64_digits_alone() {
 fn limits_as_text_are_the_fields_that_differ_from_the_default() {
     assert_eq!(Limits::default().to_string(), "");
     assert_eq!("".parse(), Ok(Limits::default()));
-    let limits = Limits { fuel: 50_000_000, memory: 8 << 20, ..Limits::default() };
-    assert_eq!(limits.to_string(), "fuel=50000000 memory=8388608");
-    for text in ["fuel=50000000 memory=8388608", "memory=8388608,fuel=50000000", " fuel=50000000 , memory=8388608,"] {
+    let limits = Limits { fuel: 50_000_000, memory_bytes: 8 << 20, ..Limits::default() };
+    assert_eq!(limits.to_string(), "fuel=50000000 memory_bytes=8388608");
+    for text in ["fuel=50000000 memory_bytes=8388608", "memory_bytes=8388608,fuel=50000000", " fuel=50000000 , memory_bytes=8388608,"] {
         assert_eq!(text.parse(), Ok(limits.clone()), "{text}");
     }
     for (deadline, text) in [(Duration::from_millis(250), "deadline=250ms"), (Duration::MAX, "deadline=none")] {
@@ -217,7 +217,7 @@ fn reports_and_counts_are_serialised_with_the_names_of_their_methods() {
     assert_eq!((&value["start"], &value["outcome"], &value["log_cut"]), (&"cold".into(), &"ok".into(), &false.into()));
     assert_eq!(value["duration_ns"], report.duration().as_nanos() as u64);
     let figures = ["fuel", "memory", "input", "output", "host_calls"].map(|name| value[name].as_u64().unwrap());
-    assert_eq!(figures, [report.fuel(), report.memory(), 5, 5, 0]);
+    assert_eq!(figures, [report.fuel(), report.memory_bytes(), 5, 5, 0]);
 
     let report = echo.deploy_report().unwrap();
     let value = serde_json::to_value(&report).unwrap();

@@ -235,7 +235,7 @@ fn a_memory_on_a_region_grows_up_to_its_limit_and_is_replaced() {
     for reset in ALL {
         for (memory, most) in [(64 << 20, 4), (4 << 16, 2)] {
             let runtime = Runtime::builder().reset(reset).build();
-            let limits = Limits { memory, ..Limits::default() };
+            let limits = Limits { memory_bytes: memory, ..Limits::default() };
             let function = runtime.deployment("f", &module).limits(limits).deploy().unwrap();
             for round in 0..40 {
                 function.call("poke", &[Value::I32(131_000 - round % 30 * 4_096)]).unwrap();

@@ -162,7 +162,7 @@ fn a_function_that_fails_is_a_response_and_a_dead_letter_and_is_not_tried_again(
     runtime.deploy("trap", &module("unreachable")).unwrap();
     let limits = Limits { fuel: 10_000, ..Limits::default() };
     runtime.deployment("spin", &module("(loop (br 0)) (i64.const 0)")).limits(limits).deploy().unwrap();
-    let limits = Limits { input: 10, ..Limits::default() };
+    let limits = Limits { input_bytes: 10, ..Limits::default() };
     runtime.deployment("small", &module("(i64.const 0)")).limits(limits).deploy().unwrap();
     runtime.deployment("off", &module("(i64.const 0)")).instances(0..=0).deploy().unwrap();
     let functions = [

@@ -29,7 +29,7 @@ fn a_grown_memory_is_not_used_again() {
     function.call("grow_memory", &[]).unwrap();
     let after = function.call("memory_word", &[]).unwrap();
     assert_eq!(after.report().start(), StartKind::Cold);
-    assert_eq!(after.report().memory(), 65_536);
+    assert_eq!(after.report().memory_bytes(), 65_536);
 }
 
 #[test]

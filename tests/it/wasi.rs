@@ -431,7 +431,7 @@ fn what_fills_the_log_is_not_cut() {
         (memory (export "memory") 1) (data (i32.const 0) "\20\00\00\00\64\00\00\00")
         (func (export "_start") (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 16)))))"#;
     for (log, is_cut) in [(100, false), (99, true)] {
-        let limits = Limits { log, ..Limits::default() };
+        let limits = Limits { log_bytes: log, ..Limits::default() };
         let function = Runtime::new().deployment("log", &wat(text)).limits(limits).deploy().unwrap();
         let reply = function.invoke(b"").unwrap();
         assert_eq!((reply.log().len() as u64, reply.report().log_cut()), (log, is_cut));
@@ -440,7 +440,7 @@ fn what_fills_the_log_is_not_cut() {
 
 #[test]
 fn endless_output_logs_and_random_numbers_end_at_a_limit() {
-    let limits = Limits { fuel: 200_000, log: 1_000, output: 1_000, ..Limits::default() };
+    let limits = Limits { fuel: 200_000, log_bytes: 1_000, output_bytes: 1_000, ..Limits::default() };
     let function = Runtime::new().deployment("wasi", &everything()).limits(limits.clone()).deploy().unwrap();
     let random = function.call("loop", &[Value::I32(0), Value::I32(65_536)]).unwrap_err();
     assert_eq!(random.kind().name(), "out_of_fuel");
@@ -482,7 +482,7 @@ fn moving_bytes_costs_fuel() {
 
 #[test]
 fn a_long_call_ends_at_the_deadline() {
-    let memory = Limits { memory: 128 << 20, ..Limits::default() };
+    let memory = Limits { memory_bytes: 128 << 20, ..Limits::default() };
     let module =
         wat(r#"(module (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))

@@ -483,18 +483,18 @@ typedef struct {
     // UINT64_MAX for no limit.
     uint64_t deadline_ns;
     // Bytes of one input; 6 MiB.
-    uint64_t input;
+    uint64_t input_bytes;
     // Bytes of one output; 6 MiB.
-    uint64_t output;
+    uint64_t output_bytes;
     // Bytes of log that are kept of one invocation; 64 KiB. The rest is cut, and the report says
     // so.
-    uint64_t log;
+    uint64_t log_bytes;
     // Bytes of linear memory of an instance; 64 MiB.
-    uint64_t memory;
+    uint64_t memory_bytes;
     // Elements of all tables of an instance; 100,000.
     uint64_t table_elements;
     // Bytes of the interpreter's value stack; 1 MiB. At least 4 KiB.
-    uint64_t stack;
+    uint64_t stack_bytes;
     // Bytes of a module; 32 MiB.
     uint64_t module_bytes;
     // Nested calls within a guest; 1,000.
@@ -749,7 +749,7 @@ typedef struct {
     // Time that the deployment took in nanoseconds, by the runtime's clock.
     uint64_t duration_ns;
     // Bytes of linear memory that each instance starts with.
-    uint64_t memory;
+    uint64_t memory_bytes;
     // Bytes of the pristine state that are kept.
     uint64_t image_bytes;
 } dormouse_deploy_report;
@@ -790,11 +790,11 @@ typedef struct {
     // Time that the run took in nanoseconds, by the runtime's clock.
     uint64_t duration_ns;
     // Bytes of linear memory at the end, which is the peak.
-    uint64_t memory;
+    uint64_t memory_bytes;
     // Bytes of input.
-    uint64_t input;
+    uint64_t input_bytes;
     // Bytes of output. 0 for a failed invocation, except with DORMOUSE_NO_ROOM.
-    uint64_t output;
+    uint64_t output_bytes;
     // Calls of host functions.
     uint64_t host_calls;
 } dormouse_report;

@@ -25,18 +25,18 @@ pub struct dormouse_limits {
     /// UINT64_MAX for no limit.
     pub deadline_ns: u64,
     /// Bytes of one input; 6 MiB.
-    pub input: u64,
+    pub input_bytes: u64,
     /// Bytes of one output; 6 MiB.
-    pub output: u64,
+    pub output_bytes: u64,
     /// Bytes of log that are kept of one invocation; 64 KiB. The rest is cut, and the report says
     /// so.
-    pub log: u64,
+    pub log_bytes: u64,
     /// Bytes of linear memory of an instance; 64 MiB.
-    pub memory: u64,
+    pub memory_bytes: u64,
     /// Elements of all tables of an instance; 100,000.
     pub table_elements: u64,
     /// Bytes of the interpreter's value stack; 1 MiB. At least 4 KiB.
-    pub stack: u64,
+    pub stack_bytes: u64,
     /// Bytes of a module; 32 MiB.
     pub module_bytes: u64,
     /// Nested calls within a guest; 1,000.
@@ -202,7 +202,7 @@ macro_rules! bounds {
     )*};
 }
 bounds! {
-    dormouse_limits has Limits: fuel, input, output, log, memory, table_elements, stack, module_bytes, call_depth, functions, imports,
+    dormouse_limits has Limits: fuel, input_bytes, output_bytes, log_bytes, memory_bytes, table_elements, stack_bytes, module_bytes, call_depth, functions, imports,
         exports, globals, types, memories, tables, data_segments, element_segments, body_bytes, locals; deadline_ns for deadline.
     dormouse_store_limits has StoreLimits: key, value, entries, bytes, staged, list.
     dormouse_runtime_options has RuntimeLimits: functions, instances, resident_memory; idle_ns for idle_for.

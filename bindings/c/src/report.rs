@@ -28,11 +28,11 @@ pub struct dormouse_report {
     /// Time that the run took in nanoseconds, by the runtime's clock.
     pub duration_ns: u64,
     /// Bytes of linear memory at the end, which is the peak.
-    pub memory: u64,
+    pub memory_bytes: u64,
     /// Bytes of input.
-    pub input: u64,
+    pub input_bytes: u64,
     /// Bytes of output. 0 for a failed invocation, except with DORMOUSE_NO_ROOM.
-    pub output: u64,
+    pub output_bytes: u64,
     /// Calls of host functions.
     pub host_calls: u64,
 }
@@ -48,9 +48,9 @@ impl From<&Report> for dormouse_report {
             log_cut: report.log_cut(),
             fuel: report.fuel(),
             duration_ns: nanos(report.duration()),
-            memory: report.memory(),
-            input: report.input(),
-            output: report.output(),
+            memory_bytes: report.memory_bytes(),
+            input_bytes: report.input_bytes(),
+            output_bytes: report.output_bytes(),
             host_calls: report.host_calls(),
         }
     }
@@ -97,7 +97,7 @@ pub struct dormouse_deploy_report {
     /// Time that the deployment took in nanoseconds, by the runtime's clock.
     pub duration_ns: u64,
     /// Bytes of linear memory that each instance starts with.
-    pub memory: u64,
+    pub memory_bytes: u64,
     /// Bytes of the pristine state that are kept.
     pub image_bytes: u64,
 }
@@ -128,7 +128,7 @@ impl From<&DeployReport> for dormouse_deploy_report {
             module_bytes: report.module_bytes(),
             init_fuel: report.init_fuel(),
             duration_ns: nanos(report.duration()),
-            memory: report.memory(),
+            memory_bytes: report.memory_bytes(),
             image_bytes: report.image_bytes(),
         }
     }

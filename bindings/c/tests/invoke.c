@@ -13,8 +13,8 @@ static void bytes_go_in_and_come_out(void) {
     CHECK(dormouse_reply_values(reply, &len) != NULL && len == 0);
     CHECK(strcmp(dormouse_reply_log(reply, &len), "") == 0 && len == 0);
     const dormouse_report *report = dormouse_reply_report(reply);
-    CHECK(report->outcome == DORMOUSE_OK && !report->warm && report->fuel > 0 && report->input == 3 && report->output == 3);
-    CHECK(report->memory == 65536 && report->host_calls == 0 && !report->log_cut);
+    CHECK(report->outcome == DORMOUSE_OK && !report->warm && report->fuel > 0 && report->input_bytes == 3 && report->output_bytes == 3);
+    CHECK(report->memory_bytes == 65536 && report->host_calls == 0 && !report->log_cut);
     const char *text = dormouse_reply_report_text(reply, &len);
     CHECK(strncmp(text, "REPORT echo@", 12) == 0 && strlen(text) == len);
     CHECK(text == dormouse_reply_report_text(reply, NULL));
@@ -35,7 +35,7 @@ static void output_goes_to_the_callers_buffer(void) {
     size_t len = 77;
     dormouse_report report;
     OK(dormouse_function_invoke_into(twice, (const uint8_t *)"four", 4, NULL, (uint8_t *)buffer, 8, &len, &report, &error));
-    CHECK(len == 8 && memcmp(buffer, "fourfour", 8) == 0 && report.output == 8);
+    CHECK(len == 8 && memcmp(buffer, "fourfour", 8) == 0 && report.output_bytes == 8);
     OK(dormouse_function_invoke_into(twice, NULL, 0, NULL, NULL, 0, &len, NULL, &error));
     CHECK(len == 0);
 
@@ -47,7 +47,7 @@ static void output_goes_to_the_callers_buffer(void) {
     memset(buffer, 'x', 8);
     dormouse_error *why = NULL;
     CHECK(dormouse_function_invoke_into(twice, (const uint8_t *)"seven", 5, NULL, (uint8_t *)buffer, 8, &len, &report, &why) == DORMOUSE_NO_ROOM);
-    CHECK(len == 77 && memcmp(buffer, "xxxxxxxx", 8) == 0 && report.output == 8);
+    CHECK(len == 77 && memcmp(buffer, "xxxxxxxx", 8) == 0 && report.output_bytes == 8);
     CHECK(dormouse_error_report(why)->output == 10);
     dormouse_error_free(why);
 
@@ -90,7 +90,7 @@ static void runs_are_limited(void) {
     OK(dormouse_deploy_options_init(&options, sizeof options, &error));
     CHECK(options.limits.fuel == 1000000000 && options.limits.deadline_ns == 30000000000 && options.max_wait_ns == 1000000000);
     options.limits.fuel = 1000000;
-    options.limits.input = 8;
+    options.limits.input_bytes = 8;
     dormouse_function *plain, *echo;
     DEPLOY(runtime, "limited", plain_wasm, &options, &plain);
     DEPLOY(runtime, "limited-echo", echo_wasm, &options, &echo);
@@ -192,7 +192,7 @@ static void names_and_versions(void) {
     dormouse_deploy_report report;
     STATUS(DORMOUSE_UNDEPLOYED, dormouse_function_deploy_report(echo, &report, &error));
     OK(dormouse_function_deploy_report(pinned, &report, &error));
-    CHECK(report.takes_bytes && report.functions == 2 && report.module_bytes == sizeof echo_wasm && report.memory == 65536);
+    CHECK(report.takes_bytes && report.functions == 2 && report.module_bytes == sizeof echo_wasm && report.memory_bytes == 65536);
     CHECK(report.cleaning == DORMOUSE_CLEANING_NONE);
 
     OK(dormouse_function_prewarm(pinned, 2, &len, &error));

@@ -100,8 +100,8 @@ static void extremes_neither_panic_nor_overflow(void) {
         dormouse_deploy_options deploy;
         OK(dormouse_deploy_options_init(&deploy, sizeof deploy, &error));
         deploy.instances_max = deploy.max_wait_ns = UINT64_MAX;
-        deploy.limits.fuel = deploy.limits.deadline_ns = deploy.limits.input = deploy.limits.output = deploy.limits.log = UINT64_MAX;
-        deploy.limits.memory = deploy.limits.table_elements = deploy.limits.module_bytes = UINT64_MAX;
+        deploy.limits.fuel = deploy.limits.deadline_ns = deploy.limits.input_bytes = deploy.limits.output_bytes = deploy.limits.log_bytes = UINT64_MAX;
+        deploy.limits.memory_bytes = deploy.limits.table_elements = deploy.limits.module_bytes = UINT64_MAX;
         deploy.limits.functions = deploy.limits.imports = deploy.limits.exports = deploy.limits.globals = UINT32_MAX;
         deploy.limits.types = deploy.limits.memories = deploy.limits.data_segments = deploy.limits.element_segments = UINT32_MAX;
         deploy.limits.body_bytes = deploy.limits.locals = UINT32_MAX;
@@ -143,7 +143,7 @@ static void extremes_neither_panic_nor_overflow(void) {
     OK(dormouse_deploy_options_init(&deploy, sizeof deploy, &error));
     memset(&deploy.limits, 0, sizeof deploy.limits);
     STATUS(DORMOUSE_INVALID_OPTION, dormouse_runtime_deploy(runtime, "a", 1, echo_wasm, sizeof echo_wasm, &deploy, &function, &error));
-    deploy.limits.stack = 4096;
+    deploy.limits.stack_bytes = 4096;
     STATUS(DORMOUSE_TOO_LARGE, dormouse_runtime_deploy(runtime, "a", 1, echo_wasm, sizeof echo_wasm, &deploy, &function, &error));
 }
 

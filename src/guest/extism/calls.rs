@@ -88,7 +88,7 @@ fn var_set(cx: &mut Context<'_>, key: u64, value: u64) -> Result<(), HostError> 
     } else if !changes.fits(vars, name, len) {
         return Err(format!("Variable store is full: {len} bytes more would exceed its {VARS_MAX}").into());
     } else if area.used() + entry_bytes(name, len) > left {
-        return Err(format!("Variable store is full: {len} bytes more would exceed `Limits::memory`").into());
+        return Err(format!("Variable store is full: {len} bytes more would exceed `Limits::memory_bytes`").into());
     } else {
         Some(Arc::from(area.bytes(value_at)))
     };

@@ -105,8 +105,8 @@ impl EntryFunction {
         succeed(ended, extism.error())?;
         let reply = extism.output();
         let size = reply.len() as u64;
-        if size > limits.output {
-            return Err(InvokeErrorKind::OutputTooLarge { size, limit: limits.output });
+        if size > limits.output_bytes {
+            return Err(InvokeErrorKind::OutputTooLarge { size, limit: limits.output_bytes });
         }
         output.extend_from_slice(reply);
         Ok(())

@@ -75,7 +75,7 @@ impl ExtismState {
         Arc::clone(&self.vars)
     }
 
-    /// Bytes of the run that `Limits::memory` counts.
+    /// Bytes of the run that `Limits::memory_bytes` counts.
     pub(crate) fn used(&self) -> u64 {
         self.area.used() + self.changes.held()
     }
@@ -118,7 +118,7 @@ impl ExtismState {
 }
 
 impl ExtismState {
-    /// Bytes that the area may use. `left` is what linear memories leave of `Limits::memory`.
+    /// Bytes that the area may use. `left` is what linear memories leave of `Limits::memory_bytes`.
     /// Variables take their part of it.
     pub(super) fn room(&self, left: u64) -> u64 {
         left.saturating_sub(self.changes.held())

@@ -27,7 +27,7 @@ impl Command {
         limits: &Limits,
     ) -> Result<(), InvokeErrorKind> {
         if let Some(wasi) = &mut instance.host().guest.wasi {
-            wasi.begin(input, output, limits.output);
+            wasi.begin(input, output, limits.output_bytes);
         }
         let ended = instance.call_typed(&self.0, ());
         if let Some(wasi) = &mut instance.host().guest.wasi {

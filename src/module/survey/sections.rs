@@ -109,7 +109,7 @@ impl Surveyor<'_, '_> {
                     survey.memories.push(MemoryFact { ty: ty?, written: false });
                 }
                 let bytes = survey.memories.iter().fold(0u64, |sum, memory| sum.saturating_add(memory.initial_bytes()));
-                within(LimitKind::Memory, bytes, self.limits.memory)?;
+                within(LimitKind::Memory, bytes, self.limits.memory_bytes)?;
             }
             Payload::GlobalSection(section) => {
                 for global in section {

@@ -84,8 +84,8 @@ impl Machine<'_> {
         let guest = *self.source.choose(&guests)?;
         let mut options = edge::init(dormouse_c::dormouse_deploy_options_init);
         self.deployed += 1;
-        (options.limits.fuel, options.limits.input) = (20_000, INPUT_MAX as u64);
-        (options.limits.log, options.max_wait_ns) = (1_000 + self.deployed, 0);
+        (options.limits.fuel, options.limits.input_bytes) = (20_000, INPUT_MAX as u64);
+        (options.limits.log_bytes, options.max_wait_ns) = (1_000 + self.deployed, 0);
         (options.instances_min, options.instances_max) =
             (self.source.int_in_range(0..=1)?, self.source.int_in_range(1..=2)?);
         let users = [self.users.add(), self.users.add()];

@@ -79,7 +79,7 @@ fn look_at_reply(reply: *const c::dormouse_reply, output: Option<&[u8]>) {
     let report = call!(c::dormouse_reply_report(reply));
     // SAFETY: NULL, or lent by the reply.
     let report = unsafe { report.as_ref() }.expect("a reply has a report");
-    assert!(report.outcome == S::DORMOUSE_OK && report.output == said.len() as u64, "{:?}", report.outcome);
+    assert!(report.outcome == S::DORMOUSE_OK && report.output_bytes == said.len() as u64, "{:?}", report.outcome);
 }
 
 fn look_at_event(event: *const c::dormouse_event, ty: &str, data: Option<&str>) {

@@ -78,7 +78,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, St
             "--arg" => options.args.push(value()?),
             "--fuel" => options.fuel = Some(number(value()?)?),
             "--repeat" => options.repeat = Some(number(value()?)?.max(1)),
-            _ if arg.starts_with('-') => return Err(format!("{arg} is no option")),
+            _ if arg.starts_with('-') => return Err(format!("{arg} is not an option")),
             _ if options.module.is_empty() => options.module = arg,
             _ => return Err(format!("one module at a time, not {arg} too")),
         }

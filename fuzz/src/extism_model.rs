@@ -448,7 +448,7 @@ impl Model {
     }
 
     fn take(&mut self, handle: u64, bytes: Vec<u8>, what: &str) {
-        assert!(handle == owner(handle) && handle as i64 > 0, "{what}: {handle:#x} is no handle");
+        assert!(handle == owner(handle) && handle as i64 > 0, "{what}: {handle:#x} is not a handle");
         assert!(self.live() + bytes.len() as u64 <= self.room(), "{what}: there is no room for it");
         self.run.taken += most(bytes.len() as u64);
         let before = self.run.blocks.insert(handle, bytes);

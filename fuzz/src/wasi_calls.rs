@@ -135,7 +135,7 @@ fn run(function: &Function, input: &[u8]) -> String {
         }
         Err(error) => {
             let unknown = *error.kind() == InvokeErrorKind::Trap(Trap::Unreachable);
-            assert!(!unknown, "a call answered a number that is no errno");
+            assert!(!unknown, "a call answered a number that is not an errno");
             let panicked = matches!(error.kind(), InvokeErrorKind::HostPanic { .. });
             assert!(!panicked, "{error}");
             format!("{error} {:?}", error.report().map(|report| (report.fuel(), report.log_cut())))

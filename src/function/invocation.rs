@@ -55,6 +55,18 @@ pub struct Invocation<'a> {
     seed: Option<[u8; 32]>,
 }
 
+impl std::fmt::Debug for Invocation<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Invocation")
+            .field("function", &self.function.name())
+            .field("input_bytes", &self.input.len())
+            .field("entry", &self.entry)
+            .field("fuel", &self.fuel)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<'a> Invocation<'a> {
     pub(super) fn new(function: &'a Function, input: &'a [u8]) -> Self {
         Self {

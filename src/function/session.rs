@@ -87,3 +87,9 @@ impl<'a> Guest<'a> {
         self.instance.write(u64::from(at), bytes)
     }
 }
+
+impl std::fmt::Debug for Guest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guest").field("function", &format_args!("{}", self.instance.label())).finish_non_exhaustive()
+    }
+}

@@ -140,3 +140,9 @@ impl<'a> Context<'a> {
         self.charge(bytes.div_ceil(64))
     }
 }
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("function", &self.function()).finish_non_exhaustive()
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct EventLimits;
+pub(crate) struct EventLimits(());
 
 #[derive(Debug)]
 pub(crate) struct Hub;

@@ -111,3 +111,13 @@ impl RuntimeBuilder {
         Runtime(Functions::new(self.limits, clock, self.reset, hub))
     }
 }
+
+impl std::fmt::Debug for RuntimeBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RuntimeBuilder")
+            .field("limits", &self.limits)
+            .field("reset", &self.reset)
+            .field("events", &self.events)
+            .finish_non_exhaustive()
+    }
+}

@@ -15,6 +15,7 @@ use crate::{
     error::{DeployError, InvokeError, InvokeErrorKind},
     function::AliasError,
     kv,
+    limits::ParseError,
 };
 
 /// Any error of this library: each converts into it, so that `?` gathers them.
@@ -36,6 +37,9 @@ pub enum Error {
     /// An alias was refused.
     #[error(transparent)]
     Alias(#[from] AliasError),
+    /// A text does not say what it should, such as a version or limits.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
     /// A key-value store refused a change.
     #[error(transparent)]
     Commit(#[from] kv::CommitError),

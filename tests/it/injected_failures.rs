@@ -104,7 +104,7 @@ fn is_clean(function: &Function, right: u64, after: &str) {
     let again = function.call("calls", &[Value::I32(3)]).unwrap_or_else(|error| panic!("{after}: {error}"));
     assert_eq!((again.values()[0].as_u64(), again.report().host_calls()), (right, 3), "{after}");
     assert_eq!(again.log(), "a step\n".repeat(3), "{after}");
-    let (idle, live) = idle_and_live(&function);
+    let (idle, live) = idle_and_live(function);
     assert!(idle == live && live <= 1, "{after}: {idle} of {live}");
 }
 

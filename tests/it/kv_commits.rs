@@ -137,7 +137,7 @@ fn a_program_commits_with_exit_code_0_and_with_no_other() {
     );
     let store = Arc::new(kv::Memory::new());
     let plain = Runtime::new().deployment("plain", &imports_kv_alone).kv(Grant::new(store)).deploy().unwrap();
-    assert_eq!(plain.deploy_report().unwrap().contract(), "plain", "it is no WASI program");
+    assert_eq!(plain.deploy_report().unwrap().contract(), "plain", "it is not a WASI program");
 }
 
 /// A run on `f` that does one thing. Then another run does something, and then the first does

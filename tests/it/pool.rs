@@ -113,7 +113,7 @@ fn eight_threads_share_four_instances_and_every_answer_is_right() {
                     assert_eq!(reply.output(), input);
                     answers.fetch_add(1, Relaxed);
                     cold.fetch_add(usize::from(reply.report().start() == StartKind::Cold), Relaxed);
-                    most.fetch_max(idle_and_live(&function).1, Relaxed);
+                    most.fetch_max(idle_and_live(function).1, Relaxed);
                 }
             });
         }

@@ -147,7 +147,11 @@ fn limits_as_text_are_the_fields_that_differ_from_the_default() {
     assert_eq!("".parse(), Ok(Limits::default()));
     let limits = Limits { fuel: 50_000_000, memory_bytes: 8 << 20, ..Limits::default() };
     assert_eq!(limits.to_string(), "fuel=50000000 memory_bytes=8388608");
-    for text in ["fuel=50000000 memory_bytes=8388608", "memory_bytes=8388608,fuel=50000000", " fuel=50000000 , memory_bytes=8388608,"] {
+    for text in [
+        "fuel=50000000 memory_bytes=8388608",
+        "memory_bytes=8388608,fuel=50000000",
+        " fuel=50000000 , memory_bytes=8388608,",
+    ] {
         assert_eq!(text.parse(), Ok(limits.clone()), "{text}");
     }
     for (deadline, text) in [(Duration::from_millis(250), "deadline=250ms"), (Duration::MAX, "deadline=none")] {

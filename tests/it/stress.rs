@@ -132,7 +132,7 @@ fn threads_that_do_everything_at_once_lose_no_instance_and_no_wait() {
         });
         for function in &functions {
             function.set_max_instances(3).unwrap();
-            let (idle, live) = idle_and_live(&function);
+            let (idle, live) = idle_and_live(function);
             assert!(idle == live && live <= 3, "{reset:?}: {idle} of {live}");
         }
         let [echo, grows] = &functions;

@@ -36,7 +36,7 @@ fn a_handle_follows_its_name_and_a_pinned_one_stays() {
         assert_eq!(function.name(), "f");
         assert_eq!(*function.pinned().unwrap_err().kind(), InvokeErrorKind::Undeployed { name: "f".into() });
         assert!(function.deploy_report().is_err() && function.prewarm(1).is_err());
-        assert_eq!((idle_and_live(&function), function.trim(Duration::ZERO)), ((0, 0), 0));
+        assert_eq!((idle_and_live(function), function.trim(Duration::ZERO)), ((0, 0), 0));
     }
     assert!(runtime.find("f").is_none());
     assert_eq!(id(&pinned), Ok(1));

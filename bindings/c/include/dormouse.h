@@ -2175,7 +2175,7 @@ static inline size_t dormouse_length(const char *s) {
     return s == NULL ? 0 : strlen(s);
 }
 
-// A C string as a member of a struct. NULL is no text.
+// A C string as a member of a struct. NULL means no text.
 static inline dormouse_string dormouse_string_of(const char *s) {
     dormouse_string string;
     string.chars = s;

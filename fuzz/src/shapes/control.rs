@@ -470,7 +470,7 @@ impl Code<'_> {
             self.emit(&Instruction::Unreachable);
         } else {
             let out: Vec<usize> = (1..self.frames.len()).filter(|depth| !self.is_loop(*depth)).collect();
-            let out = self.one_of(&out).expect("the function's own frame is no loop");
+            let out = self.one_of(&out).expect("the function's own frame is not a loop");
             for ty in self.label(out) {
                 self.fetch(ty);
             }

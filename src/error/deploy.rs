@@ -205,7 +205,7 @@ impl LimitKind {
             Self::ElementSegments => "element_segments",
             Self::BodyBytes => "body_bytes",
             Self::Locals => "locals",
-            Self::Memory => "memory",
+            Self::Memory => "memory_bytes",
             Self::TableElements => "table_elements",
         }
     }

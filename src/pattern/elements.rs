@@ -20,7 +20,7 @@
 
 use std::ops::Range;
 
-use super::{MatchError, Matcher, condition::How, engine::Engine, matcher::Occurrence, trie::NONE};
+use super::{MatchError, Matcher, condition::How, engine::Engine, mask::Mask, matcher::Occurrence, trie::NONE};
 
 /// The most ways that are compared for one event, beyond the one way of an event without repeated
 /// keys.
@@ -50,10 +50,6 @@ pub(super) struct Elements {
     /// Conditions that hold only if the field is absent.
     never: Mask,
 }
-
-/// A set of the rule's conditions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Mask([u64; 4]);
 
 /// An element that holds a value of the rule, or has such an element below it.
 #[derive(Clone, Copy, Debug)]
@@ -478,27 +474,5 @@ impl Here {
 
     fn and(self, other: Here) -> Here {
         Here { has: self.has.and(other.has), present: self.present.and(other.present) }
-    }
-}
-
-impl Mask {
-    fn set(&mut self, bit: usize) {
-        self.0[bit / 64] |= 1 << (bit % 64);
-    }
-
-    fn or(self, other: Mask) -> Mask {
-        Mask(std::array::from_fn(|at| self.0[at] | other.0[at]))
-    }
-
-    fn and(self, other: Mask) -> Mask {
-        Mask(std::array::from_fn(|at| self.0[at] & other.0[at]))
-    }
-
-    fn without(self, other: Mask) -> Mask {
-        Mask(std::array::from_fn(|at| self.0[at] & !other.0[at]))
-    }
-
-    fn is_empty(self) -> bool {
-        self.0 == [0; 4]
     }
 }

@@ -166,6 +166,7 @@ mod error;
 mod explain;
 mod fold;
 mod index;
+mod mask;
 mod matcher;
 mod parse;
 mod ranges;

@@ -155,7 +155,7 @@ static void triggers_of_all_kinds_are_bound(void) {
     check_why("typed", seven, NULL);
     check_why("typed", other, "type: the trigger asks for \"reading\", the event has \"other\"");
     check_why("pattern", other, "subject: must be one of [{\"prefix\":\"sensors/7/\"}], but is \"sensors/8/temperature\"");
-    check_why("items", seven, "requests alone");
+    check_why("items", seven, "only requests reach");
     bool matches = true;
     STATUS(DORMOUSE_NOT_FOUND, dormouse_runtime_explain(runtime, DORMOUSE_STR("gone"), seven, &matches, NULL, &error));
     OK(dormouse_runtime_enable(runtime, DORMOUSE_STR("typed"), false, &error));

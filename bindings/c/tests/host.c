@@ -88,7 +88,7 @@ static int fails(void *user_data, dormouse_context *context, const dormouse_valu
 
 static void a_failing_host_function_ends_the_invocation(dormouse_runtime *runtime) {
     dormouse_function *function = deploy(runtime, "fails", fails, NULL);
-    const char *words[] = {"no \"key\"\\n", "it returned 5", "result 0 is of the type f64", "99 is no"};
+    const char *words[] = {"no \"key\"\\n", "it returned 5", "result 0 has the type f64", "99 is not a"};
     dormouse_reply *reply = NULL;
     for (int i = 0; i < 4; i++) {
         dormouse_error *why = NULL;

@@ -48,7 +48,7 @@ static void output_goes_to_the_callers_buffer(void) {
     dormouse_error *why = NULL;
     CHECK(dormouse_function_invoke_into(twice, (const uint8_t *)"seven", 5, NULL, (uint8_t *)buffer, 8, &len, &report, &why) == DORMOUSE_NO_ROOM);
     CHECK(len == 77 && memcmp(buffer, "xxxxxxxx", 8) == 0 && report.output_bytes == 8);
-    CHECK(dormouse_error_report(why)->output == 10);
+    CHECK(dormouse_error_report(why)->output_bytes == 10);
     dormouse_error_free(why);
 
     // Larger than the room that a thread keeps.

@@ -48,8 +48,8 @@ impl Ours {
                 Ended::Stopped(by) => Deployed::NotTaken(format!("initialisation is stopped by {by}")),
                 ended => Deployed::Refused(ended),
             },
-            Err(DeployError::TooLarge { bound, .. }) => {
-                Deployed::NotTaken(format!("above the limit `{}`", bound.field()))
+            Err(DeployError::TooLarge { kind, .. }) => {
+                Deployed::NotTaken(format!("above the limit `{}`", kind.field()))
             }
             Err(error @ DeployError::Refused { .. }) => Deployed::NotTaken(error.to_string()),
             // The generators make no such module.

@@ -179,7 +179,7 @@ impl Serialize for FunctionUsage {
             count: u64,
         }
         let class = |(below, count)| Class { below_ns: (below < Duration::MAX).then(|| nanos(below)), count };
-        let mut fields = serializer.serialize_struct("Usage", 12)?;
+        let mut fields = serializer.serialize_struct("FunctionUsage", 12)?;
         fields.serialize_field("cold_starts", &self.cold_starts)?;
         fields.serialize_field("duration_ns", &nanos(self.duration))?;
         fields.serialize_field("durations", &self.durations().map(class).collect::<Vec<_>>())?;
@@ -198,7 +198,7 @@ impl Serialize for FunctionUsage {
 
 impl fmt::Debug for FunctionUsage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Usage")
+        f.debug_struct("FunctionUsage")
             .field("function", &self.function)
             .field("version", &self.version)
             .field("invocations", &self.invocations())

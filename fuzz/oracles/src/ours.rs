@@ -38,8 +38,12 @@ impl Ours {
     }
 
     pub fn deploy(&self, module: &Fitted, reset: usize) -> Deployed {
-        let limits =
-            Limits { fuel: fuel(module, usize::MAX), memory_bytes: MEMORY, table_elements: ELEMENTS, ..Limits::default() };
+        let limits = Limits {
+            fuel: fuel(module, usize::MAX),
+            memory_bytes: MEMORY,
+            table_elements: ELEMENTS,
+            ..Limits::default()
+        };
         let deployment = self.runtimes[reset].deployment("f", &module.bytes);
         match deployment.limits(limits).instances(0..=1).deploy() {
             Ok(function) => Deployed::Function(function),

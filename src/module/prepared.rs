@@ -151,7 +151,7 @@ impl Prepared {
         Some((slot, &self.exports[slot]))
     }
 
-    /// The error of who asks for another function than those that are exported.
+    /// The error for a function that the module does not export.
     #[cold]
     pub(crate) fn no_such_export(&self, name: &str) -> InvokeErrorKind {
         const SHOWN_MAX: usize = 20;

@@ -27,7 +27,7 @@ impl Hub {
             (fired, queue.at_hand())
         };
         drop(agenda);
-        // A clock that jumped may have made something due for those who sleep.
+        // A clock that jumped may have made something due for workers that sleep.
         self.wake.notify_all();
         Ticked { fired, at_hand }
     }

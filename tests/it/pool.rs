@@ -225,7 +225,7 @@ fn who_waits_is_told_when_an_instance_comes_back_and_when_one_is_lost() {
             held.wait();
             let began = Instant::now();
             let reply = function.invoke(b"hello").unwrap();
-            assert!(began.elapsed() < forgotten_for, "round {round}: nobody told who waits");
+            assert!(began.elapsed() < forgotten_for, "round {round}: no thread told the waiting one");
             assert_eq!(reply.report().start(), if is_lost { StartKind::Cold } else { StartKind::Warm });
         });
     }

@@ -125,7 +125,7 @@ fn threads_that_do_everything_at_once_lose_no_instance_and_no_wait() {
                     for _ in 0..count("DORMOUSE_STRESS", 500) {
                         let began = Instant::now();
                         one_operation(functions, runtime, &mut random, counts);
-                        assert!(began.elapsed() < FOR_EVER, "somebody who waits was forgotten");
+                        assert!(began.elapsed() < FOR_EVER, "a waiting thread was forgotten");
                     }
                 });
             }

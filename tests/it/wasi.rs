@@ -422,7 +422,7 @@ fn buffers_that_overlap_or_name_the_same_bytes_are_read_and_written_in_their_ord
         assert_eq!(guest.read(200, 4)?, [15, 0, 0, 0]);
         Ok(())
     });
-    assert_eq!(logged.unwrap().log(), "againagainagain", "what is no program's reply is its log");
+    assert_eq!(logged.unwrap().log(), "againagainagain", "the output of a guest that is not a program is its log");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn foreign_file(len: u64, content: &[u8]) -> fs::File {
 
 /// Gives the number of a descriptor that somebody else owns to another file.
 fn usurp(number: i32, file: &impl AsRawFd) {
-    // SAFETY: whoever owns the descriptor must cope with that, which is what is tested.
+    // SAFETY: the owner of the descriptor must cope with that, which is what is tested.
     assert_eq!(unsafe { libc::dup2(file.as_raw_fd(), number) }, number);
 }
 

@@ -8,7 +8,7 @@ use dormouse::{
     Value,
 };
 
-use crate::support::{guest, in_use, wat};
+use crate::support::{guest, wat};
 
 pub(crate) const PAGE: u64 = 65_536;
 
@@ -570,5 +570,5 @@ fn growths_by_more_than_any_machine_has_are_answered() {
     assert_eq!(function.call("small", &[Value::I32(2)]).unwrap().values(), [Value::I32(1), Value::I32(3)]);
     assert_eq!(function.call("small", &[Value::I32(3)]).unwrap().values(), [Value::I32(-1), Value::I32(1)]);
     assert_eq!(runtime.trim(Duration::ZERO), 1);
-    assert_eq!(in_use(&runtime), (0, 0));
+    assert_eq!(crate::support::in_use(&runtime), (0, 0));
 }

@@ -84,7 +84,7 @@ impl RuntimeBuilder {
     /// drop(runtime); // or a power cut
     ///
     /// let runtime = Runtime::builder().open(&path)?;
-    /// assert_eq!(runtime.deliveries().parked, 1);
+    /// assert_eq!(runtime.deliveries().stats().parked, 1);
     /// # drop(runtime);
     /// # std::fs::remove_dir_all(&folder)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())

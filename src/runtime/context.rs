@@ -68,7 +68,7 @@ impl Context<'_> {
     /// let shop = runtime.deployment("shop", &module).host("shop", "order", order).deploy()?;
     /// shop.call("buy", &[Value::I32(7)])?;
     /// assert!(shop.call("buy", &[Value::I32(0)]).is_err());
-    /// assert_eq!(runtime.deliveries().matched, 1);
+    /// assert_eq!(runtime.deliveries().stats().matched, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -7,7 +7,7 @@ use crate::event::Timestamp;
 
 /// What a trigger does about missed instants. Without schedules there is nothing to choose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Missed;
+pub(crate) struct Missed(());
 
 /// There is none.
 #[derive(Clone, Debug, PartialEq, Eq)]

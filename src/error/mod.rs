@@ -14,8 +14,6 @@ pub use deploy::{DeployError, LimitKind, UnknownImport};
 pub use invoke::{InvokeError, InvokeErrorKind};
 pub use trap::Trap;
 
-pub(crate) use crate::text::cut;
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -160,7 +160,7 @@ impl Function {
         codec: impl Codec,
         input: &T,
     ) -> Result<R, InvokeError> {
-        let wrong = |side, problem: String| InvokeErrorKind::Codec { side, problem: crate::error::cut(&problem) };
+        let wrong = |side, problem: String| InvokeErrorKind::Codec { side, problem: crate::text::cut(&problem) };
         let input = codec.encode(input).map_err(|problem| wrong("input", problem))?;
         let reply = self.invoke(&input)?;
         codec

@@ -91,12 +91,14 @@ impl Hub {
 
     /// Parks a delivery, unless a function was deployed after this one was looked up.
     pub(crate) fn park(&self, id: u64, error: Box<str>, changes: u64) -> Parked {
+        // The clock may be the host's, so it is read outside the lock.
+        let now = self.clock.now();
         let mut queue = self.queue.lock();
         if self.changes() != changes {
             queue.put_back(id);
             return Parked::Ready;
         }
-        if queue.park(id, error, self.clock.now()) { Parked::Yes } else { Parked::TooOld }
+        if queue.park(id, error, now) { Parked::Yes } else { Parked::TooOld }
     }
 
     /// Called when a delivery was settled. Wakes a worker if a delivery is ready, and writes the

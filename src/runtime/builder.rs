@@ -58,19 +58,22 @@ impl RuntimeBuilder {
         self
     }
 
-    /// What random numbers are drawn from: the jitter of retries, and the ids of events that were given none. Default 0, so that a run can be
-    /// repeated; a host whose event ids must differ from those of its last run gives another each time.
+    /// What random numbers are drawn from: the jitter of retries, and the ids of events that were
+    /// given none. Default 0, so that a run can be repeated; a host whose event ids must differ
+    /// from those of its last run gives another each time.
     #[cfg(feature = "events")]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// A runtime whose deliveries and dead letters survive its process, in a file that is made if it is not there. A deployed function and a
-    /// trigger do not: the host deploys and binds as always, and deliveries that were left go on when the trigger of their id is bound.
+    /// A runtime whose deliveries and dead letters survive its process, in a file that is made if
+    /// it is not there. A deployed function and a trigger do not: the host deploys and binds as
+    /// always, and deliveries that were left go on when the trigger of their id is bound.
     ///
     /// [`Runtime::publish`] returns when its deliveries are on disk, which takes as long as the disk takes to write through. A delivery that has ended
-    /// is removed soon after: if the process dies in between, it is made again. Time in which no process runs ages nothing.
+    /// is removed soon after: if the process dies in between, it is made again. Time in which no
+    /// process runs ages nothing.
     ///
     /// ```
     /// # let folder = std::env::temp_dir().join(format!("dormouse-doc-{}", std::process::id()));

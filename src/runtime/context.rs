@@ -1,4 +1,5 @@
-//! What host functions reach through their context that lies above them: the runtime, and its events.
+//! What host functions reach through their context that lies above them: the runtime, and its
+//! events.
 
 #[cfg(feature = "events")]
 use std::{sync::Arc, time::Duration};
@@ -28,11 +29,13 @@ pub struct DeliveryInfo {
 }
 
 impl Context<'_> {
-    /// The runtime that the invocation belongs to, to invoke other functions with: up to four levels deep, each within
-    /// the caller's deadline. Not to be kept by the host function's closure, which would keep the runtime alive for ever. What it publishes
-    /// is queued whatever becomes of this invocation; `Context::publish` waits for its success.
+    /// The runtime that the invocation belongs to, to invoke other functions with: up to four
+    /// levels deep, each within the caller's deadline. Not to be kept by the host function's
+    /// closure, which would keep the runtime alive for ever. What it publishes is queued whatever
+    /// becomes of this invocation; `Context::publish` waits for its success.
     pub fn runtime(&self) -> Runtime {
-        // The invocation was begun through a `Function` or a `Runtime`, which is borrowed until it ends.
+        // The invocation was begun through a `Function` or a `Runtime`, which is borrowed until it
+        // ends.
         let functions = self.runtime_ref().upgrade().and_then(|runtime| runtime.downcast::<Functions>().ok());
         Runtime(functions.expect("an invocation holds its runtime"))
     }
@@ -40,18 +43,23 @@ impl Context<'_> {
 
 #[cfg(feature = "events")]
 impl Context<'_> {
-    /// Publishes an event if the invocation succeeds, and returns how many deliveries it will make, by the triggers that are bound now.
+    /// Publishes an event if the invocation succeeds, and returns how many deliveries it will make,
+    /// by the triggers that are bound now.
     ///
-    /// Until then the event is staged: if the invocation fails, in whatever way, it was never published. If the invocation belongs to a
-    /// delivery, the delivery's success and all that was published in it are one step, on disk too. An event that is published for
-    /// a delivery counts one hop more than the event that was delivered, as a reply does: see
+    /// Until then the event is staged: if the invocation fails, in whatever way, it was never
+    /// published. If the invocation belongs to a delivery, the delivery's success and all that was
+    /// published in it are one step, on disk too. An event that is published for a delivery counts
+    /// one hop more than the event that was delivered, as a reply does: see
     /// [`EventLimits::hops`](crate::EventLimits::hops).
     ///
-    /// Room in the queue is kept from now on ([`DeliveryStats::staged`](crate::DeliveryStats::staged)). If the events cannot be queued all the same, when the disk
-    /// is full or [`WhenFull`](crate::WhenFull) is not `Reject`, the invocation fails: as
+    /// Room in the queue is kept from now on
+    /// ([`DeliveryStats::staged`](crate::DeliveryStats::staged)). If the events cannot be queued
+    /// all the same, when the disk is full or [`WhenFull`](crate::WhenFull) is not `Reject`, the
+    /// invocation fails: as
     /// [`InvokeErrorKind::Unpublished`](crate::InvokeErrorKind::Unpublished), or as an attempt of its delivery.
     ///
-    /// What is published through [`Context::runtime`] is queued at once, whatever becomes of the invocation.
+    /// What is published through [`Context::runtime`] is queued at once, whatever becomes of the
+    /// invocation.
     ///
     /// ```
     /// # let module = wat::parse_str(r#"(module (import "shop" "order" (func $order (param i32)))
@@ -73,7 +81,8 @@ impl Context<'_> {
     /// ```
     ///
     /// # Errors
-    /// As for [`Runtime::publish`], and [`PublishError::Initialising`]; the event is not staged then.
+    /// As for [`Runtime::publish`], and [`PublishError::Initialising`]; the event is not staged
+    /// then.
     pub fn publish(&mut self, event: Event) -> Result<usize, PublishError> {
         let hub = Arc::clone(&self.runtime().0.hub);
         let Some(Service { origin, hops, staged }) = self.service() else { return Err(PublishError::Initialising) };
@@ -81,7 +90,8 @@ impl Context<'_> {
         Staged::publish(staged, &hub, &event, *hops, ended)
     }
 
-    /// The delivery that the invocation belongs to; none if it was invoked by its function's handle.
+    /// The delivery that the invocation belongs to; none if it was invoked by its function's
+    /// handle.
     pub fn delivery(&self) -> Option<DeliveryInfo> {
         let (origin, deadline_at) = self.origin()?;
         Some(DeliveryInfo {

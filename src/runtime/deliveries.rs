@@ -1,5 +1,5 @@
-//! The deliveries of a runtime, as a host sees them: running them, looking at them, and what became of
-//! those that were given up.
+//! The deliveries of a runtime, as a host sees them: running them, looking at them, and what became
+//! of those that were given up.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -11,9 +11,9 @@ use crate::{
 
 /// The deliveries of a runtime, from [`Runtime::deliveries`](crate::Runtime::deliveries).
 ///
-/// An event that is published is delivered at least once to each trigger that it matches, as long as the
-/// process lives. A delivery ends when its function has succeeded, when it expires, or as a dead letter. A
-/// function may see an event twice.
+/// An event that is published is delivered at least once to each trigger that it matches, as long
+/// as the process lives. A delivery ends when its function has succeeded, when it expires, or as a
+/// dead letter. A function may see an event twice.
 #[derive(Clone, Copy)]
 pub struct Deliveries<'a>(pub(super) &'a Arc<Functions>);
 
@@ -23,24 +23,25 @@ impl Deliveries<'_> {
         self.0.hub.queue.lock().stats()
     }
 
-    /// Runs what is ready, on this thread: the oldest first, `budget` attempts at most. Returns how many
-    /// attempts it made.
+    /// Runs what is ready, on this thread: the oldest first, `budget` attempts at most. Returns how
+    /// many attempts it made.
     ///
-    /// Ready are new deliveries, those whose delay before the next attempt has passed, and those whose
-    /// function has been deployed since they were parked.
+    /// Ready are new deliveries, those whose delay before the next attempt has passed, and those
+    /// whose function has been deployed since they were parked.
     pub fn run_pending(&self, budget: usize) -> usize {
         delivery::run_pending(self.0, budget)
     }
 
-    /// How long a host may sleep before there is something to do, by the runtime's clock: zero if a delivery
-    /// is ready. `None` if only a call of the host can bring something about.
+    /// How long a host may sleep before there is something to do, by the runtime's clock: zero if a
+    /// delivery is ready. `None` if only a call of the host can bring something about.
     pub fn next_deadline(&self) -> Option<Duration> {
         self.0.hub.next_deadline()
     }
 
     /// Starts threads that run the queue until the guard is dropped.
     ///
-    /// They do not keep the runtime alive, and they fire no schedules: a host that has any calls [`Runtime::tick`](crate::Runtime::tick) all the same.
+    /// They do not keep the runtime alive, and they fire no schedules: a host that has any calls
+    /// [`Runtime::tick`](crate::Runtime::tick) all the same.
     ///
     /// ```
     /// # let echo = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -75,8 +76,8 @@ impl Deliveries<'_> {
         self.0.hub.drain_dead_letters()
     }
 
-    /// Queues the event of a dead letter once more for its trigger, as a new delivery whose number it
-    /// returns.
+    /// Queues the event of a dead letter once more for its trigger, as a new delivery whose number
+    /// it returns.
     ///
     /// # Errors
     /// See [`RedriveError`]. The letter is held as before.

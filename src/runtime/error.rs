@@ -100,3 +100,14 @@ impl From<kv::Error> for Error {
         InvokeErrorKind::KeyValue(error).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_any_kind_is_small() {
+        // The largest of them have 72 bytes, and it must tell all kinds apart.
+        assert!(size_of::<Error>() <= 80, "{}", size_of::<Error>());
+    }
+}

@@ -38,7 +38,8 @@ impl Runtime {
         Deliveries(&self.0)
     }
 
-    /// Brings a trigger into force under an id of its own, `[A-Za-z0-9._-]{1,64}`, for what is published from now on.
+    /// Brings a trigger into force under an id of its own, `[A-Za-z0-9._-]{1,64}`, for what is
+    /// published from now on.
     ///
     /// Its function need not be deployed: deliveries wait until it is.
     ///
@@ -48,8 +49,9 @@ impl Runtime {
         self.0.hub.bind(id, trigger)
     }
 
-    /// An event from its parts. What the builder was not given is filled in: the id from the runtime's seed, the source `/dormouse`, and as
-    /// time the runtime's date, or what its clock reads, after 1970, where it knows no date.
+    /// An event from its parts. What the builder was not given is filled in: the id from the
+    /// runtime's seed, the source `/dormouse`, and as time the runtime's date, or what its clock
+    /// reads, after 1970, where it knows no date.
     ///
     /// # Errors
     /// As for [`EventBuilder::build`].
@@ -57,8 +59,9 @@ impl Runtime {
         self.0.hub.event(builder)
     }
 
-    /// Queues a delivery for each trigger that the event matches, and returns how many: all of them, or an error. The functions run when the
-    /// host calls [`Deliveries::run_pending`] or [`tick`](Self::tick), or on its [workers](Deliveries::workers).
+    /// Queues a delivery for each trigger that the event matches, and returns how many: all of
+    /// them, or an error. The functions run when the host calls [`Deliveries::run_pending`] or
+    /// [`tick`](Self::tick), or on its [workers](Deliveries::workers).
     ///
     /// ```
     /// # let echo = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -84,23 +87,27 @@ impl Runtime {
         self.0.hub.publish(event)
     }
 
-    /// As [`publish`](Self::publish), and makes the first attempt of each delivery here and now, on this thread, in the order of binding. What fails
-    /// stays in the queue as any other delivery, to be tried again.
+    /// As [`publish`](Self::publish), and makes the first attempt of each delivery here and now, on
+    /// this thread, in the order of binding. What fails stays in the queue as any other delivery,
+    /// to be tried again.
     ///
     /// # Errors
-    /// As for `publish`: nothing has run then. What a function does is not an error of this call. It is the [`DeliveryOutcome`](crate::DeliveryOutcome) of its delivery.
+    /// As for `publish`: nothing has run then. What a function does is not an error of this call.
+    /// It is the [`DeliveryOutcome`](crate::DeliveryOutcome) of its delivery.
     pub fn dispatch(&self, event: Event) -> Result<Vec<Dispatched>, PublishError> {
         delivery::dispatch(&self.0, event)
     }
 
-    /// What a host does from time to time that drives the runtime by itself: tells it the date, fires the schedules, runs what is ready, and
-    /// keeps house.
+    /// What a host does from time to time that drives the runtime by itself: tells it the date,
+    /// fires the schedules, runs what is ready, and keeps house.
     ///
-    /// As many attempts are made as deliveries are ready when it begins, or blocked by others of their order. Instances that have been idle for
+    /// As many attempts are made as deliveries are ready when it begins, or blocked by others of
+    /// their order. Instances that have been idle for
     /// [`RuntimeLimits::idle_for`](crate::RuntimeLimits::idle_for) are dropped, and those that were lost because their memory grew are replaced, so that the next
     /// start is warm.
     ///
-    /// The date is what expiry is judged by. Between two ticks it goes on with the runtime's clock. Before the first it is what
+    /// The date is what expiry is judged by. Between two ticks it goes on with the runtime's clock.
+    /// Before the first it is what
     /// [`Clock::wall`](crate::Clock::wall) said when the runtime was made; where that is nothing, no event expires.
     pub fn tick(&self, now: Timestamp) -> TickReport {
         let Ticked { fired, at_hand } = self.0.hub.tick(now);
@@ -109,11 +116,13 @@ impl Runtime {
         TickReport { fired, ran, trimmed, replaced }
     }
 
-    /// Hands a request to the function whose route it takes, now and on this thread, and returns the response.
+    /// Hands a request to the function whose route it takes, now and on this thread, and returns
+    /// the response.
     ///
-    /// What goes wrong is a response too: 404 where no route has the path, 405 where one has it under another method, 503 where the function is not deployed, off
-    /// or busy, or the queue is full, 504 where it ran out of fuel or time, 413 where the request is too large, 502 for all else. The delivery
-    /// counts as any other, and ends as a dead letter if it fails.
+    /// What goes wrong is a response too: 404 where no route has the path, 405 where one has it
+    /// under another method, 503 where the function is not deployed, off or busy, or the queue is
+    /// full, 504 where it ran out of fuel or time, 413 where the request is too large, 502 for all
+    /// else. The delivery counts as any other, and ends as a dead letter if it fails.
     ///
     /// ```
     /// # let hello = wat::parse_str(r#"(module (memory (export "memory") 1) (data (i32.const 0) "{\"hello\":\"world\"}")
@@ -134,8 +143,8 @@ impl Runtime {
         delivery::request(&self.0, request)
     }
 
-    /// Drops instances that have been idle for long, looked for once a minute at most, and makes those anew that were lost
-    /// because their memory grew. Returns how many of each.
+    /// Drops instances that have been idle for long, looked for once a minute at most, and makes
+    /// those anew that were lost because their memory grew. Returns how many of each.
     fn maintain(&self) -> (usize, usize) {
         let idle_for = self.0.budget.limits().idle_for;
         let is_due = self.0.hub.is_trim_due(idle_for.min(TRIM_EVERY));

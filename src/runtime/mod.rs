@@ -1,4 +1,5 @@
-//! The front door: what a host calls on a runtime. All of it is short, and leads to the rooms below.
+//! The front door: what a host calls on a runtime. All of it is short, and leads to the rooms
+//! below.
 
 mod builder;
 mod context;
@@ -54,11 +55,11 @@ impl Runtime {
         RuntimeBuilder::new()
     }
 
-    /// Deploys a function from the bytes of a WebAssembly module, with default options: see [`Deployment::deploy`]. A
-    /// function that has the name is replaced atomically.
+    /// Deploys a function from the bytes of a WebAssembly module, with default options: see
+    /// [`Deployment::deploy`]. A function that has the name is replaced atomically.
     ///
-    /// Takes some 50 us for a small module, a few times what wasmi itself takes, and about 1 ms more the first time in a
-    /// process, when the build is checked.
+    /// Takes some 50 us for a small module, a few times what wasmi itself takes, and about 1 ms
+    /// more the first time in a process, when the build is checked.
     ///
     /// # Errors
     /// See [`DeployError`].
@@ -71,14 +72,15 @@ impl Runtime {
         Deployment::new(&self.0, name, module)
     }
 
-    /// The function of this name. With an [alias](Self::alias) after an `@`, as `greet@prod`, a handle that follows the alias. With a version, as
-    /// `greet@3f2a91c`, a pinned handle on that version, if it is the current one or something keeps it alive; seven digits or more.
+    /// The function of this name. With an [alias](Self::alias) after an `@`, as `greet@prod`, a
+    /// handle that follows the alias. With a version, as `greet@3f2a91c`, a pinned handle on that
+    /// version, if it is the current one or something keeps it alive; seven digits or more.
     pub fn find(&self, name: &str) -> Option<Function> {
         self.0.find(name)
     }
 
-    /// Takes a function out of service, and its aliases with it: handles answer `Undeployed`, invocations under way finish, pinned handles go on.
-    /// `false` if there is none of this name.
+    /// Takes a function out of service, and its aliases with it: handles answer `Undeployed`,
+    /// invocations under way finish, pinned handles go on. `false` if there is none of this name.
     pub fn undeploy(&self, name: &str) -> bool {
         self.0.undeploy(name)
     }
@@ -88,8 +90,9 @@ impl Runtime {
         self.0.all()
     }
 
-    /// Makes `function@alias` stand for a version of the function, or switches it to another: the next invocation runs that one, those under way
-    /// finish on what they began with. The version is the current one or one that a handle or an alias keeps alive; this alias does so from now
+    /// Makes `function@alias` stand for a version of the function, or switches it to another: the
+    /// next invocation runs that one, those under way finish on what they began with. The version
+    /// is the current one or one that a handle or an alias keeps alive; this alias does so from now
     /// on.
     ///
     /// [`Runtime::undeploy`] takes a function's aliases with it.
@@ -119,7 +122,8 @@ impl Runtime {
         self.0.alias(alias, function, version)
     }
 
-    /// Removes an alias: its handles answer `Undeployed`. `false` if the function has none of this name.
+    /// Removes an alias: its handles answer `Undeployed`. `false` if the function has none of this
+    /// name.
     pub fn unalias(&self, alias: &str, function: &str) -> bool {
         self.0.unalias(alias, function)
     }
@@ -129,8 +133,9 @@ impl Runtime {
         self.0.aliases(function)
     }
 
-    /// Drops instances of all functions that have been idle for at least `idle_for`, but those that a deployment asked to
-    /// keep. Returns how many went. Gives the pages back that the process keeps for making instances (up to 20 MiB) as well.
+    /// Drops instances of all functions that have been idle for at least `idle_for`, but those that
+    /// a deployment asked to keep. Returns how many went. Gives the pages back that the process
+    /// keeps for making instances (up to 20 MiB) as well.
     pub fn trim(&self, idle_for: Duration) -> usize {
         sys::release();
         self.0.trim(idle_for)

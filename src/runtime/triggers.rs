@@ -31,7 +31,8 @@ impl Triggers<'_> {
         self.0.hub.bind(id, trigger)
     }
 
-    /// Takes a trigger out of force. Deliveries that it has made go on. `false` if no trigger has the id.
+    /// Takes a trigger out of force. Deliveries that it has made go on. `false` if no trigger has
+    /// the id.
     pub fn unbind(&self, id: &str) -> bool {
         self.0.hub.unbind(id)
     }
@@ -41,8 +42,8 @@ impl Triggers<'_> {
         self.0.hub.registry.enable(id, true)
     }
 
-    /// Switches a trigger off: it matches nothing, and keeps its id. Deliveries that it has made go on.
-    /// `false` if no trigger has the id.
+    /// Switches a trigger off: it matches nothing, and keeps its id. Deliveries that it has made go
+    /// on. `false` if no trigger has the id.
     pub fn disable(&self, id: &str) -> bool {
         self.0.hub.registry.enable(id, false)
     }
@@ -57,7 +58,8 @@ impl Triggers<'_> {
         self.0.hub.registry.ids()
     }
 
-    /// The ids of the triggers that an event would wake, in the order of binding. Nothing is published.
+    /// The ids of the triggers that an event would wake, in the order of binding. Nothing is
+    /// published.
     ///
     /// # Errors
     /// [`MatchError::Ambiguous`]: only where patterns are bound, and for events that repeat keys.
@@ -65,8 +67,8 @@ impl Triggers<'_> {
         Ok(self.0.hub.registry.find(event)?.iter().map(|bound| bound.id.to_string()).collect())
     }
 
-    /// Whether an event would wake a trigger, and if not, which field fails first and why. `None` if no
-    /// trigger has the id.
+    /// Whether an event would wake a trigger, and if not, which field fails first and why. `None`
+    /// if no trigger has the id.
     ///
     /// ```
     /// use dormouse::{Event, Runtime, Trigger, Verdict};

@@ -4,9 +4,10 @@ use wasmparser::{BinaryReaderError, WasmFeatures};
 
 use super::{Refusal, walk::Surveyor};
 use crate::{
-    error::{DeployError, cut},
+    error::DeployError,
     limits::Limits,
     module::features::{PROPOSALS, features},
+    text::cut,
 };
 
 /// Says why an invalid module is invalid. It lacks a proposal if the validator gets further with
